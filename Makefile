@@ -1,4 +1,4 @@
-# All of it needs Python 3.11 or later and git, and sets up .venv by itself.
+# All targets need Python 3.11 or later and git, and set up .venv automatically.
 PYTHON ?= $(firstword $(foreach name,python3.13 python3.12 python3.11 python3 python,$(shell \
 	command -v $(name) >/dev/null 2>&1 && \
 	$(name) -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && \
@@ -32,11 +32,11 @@ lint: $(READY)
 types: $(READY)
 	$(BIN)/mypy
 
-# Which files these are stands in tests/quick.txt.
+# tests/quick.txt lists these files.
 quick: $(READY)
 	$(PYTEST) $$(grep -v '^#' tests/quick.txt)
 
-# The same with what is installed already, as in continuous integration.
+# The same with the installed packages, as in continuous integration.
 quick-of-path:
 	python -m pytest -n 2 --dist worksteal $$(grep -v '^#' tests/quick.txt)
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 
 import ptheta
-from ptheta.api.beside import some_of
+from ptheta.api.example_sets import some_of
 
 RESULTS = Path(__file__).parent / "results" / "compression.json"
 

@@ -44,6 +44,8 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "made": ("points", {}),
     "vae": ("points", {}),
     "iwae": ("default", {**MLP, "samples": 5, "components": 5, "batch_size": 256}),
+    "ddpm": ("points", {}),
+    "flow-matching": ("points", {}),
     "rbm": ("points", {}),
     "gsn": ("points", {}),
     "gan": ("points", {}),

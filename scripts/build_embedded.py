@@ -1,9 +1,9 @@
-"""Builds the embedded data sets from the original IDX files.
+"""Build the embedded data sets from the original IDX files.
 
     python scripts/build_embedded.py MNIST_FOLDER FASHION_MNIST_FOLDER
 
-Balanced by class, drawn with a fixed seed from the official splits: 10,000 training and 2,000 test
-images each, written as one losslessly compressed picture of 100 columns a split.
+Writes class-balanced random subsets of the official splits (fixed seed): 10,000 training and 2,000
+test images each, as one losslessly compressed image of 100 columns per split.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ SEED = 20_151_119
 def build(name: str, source: Path) -> None:
     for split, each in PER_CLASS.items():
         data = open_images(source, split)
-        if data.notes or data.labels is None:  # a note tells that the split is not the source's own
+        if data.notes or data.labels is None:  # without the note on a missing split
             raise SystemExit(f"{source}: no {split} split with labels")
         rng = np.random.default_rng(SEED)
         chosen = np.concatenate(

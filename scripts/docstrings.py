@@ -1,10 +1,10 @@
-"""Docstrings of the house with the sections of Google's style.
+"""Convert docstrings to Google style sections.
 
-The house writes short lists of arguments without a heading,
+Some docstrings list arguments without a heading,
 
     x: points (n, D); widths: of the kernel
 
-and "Raises PthetaError for ..."; Google's style has a section for each.
+and exceptions as "Raises PthetaError for ..."; Google style has a section for each.
 """
 
 from __future__ import annotations
@@ -17,27 +17,33 @@ SECTIONS = HEADINGS | {"Returns:", "Raises:", "Yields:", "Examples:"}
 
 
 def sectioned(text: str, names: Sequence[str], heading: str) -> str:
-    """A docstring with a section for what is said of these names, and one for what is raised."""
+    """Return a docstring with sections for arguments and exceptions.
+
+    Args:
+        text: the docstring
+        names: names of the arguments or attributes
+        heading: `Args:` or `Attributes:`
+    """
     found, rest = dict[str, str](), list[str]()
-    inside, name = False, ""  # of a section of arguments; the last of them
+    inside, name = False, ""  # inside an argument section; the last name
     for line in text.splitlines():
         if line.strip() in SECTIONS:
             inside, name = line.strip() in HEADINGS, ""
             if inside:
                 continue
-        said = line.strip()
-        parts = _parts(said, names) if inside or not line.startswith(" ") else []
+        stripped = line.strip()
+        parts = _parts(stripped, names) if inside or not line.startswith(" ") else []
         if parts:
             found.update(parts)
             name = parts[-1][0]
-        elif not said or (not inside and said.startswith("Raises ")):
+        elif not stripped or (not inside and stripped.startswith("Raises ")):
             name = ""
             rest.append(line)
         elif name:
-            found[name] = f"{found[name]} {said}"
+            found[name] = f"{found[name]} {stripped}"
         else:
             rest.append(line)
-    found = {k: v for key, said in found.items() for k, v in _parts(f"{key}: {said}", names)}
+    found = {k: v for key, about in found.items() for k, v in _parts(f"{key}: {about}", names)}
     kept, raised = _raises("\n".join(rest))
     args = [f"    {key}: {one}" for keys, one in found.items() for key in keys.split(", ")]
     sections = "\n".join([heading, *args]) if args else ""
@@ -45,7 +51,7 @@ def sectioned(text: str, names: Sequence[str], heading: str) -> str:
 
 
 def _parts(line: str, names: Sequence[str]) -> list[tuple[str, str]]:
-    """What a line says of each name that it begins with; nothing where it begins with none."""
+    """Split a line into pairs of names and descriptions; empty if it does not start with a name."""
     if not names:
         return []
     one = "|".join(map(re.escape, sorted(names, key=len, reverse=True)))
@@ -59,7 +65,7 @@ def _parts(line: str, names: Sequence[str]) -> list[tuple[str, str]]:
 
 
 def _raises(text: str) -> tuple[str, str]:
-    """The text without its last paragraph of what is raised, and that as a section."""
+    """Separate a final "Raises ..." paragraph: the remaining text, and a `Raises:` section."""
     before, mark, last = text.rpartition("Raises ")
     if not mark or "\n\n" in last.rstrip() or (before and before[-1] not in "\n "):
         return text, ""

@@ -1,9 +1,9 @@
-"""The pictures of docs/adversarial.md.
+"""Draw the figures of docs/adversarial.md.
 
     python scripts/draw_adversarial.py RUNS --losses SWEEP [--out docs/images]
 
-RUNS holds the runs that docs/adversarial.md lists under Pictures, by those names; SWEEP is the
-folder that benchmarks/losses.py trained. The landscapes in two dimensions are trained here.
+RUNS contains the runs listed under Figures in docs/adversarial.md, by these names; SWEEP is the
+output folder of benchmarks/losses.py. The two-dimensional landscapes are trained by this script.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from ptheta.training.engine import Engine
 from ptheta.training.group import Group
 
 POINTS = ImageSpec(1, 1, 2)  # two pixels: an image is a point in the plane
-# What a loss or penalty is drawn with, where that is more than its name.
+# additional options of a loss or penalty
 WITH: dict[str, dict[str, dict[str, Any]]] = {
     "wasserstein": {
         "wasserstein, clipped": {"weight_clip": 0.1, "critic_steps": 5},
@@ -42,14 +42,14 @@ WITH: dict[str, dict[str, dict[str, Any]]] = {
     "relativistic": {
         "relativistic, R1 + R2": {"penalty": ("r1", "r2"), "penalty_weight": 0.1},
     },
-    # a code of one number: two would rebuild the whole plane
+    # one-dimensional code: with two, the autoencoder would be the identity
     "began": {"began": {"code": 1, "gamma": 0.7, "equilibrium_rate": 0.01}},
 }
-WEIGHTS = {"r1": 0.3, "r2": 0.3}  # of penalties in the plane, where not 1
+WEIGHTS = {"r1": 0.3, "r2": 0.3}  # penalty weights other than 1
 
 
 def losses() -> dict[str, dict[str, Any]]:
-    """Title -> options of a game in the plane, of every loss."""
+    """Options of a two-dimensional game for every loss: title -> options."""
     return {
         title: {"loss": name, **options}
         for name in LOSSES
@@ -58,7 +58,7 @@ def losses() -> dict[str, dict[str, Any]]:
 
 
 def penalties() -> dict[str, dict[str, Any]]:
-    """The same of every penalty on the discriminator, and of what else bounds its slope."""
+    """The same for every gradient penalty, weight clipping and spectral normalisation."""
     on_images = [name for name, penalty in PENALTIES.items() if penalty.at != "code"]
     games: dict[str, dict[str, Any]] = {"none": {}}
     for name in on_images:
@@ -67,7 +67,7 @@ def penalties() -> dict[str, dict[str, Any]]:
 
 
 def ring(n: int) -> Tensor:
-    """Points around eight places on a circle, as images: uint8 (n, 1, 1, 2)."""
+    """Points from eight clusters on a circle, as images: uint8 (n, 1, 1, 2)."""
     angle = torch.randint(8, (n,)) * (torch.pi / 4)
     at = 0.7 * torch.stack([angle.cos(), angle.sin()], 1) + 0.03 * torch.randn(n, 2)
     return from_symmetric(at.view(n, 1, 1, 2))
@@ -95,7 +95,7 @@ def play(options: Mapping[str, Any], steps: int) -> Any:
 def landscapes(
     games: Mapping[str, Mapping[str, Any]], slopes: bool, steps: int, file: Path
 ) -> None:
-    """What the discriminator gives each point (or how steep it is), data and samples on top."""
+    """Plot the discriminator's output (or its gradient norm), with data and samples."""
     side = 80
     axis = torch.linspace(-1, 1, side)
     plane = torch.stack(torch.meshgrid(axis, axis, indexing="xy"), -1).view(-1, 1, 1, 2)
@@ -123,7 +123,7 @@ def landscapes(
 
 
 def curves(file: Path) -> None:
-    """What each loss makes the players pay for one output d."""
+    """Plot the losses of both players as functions of the logit d."""
     d = torch.linspace(-3, 3, 200)
     zero = torch.zeros_like(d)
     figure, axes = plt.subplots(1, 3, figsize=(11, 3.2), sharex=True)
@@ -152,7 +152,7 @@ def curves(file: Path) -> None:
 
 @torch.no_grad()
 def conditions(runs: Path, out: Path) -> None:
-    """A row for each label, the same codes in each."""
+    """Draw samples with one row per label and the same codes in each row."""
     for name in ("cgan", "acgan", "projection-gan"):
         if not (runs / name).exists():
             continue
@@ -189,7 +189,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("runs", type=Path)
     parser.add_argument("--losses", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=4000, help="of the games in the plane")
+    parser.add_argument("--steps", type=int, default=4000, help="training steps of each 2-D game")
     parser.add_argument("--out", type=Path, default=Path("docs/images"))
     options = parser.parse_args()
     out: Path = options.out

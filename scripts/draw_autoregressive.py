@@ -1,9 +1,9 @@
-"""The pictures of docs/autoregressive.md, from runs of the family.
+"""Draw the figures of docs/autoregressive.md from runs of autoregressive models.
 
     python scripts/draw_autoregressive.py RUN... [--out docs/images]
 
-For each run: what the middle pixel sees (with weights drawn anew, as a property of the network and
-not of what it learned), samples, completions of the lower half, and surprise maps.
+For each run: the receptive field of the middle pixel (with random weights, as a property of the
+architecture), samples, completions of the lower half, and surprise maps.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from ptheta.specs import from_unit, images_only
 
 @torch.no_grad()
 def context(model: Any, row: int, column: int, images: int = 4) -> Tensor:
-    """How much a change of each pixel moves the conditional of pixel (row, column): (H, W)."""
+    """Effect of a change of each pixel on the conditional of pixel (row, column): (H, W)."""
     _, h, w = model.spec.shape
     most = torch.zeros(h, w)
     at = torch.arange(h * w)
@@ -44,9 +44,11 @@ def context(model: Any, row: int, column: int, images: int = 4) -> Tensor:
 
 
 def draw_context(run: Run) -> np.ndarray:
-    """Orange: the pixel; white to grey: seen, the darker the less; black: not seen."""
+    """Draw the pixel in orange; white to grey: inside its receptive field; black: outside."""
     torch.manual_seed(0)
-    torch.set_default_dtype(torch.double)  # so that what is not seen changes nothing at all
+    torch.set_default_dtype(
+        torch.double
+    )  # so that pixels outside the receptive field have exactly no effect
     try:
         model = build_model(run.plan, run.spec, run.condition).eval()
         for p in model.parameters():

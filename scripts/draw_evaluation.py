@@ -1,9 +1,9 @@
-"""The pictures of docs/evaluation.md: what each number sees of damaged images.
+"""Draw the figures of docs/evaluation.md: the sensitivity of each metric to degraded images.
 
     python scripts/draw_evaluation.py [--out docs/images] [--data digits] [--extractor NAME]
 
-Held-out images are damaged more and more (`ptheta.metrics.sensitivity`) and measured as samples of
-a model are. Takes about two minutes.
+Held-out images are degraded with increasing strength (`ptheta.metrics.sensitivity`) and evaluated
+like samples of a model. Takes about two minutes.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from ptheta.measures.results import Evaluation
 from ptheta.metrics.sensitivity import DAMAGES, Damage, Images, sensitivity
 from ptheta.report.plots import COLOURS
 
-SHOWN = 8  # images of each strength
-# a panel's title, its metrics, and whether its axis is logarithmic
+SHOWN = 8  # number of example images per strength
+# panels: title, metrics, logarithmic axis
 PANELS: tuple[tuple[str, tuple[str, ...], bool], ...] = (
     ("distance (low is good)", ("fd_{x}", "fd_infinity_{x}", "fd_memorisation_{x}"), True),
     ("kernel distance (low is good)", ("kd_{x}",), False),
@@ -41,7 +41,7 @@ PANELS: tuple[tuple[str, tuple[str, ...], bool], ...] = (
 def draw(
     name: str, damage: Damage, x: list[torch.Tensor], found: list[Evaluation], by: str
 ) -> Figure:
-    """Images of each strength above, the numbers below."""
+    """Draw example images for each strength, and the metrics below them."""
     at = range(len(damage.strengths))
     figure = plt.figure(figsize=(11, 6.6), layout="constrained")
     top, bottom = figure.subfigures(2, 1, squeeze=False, height_ratios=(1.05, 4))[:, 0]

@@ -1,8 +1,8 @@
-"""The pictures of docs/families.md.
+"""Draw the figures of docs/families.md.
 
     python scripts/draw_families.py RUNS [--out docs/images]
 
-RUNS is the folder that benchmarks/families.py trained and compared.
+RUNS is the output folder of benchmarks/families.py.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ FAMILIES = ("adversarial", "variational", "autoencoder", "hybrid", "autoregressi
 
 
 def value(evaluation: dict[str, Any], metric: str) -> tuple[float, float] | None:
-    """A result and two of its standard errors."""
+    """A result and two standard errors."""
     for result in evaluation["results"]:
         if result["metric"] == metric and result["value"] is not None:
             return result["value"], 2 * (result["error"] or 0.0)
@@ -32,7 +32,7 @@ def value(evaluation: dict[str, Any], metric: str) -> tuple[float, float] | None
 
 
 def plane(axis: Any, report: dict[str, Any], x: str, y: str, others: bool) -> None:
-    """Each run where its two numbers are, in the colour of its family."""
+    """Scatter plot of two metrics, with one point per run in the colour of its family."""
     points = {name: (run["evaluation"], run["family"]) for name, run in report["runs"].items()}
     if others:
         held = {**report["baselines"], "real images": report["real"]}
@@ -47,7 +47,7 @@ def plane(axis: Any, report: dict[str, Any], x: str, y: str, others: bool) -> No
         axis.errorbar(
             a[0], b[0], xerr=a[1], yerr=b[1], fmt="o" if family else "s", color=colour, capsize=2
         )
-        # above one point, below the next to the right: neighbours do not hide each other's names
+        # alternate labels above and below the points to avoid overlaps
         place = (6, 4) if i % 2 else (6, -11)
         axis.annotate(
             name, (a[0], b[0]), textcoords="offset points", xytext=place, fontsize=8, color=colour

@@ -1,10 +1,9 @@
-"""The pictures of the gallery, each by the commands that stand under it.
+"""Draw the figures of the gallery with the commands shown below them.
 
     python -m scripts.draw_gallery [NAME ...]
 
-The commands are those of an installed user, run one after the other in an empty folder; the picture
-that the last of them writes goes to docs/images/gallery/NAME.png. Without a NAME those that are not
-there are drawn.
+The commands of a figure run one after the other in an empty folder; the image written by the last
+one is copied to docs/images/gallery/NAME.png. Without a NAME, missing figures are drawn.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ GALLERY = Path(__file__).parent.parent / "docs" / "images" / "gallery"
 
 @dataclass(frozen=True)
 class Picture:
-    """title: what is seen; model: of which; commands: the last one writes NAME.png"""
+    """A figure. title: caption; model: its name; commands: the last one writes NAME.png"""
 
     title: str
     model: str
@@ -30,10 +29,10 @@ class Picture:
 
 
 def _moons(model: str, train: str = "") -> Picture:
-    """Points that a model drew after it has learned the two moons."""
+    """Samples of a model trained on the two moons."""
     run = f"runs/{model}-moons"
     return Picture(
-        f"2,000 points of `{model}`, which has learned the two moons",
+        f"2,000 samples of `{model}` trained on two moons",
         model,
         (
             f"ptheta train {model} --data points-moons --recipe points{train} --out {run}",
@@ -43,10 +42,10 @@ def _moons(model: str, train: str = "") -> Picture:
 
 
 def _digits(model: str, train: str, title: str = "", sample: str = "") -> Picture:
-    """Digits that a model drew."""
+    """Samples of a model trained on digits."""
     file, run = _file(model), f"runs/{_file(model)}"
     return Picture(
-        title or f"64 digits of `{model}`, uncurated",
+        title or f"64 uncurated samples of `{model}` trained on digits",
         model,
         (
             f"ptheta train {model} --data digits {train} --out {run}",
@@ -59,7 +58,7 @@ def _file(model: str) -> str:
     return model.replace("+", "p")
 
 
-MOONS: Mapping[str, str] = {  # model -> what its training is given beside the recipe
+MOONS: Mapping[str, str] = {  # model -> training options in addition to the recipe
     "gaussian": "",
     "mixture": "",
     "kde": "",
@@ -75,6 +74,8 @@ MOONS: Mapping[str, str] = {  # model -> what its training is given beside the r
     "wae-mmd": " --steps 1000",
     "rbm": " --steps 1500",
     "gsn": " --steps 1000",
+    "ddpm": " --steps 2000",
+    "flow-matching": " --steps 1000",
 }
 DIGITS: Mapping[str, Picture] = {
     "vae": _digits("vae", "--recipe demo --steps 1500", sample=" --mean"),
@@ -90,13 +91,13 @@ DIGITS: Mapping[str, Picture] = {
     "cgan": _digits(
         "cgan",
         "--condition labels --steps 800 --features 16",
-        "digits of `cgan` by label, the same noise in each row",
+        "samples of `cgan` by label, with the same noise in each row",
         " -n 80 --same-noise",
     ),
     "cvae": _digits(
         "cvae",
         "--condition labels --levels 2 --steps 1500",
-        "digits of `cvae`, which is told the label, the same code in each row",
+        "samples of `cvae` by label, with the same code in each row",
         " -n 80 --same-noise --mean",
     ),
 }
@@ -107,7 +108,7 @@ PICTURES: Mapping[str, Picture] = {
 
 
 def draw(name: str) -> None:
-    """Runs the commands of a picture. Raises CalledProcessError where one fails."""
+    """Run the commands of a figure. Raises CalledProcessError if one fails."""
     with tempfile.TemporaryDirectory() as folder:
         for command in PICTURES[name].commands:
             program, *words = shlex.split(command)

@@ -1,9 +1,9 @@
-"""The picture of docs/imputation.md: one column of rows around a ring, drawn from what is left.
+"""Draw the figure of docs/imputation.md: imputation of one column of rows around a ring.
 
     python -m scripts.draw_imputation [--out docs/images/imputation-ring.png]
 
-Models learn rows of `benchmarks.imputation.bent` with 30 % of the cells hidden; of other rows the
-second cell is then hidden, and drawn by each. One thread, some minutes.
+Models are trained on rows of `benchmarks.imputation.bent` with 30 % of the cells hidden. In other
+rows the second cell is then hidden and imputed by each model. Takes a few minutes on one thread.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from ptheta.tasks.impute.score import Floored, hidden_cells
 
 HIDE = 0.3
 SHOWN = 600  # rows
-HIDDEN = 1  # the column that is drawn
+HIDDEN = 1  # the imputed column
 MODELS = ("iwae", "nade", "made")
-COLUMNS, SIDE, REACH = 4, 1.9, 1.7  # panels in a row, inches of each, and what it shows of an axis
+COLUMNS, SIDE, REACH = 4, 1.9, 1.7  # panels per row, size of a panel in inches, axis limits
 
 
 def drawn(seed: int = 0) -> Mapping[str, Tensor]:
-    """Whose -> rows (SHOWN, D), the hidden column by one draw of each."""
+    """Method -> rows (SHOWN, D) with one sampled imputation of the hidden column."""
     train = torch.from_numpy(rows_of(bent(seed=seed), "the table")[0])
     rows = train.masked_fill(hidden_cells(train, HIDE, seed), torch.nan)
     _, spec = rows_of(rows.numpy(), "the table")

@@ -1,9 +1,9 @@
-"""Draws the layers of the package, read off the code and the architecture test.
+"""Draw the layers of the package from the code and the architecture test.
 
     python scripts/draw_layers.py
 
-Writes docs/images/layers.svg: a line for each part, the lowest layer at the bottom, with what it
-says of itself, its files, and how many other parts it imports.
+Writes docs/images/layers.svg: one line per part, lowest layer at the bottom, with the first line
+of its docstring, its number of files, and the number of parts that it imports.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ sys.path.insert(0, str(HOME))
 from tests.test_architecture import LAYERS, imports, parts  # noqa: E402
 
 OUT = HOME / "docs" / "images" / "layers.svg"
-WIDTH, HEIGHT = 7.2, 0.36  # inches, of the picture and of a layer
+WIDTH, HEIGHT = 7.2, 0.36  # inches: width of the figure, height of a layer
 
 
-def said(part: str) -> str:
-    """The first line of what a part says of itself."""
+def summary(part: str) -> str:
+    """The first line of the docstring of a part."""
     package = HOME / "src" / "ptheta" / part / "__init__.py"
     file = package if package.exists() else package.parent.with_suffix(".py")
     text = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
@@ -54,7 +54,7 @@ def main() -> None:
             count = len(files[part])
             uses = {o for file in files[part] for o in imports(file)} & set(files) - {part}
             axes.text(0.02, y + 0.5, part, va="center", fontsize=9, fontweight="bold")
-            axes.text(0.2, y + 0.5, said(part)[:76], va="center", fontsize=7.5)
+            axes.text(0.2, y + 0.5, summary(part)[:76], va="center", fontsize=7.5)
             told = f"{count} files, imports {len(uses)} parts"
             axes.text(0.98, y + 0.5, told, va="center", ha="right", fontsize=6.5, color="#5b7083")
             y += 1

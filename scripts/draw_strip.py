@@ -1,9 +1,9 @@
-"""The strip of README.md: a few samples of a model of each family, uncurated.
+"""Draw the strip of README.md: a few uncurated samples of a model of each family.
 
     python -m scripts.draw_strip [--out docs/images/strip.png]
 
-They are cut from the pictures of docs/, which the scripts and commands of their pages draw from
-trained runs; of a chain its last states.
+Samples are cut from the figures of docs/, which are drawn from trained runs by the scripts and
+commands on their pages; for a chain, the last states are used.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ IMAGES = Path(__file__).parents[1] / "docs" / "images"
 
 
 class Cut(NamedTuple):
-    """A part of a picture. title: what it shows; left, top, side: pixels of it"""
+    """A part of a figure. title: caption; left, top, side: position and size in pixels"""
 
     title: str
     file: str
@@ -28,7 +28,7 @@ class Cut(NamedTuple):
     side: int
 
 
-SMALL, LARGE = 4 * 29 - 1, 4 * 58 - 2  # four images, drawn in their own size and twice as large
+SMALL, LARGE = 4 * 29 - 1, 4 * 58 - 2  # four images, in original and double size
 CUTS = (
     Cut("fit: mixture of Bernoullis", "mixture-samples", 0, 0, LARGE),
     Cut("autoencoder: AE and a fit", "family-ae", 0, 0, SMALL),

@@ -1,8 +1,8 @@
-"""The picture of docs/toys.md: what each family drew of the same points in the plane.
+"""Draw the figure of docs/toys.md: samples of each family trained on the same toy data.
 
     python -m scripts.draw_toys RUNS [--out docs/images/toys.png]
 
-RUNS is the folder that benchmarks/toys.py trained; of each model the run of seed 0 is shown.
+RUNS is the output folder of benchmarks/toys.py; the figure shows the run with seed 0 of each model.
 """
 
 from __future__ import annotations
@@ -18,11 +18,16 @@ from torch import Tensor
 from ptheta import tasks
 from ptheta.runs.folder import Run
 
-SHOWN, COLUMNS, SIDE, BEYOND = 1500, 6, 1.55, 0.15  # points, panels in a row, inches, of a side
+SHOWN, COLUMNS, SIDE, BEYOND = (
+    1500,
+    6,
+    1.55,
+    0.15,
+)  # points, panels per row, size of a panel in inches
 
 
 def panels(runs: Path, toy: str) -> dict[str, Tensor]:
-    """Title -> points (N, 2), the true ones first."""
+    """Title -> points (N, 2), with the true ones first."""
     folders = {name: runs / toy / f"{name}-0" for name in MODELS}
     there = {name: Run.open(folder) for name, folder in folders.items() if folder.exists()}
     real = next(iter(there.values())).data("test").batch(slice(0, SHOWN)).x

@@ -1,8 +1,8 @@
-"""The pictures of docs/variational.md, from a folder of runs.
+"""Draw the figures of docs/variational.md from a folder of runs.
 
     python scripts/draw_variational.py RUNS [--out docs/images]
 
-RUNS holds the runs that docs/variational.md lists under Pictures, by those names.
+RUNS contains the runs listed under Figures in docs/variational.md, by these names.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ptheta.runs.folder import Run
 
 
 def rows(*parts: Tensor) -> Tensor:
-    """Image batches of n images, each in a row of its own."""
+    """Arrange batches of n images as rows of a grid."""
     return torch.cat(parts)
 
 
@@ -44,12 +44,12 @@ def main() -> None:
         walk = tasks.interpolate(model, 4, 10, ends=(test[:4], test[4:8]), straight=True)
         write_png(out / f"{name}-interpolation.png", grid(walk, 10), 2)
 
-    # between the codes: decoded points of N(0, I), where a VAE has been asked to have images
+    # decoded samples of N(0, I), where a VAE is trained to have images
     with seeded(0):
         z = torch.randn(40, 8)
     ae, vae = run["ae"].model(prior="own"), run["vae"].model()
     api.fit(run["ae"].path)
-    spread = codes(ae, run["ae"].data("test"), 1000).std()  # the scale of the AE's own codes
+    spread = codes(ae, run["ae"].data("test"), 1000).std()  # scaled to the spread of the AE's codes
     write_png(out / "ae-from-normal.png", grid(ae.decode(z * spread), 10), 2)  # type: ignore[operator]
     write_png(out / "vae-from-normal.png", grid(vae.decode(z), 10), 2)  # type: ignore[operator]
     fitted = run["ae"].model()

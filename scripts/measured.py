@@ -1,4 +1,4 @@
-"""What benchmarks have found of a model: the same files that tables of pages are made of."""
+"""Benchmark results of a model, from the files that are also used for tables in docs/."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from scripts.seed_tables import BRANCHES, LIKELIHOODS, RESULTS, TOYS
 
-# what a table of one run shows, in this order, where it was measured
+# metrics shown in the table of a run, in this order, if measured
 OF_RUNS = (
     "bits_per_dim",
     "nll",
@@ -25,7 +25,7 @@ OF_RUNS = (
 
 
 class Found(NamedTuple):
-    """what: on which data, in which time; command: that measured it; rows: number, value"""
+    """A result. what: data and training time; command: the benchmark; rows: metric, value"""
 
     what: str
     command: str
@@ -33,7 +33,7 @@ class Found(NamedTuple):
 
 
 def measured(model: str) -> list[Found]:
-    """All that was measured of a model, by the benchmarks that compare models."""
+    """All results of a model in the benchmarks that compare models."""
     found = [_branches(model), *_toys(model), _families(model), _gans(model), *_likelihoods(model)]
     return [one for one in found if one is not None and one.rows]
 
@@ -44,7 +44,7 @@ def _branches(model: str) -> Found | None:
         return None
     rows = [("nats", how.format(_seeds(row[k], 1))) for k, how in LIKELIHOODS.items() if k in row]
     rows += [(title, _seeds(row[k], places)) for k, (title, places) in BRANCHES.items() if k in row]
-    what = "MNIST in two levels, ninety seconds of one processor"
+    what = "MNIST with 2 levels, 90 seconds of one processor"
     return Found(what, "python -m benchmarks.branches", rows)
 
 
@@ -52,13 +52,13 @@ def _toys(model: str) -> Iterator[Found]:
     for toy, models in _read("toys.json").items():
         row = models.get(model, {})
         rows = [(title, _seeds(row[k], places)) for k, (title, places) in TOYS.items() if k in row]
-        yield Found(f"`{toy}`, of known density", "python -m benchmarks.toys", rows)
+        yield Found(f"`{toy}`", "python -m benchmarks.toys", rows)
 
 
 def _families(model: str) -> Found | None:
     row = _read("families.json").get(model, {})
     minutes = row.get("training_seconds", 0) / 60
-    what = f"MNIST in two levels, {minutes:.0f} minutes of one processor, one seed"
+    what = f"MNIST with 2 levels, {minutes:.0f} minutes of one processor, one seed"
     return Found(what, "python -m benchmarks.families", _texts(row))
 
 
@@ -86,7 +86,7 @@ def _is_value(found: object) -> bool:
 
 
 def _texts(row: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Numbers of one run as they were written, but what is not defined of it."""
+    """Formatted results of one run, without those that are not defined."""
     known = {k: str(row[k]) for k in OF_RUNS if k in row}
     return [(f"`{k}`", text) for k, text in known.items() if not text.startswith("not defined")]
 
@@ -104,5 +104,5 @@ def _read(name: str) -> dict[str, Any]:
 
 
 def commands(text: str) -> list[str]:
-    """The commands of a module's docstring: its lines that stand apart, without their indent."""
+    """The commands in a docstring: its indented lines, without indentation."""
     return re.findall(r"^    ((?:python|ptheta) .*)$", text, re.MULTILINE)

@@ -1,4 +1,4 @@
-"""Tables of what benchmarks found over several seeds, and the tree of models, for pages."""
+"""Markdown tables of benchmark results over several seeds, and the taxonomy of models."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Any
 from ptheta.models.taxonomy import leaves
 
 RESULTS = Path(__file__).parent.parent / "benchmarks" / "results"
-# number -> head, places after the point
+# metric -> column header, decimal places
 TOYS = {
     "kl": ("KL(data, model)", 3),
     "total_variation": ("total variation", 3),
     "modes_found": ("modes", 1),
     "good_samples": ("good samples", 3),
-    "two_sample_auc": ("AUC of two samples", 3),
+    "two_sample_auc": ("two-sample AUC", 3),
     "seconds": ("seconds", 0),
 }
 LIKELIHOODS = {
@@ -33,11 +33,11 @@ BRANCHES = {
     "copying_z_digits": ("copying z", 0),
     "sampling_speed": ("images/s", 0),
 }
-Summary = Sequence[Any]  # mean, half of the interval or None, the value of each seed
+Summary = Sequence[Any]  # mean, half-width of the interval or None, values per seed
 
 
 def tree() -> str:
-    """The tree of all models, a list in lists."""
+    """The taxonomy of all models as a nested list."""
     lines: list[str] = []
     above: tuple[str, ...] = ()
     for leaf in leaves():
@@ -55,7 +55,7 @@ def tree() -> str:
 
 
 def toys() -> str:
-    """A table for each of the toys."""
+    """One table per toy data set."""
     found: dict[str, dict[str, dict[str, Summary]]] = _read("toys.json")
     parts = []
     for toy, rows in found.items():
@@ -70,9 +70,9 @@ def toys() -> str:
 
 
 def branches() -> str:
-    """Likelihoods and samples of models of every branch."""
+    """Likelihoods and sample metrics of models of every branch of the taxonomy."""
     found: dict[str, dict[str, Any]] = _read("branches.json")
-    head = ["", "stands at", "nats", *(title for title, _ in BRANCHES.values()), "steps"]
+    head = ["", "class", "nats", *(title for title, _ in BRANCHES.values()), "steps"]
     table = [head]
     for name, row in found.items():
         model = "place" in row
@@ -102,7 +102,7 @@ def _likelihood(row: Mapping[str, Any]) -> str:
 
 
 def _cell(summary: Summary | None, places: int) -> str:
-    """The mean, and the half of the interval over seeds."""
+    """The mean and the half-width of the interval over seeds."""
     if summary is None:
         return ""
     mean, half, _ = summary

@@ -1,4 +1,4 @@
-"""Docstrings as the reference of the site shows them; an extension of griffe."""
+"""Griffe extension that converts docstrings for the API reference."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from scripts.docstrings import sectioned
 
 
 class Sections(Extension):
-    """Gives docstrings their sections."""
+    """Convert the docstrings of functions and classes to Google style."""
 
     def on_function(self, *, func: Function, **kwargs: Any) -> None:
         if func.docstring is not None:

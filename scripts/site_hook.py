@@ -1,4 +1,4 @@
-"""What mkdocs calls when it builds the site: made pages, formulas and lists."""
+"""Hooks of mkdocs: generated pages, formulas and nested lists."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mkdocs.structure.pages import Page
 
 from scripts import site_markdown, site_pages, site_text
 
-BESIDE = Path(__file__).parent / "site"  # pages that link to made ones, which no code host shows
+PAGES = Path(__file__).parent / "site"  # pages that link to generated ones
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
@@ -25,9 +25,9 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    for file in sorted(path for path in BESIDE.rglob("*") if path.is_file()):
-        place = file.relative_to(BESIDE).as_posix()
-        files.append(File(place, str(BESIDE), config.site_dir, config.use_directory_urls))
+    for file in sorted(path for path in PAGES.rglob("*") if path.is_file()):
+        place = file.relative_to(PAGES).as_posix()
+        files.append(File(place, str(PAGES), config.site_dir, config.use_directory_urls))
     for place, text in site_pages.pages().items():
         files.append(File.generated(config, place, content=text))
     for place, drawn in site_pages.graphs().items():

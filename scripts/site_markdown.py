@@ -1,5 +1,4 @@
-"""Formulas of the site: blocks of `math`, in LaTeX as a code host reads them, become MathML, which
-browsers draw by themselves."""
+"""Conversion of LaTeX `math` blocks to MathML, which browsers render without scripts."""
 
 from __future__ import annotations
 
@@ -9,11 +8,11 @@ from latex2mathml.converter import convert
 def math(
     source: str, language: str, css_class: str, options: object, md: object, **more: object
 ) -> str:
-    """A block of formulas, one a line, as MathML; a `formatter` of superfences."""
+    """Convert a block of formulas, one per line, to MathML; a `formatter` of superfences."""
     formulas = [line.strip().removesuffix(r"\\") for line in source.splitlines() if line.strip()]
     return "".join(f'<div class="formula">{mathml(one)}</div>' for one in formulas)
 
 
 def mathml(latex: str) -> str:
-    """Raises an error of latex2mathml for what is not LaTeX."""
+    """Convert a LaTeX formula to MathML. Raises an error of latex2mathml if it is invalid."""
     return str(convert(latex, display="block"))

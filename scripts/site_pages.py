@@ -1,6 +1,6 @@
-"""The pages of the site that are read off the package: what is not in docs/ is made here.
+"""Pages of the documentation site that are generated from the package.
 
-`python -m mkdocs build` calls it by `scripts/site_hook.py`; nothing of it is written to docs/.
+`python -m mkdocs build` calls this module (`scripts/site_hook.py`); nothing is written to docs/.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from scripts.seed_tables import markdown
 from scripts.site_text import section, table
 
 ROOT = Path(__file__).parent.parent
-# where more is said of a family
+# the page of each family
 FAMILY_PAGES: Mapping[str, str] = {
     "adversarial": "adversarial.md",
     "variational": "variational.md",
@@ -41,24 +41,25 @@ FAMILY_PAGES: Mapping[str, str] = {
     "energy": "energy.md",
     "mixtures": "mixtures.md",
     "flows": "flows.md",
+    "diffusion": "diffusion.md",
     "autoregressive": "autoregressive.md",
 }
-# pages of the guide that are sections of the README: file, title, section
+# pages of the guide taken from sections of the README: file -> title, section
 README_PAGES: Mapping[str, tuple[str, str]] = {
-    "guide/command-line.md": ("On the command line", "On the command line"),
-    "guide/python.md": ("In Python", "In Python"),
+    "guide/command-line.md": ("Command line", "Command line"),
+    "guide/python.md": ("Python API", "Python API"),
     "guide/points.md": ("Points and tables", "Points and tables"),
-    "guide/translation.md": ("From image to image", "From image to image"),
-    "guide/captions.md": ("From text to an image", "From text to an image"),
-    "guide/uses.md": ("Uses of a trained model", "Uses"),
+    "guide/translation.md": ("Image-to-image translation", "Image-to-image translation"),
+    "guide/captions.md": ("Text to image", "Text to image"),
+    "guide/uses.md": ("Tasks", "Tasks"),
     "own-data.md": ("Your own data", "Your own data"),
 }
-# what is given to training beside `--data`, by the kind of condition that a model asks for
+# arguments of `--data` in examples of conditional models, by family
 DATA_OF: Mapping[str, str] = {
     "text": "shapes --condition text",
     "translation": "shapes --pairs grey",
 }
-DOMAINS = "day-night"  # data of unpaired domains
+DOMAINS = "day-night"  # data set with unpaired domains
 
 
 def model_file(name: str) -> str:
@@ -66,7 +67,7 @@ def model_file(name: str) -> str:
 
 
 def pages() -> dict[str, str]:
-    """Every page that is made, by its place."""
+    """All generated pages: path -> Markdown."""
     found = ptheta.list_models()
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     made = {model_file(name): _model(name, info) for name, info in found.items()}
@@ -83,7 +84,7 @@ def pages() -> dict[str, str]:
 
 
 def model_nav() -> list[dict[str, list[dict[str, str]]]]:
-    """The pages of models by family, as mkdocs wants its navigation."""
+    """Navigation of the model pages by family, in the format of mkdocs."""
     families: dict[str, list[dict[str, str]]] = {}
     for name, entry in registry.models().items():
         families.setdefault(entry.family.capitalize(), []).append({name: model_file(name)})
@@ -91,7 +92,7 @@ def model_nav() -> list[dict[str, list[dict[str, str]]]]:
 
 
 def graphs() -> dict[str, bytes]:
-    """The picture of the variables of every model that says them."""
+    """Graphical models as SVG: path -> bytes, for models that define `graph()`."""
     made = {}
     for name in registry.models():
         graph = _graph_of(name)
@@ -114,14 +115,14 @@ def _model(name: str, info: ModelInfo) -> str:
         f"# {name}",
         f"{_sentence(info['about'])}",
         table(_facts(name, info)),
-        f"## What it learns by\n\n```math\n{info['formula']}\n```" if info["formula"] else "",
-        f"More in [{_title(family)}](../{family}).",
-        f"## When to take it\n\n{info['use']}",
-        f"## When not\n\n{info['avoid']}",
+        f"## Training objective\n\n```math\n{info['formula']}\n```" if info["formula"] else "",
+        f"See [{_title(family)}](../{family}) for details.",
+        f"## When to use it\n\n{info['use']}",
+        f"## When not to use it\n\n{info['avoid']}",
         f"## Commands\n\n```\n{commands_of(name, entry)}\n```",
         _pictures(name),
         f"## Recipes\n\n{_recipes(name, entry)}",
-        f"## Measured\n\n{_measured(name)}",
+        f"## Results\n\n{_measured(name)}",
         f"## Options\n\n{_options(name, entry)}",
         f"## In Python\n\n```python\nimport ptheta\n\n{_python(name, entry)}\n```",
         f"The class is `{entry.load_model().__module__}.{entry.load_model().__name__}`.",
@@ -134,16 +135,16 @@ def _facts(name: str, info: ModelInfo) -> dict[str, str]:
     can = [t if c == "yes" else f"{t} ({c})" for t, c in tasks.items() if c != "no"]
     return {
         "family": info["family"],
-        "stands at": ", ".join(info["place"]),
+        "density": ", ".join(info["place"]),
         "paper": _paper(info["paper"]),
-        "learns": " and ".join(info["data"]),
-        "can be given": "labels, attributes, captions or images" if info["conditional"] else "",
-        "[uses](../uses.md)": ", ".join(f"`{one}`" for one in can),
+        "data": " and ".join(info["data"]),
+        "conditions": "labels, attributes, captions or images" if info["conditional"] else "",
+        "[tasks](../uses.md)": ", ".join(f"`{one}`" for one in can),
     }
 
 
 def _tasks(name: str) -> dict[str, str]:
-    """Which uses a model has: yes, after fit, or no."""
+    """Support of a model for each task: yes, after fit, or no."""
     return {task: row["models"][name] for task, row in _all_tasks().items()}
 
 
@@ -166,7 +167,7 @@ def _title(page: str) -> str:
 
 
 def data_of(entry: Listed, name: str) -> str:
-    """What a model is trained on in an example: words behind `--data`."""
+    """Arguments of `--data` in the examples of a model."""
     config = entry.load_config()()
     if entry.family == "text":
         return DATA_OF["text"]
@@ -184,7 +185,7 @@ def _translation(kind: object, name: str) -> str:
 
 
 def commands_of(name: str, entry: Listed) -> str:
-    """Training, and what is done with the run, as far as the model can."""
+    """Example commands: training, and the tasks that the model supports."""
     run = f"runs/{name}"
     can = _tasks(name)
     lines = [f"ptheta train {name} --data {data_of(entry, name)} --minutes 5 --out {run}"]
@@ -203,8 +204,8 @@ def commands_of(name: str, entry: Listed) -> str:
 def _python(name: str, entry: Listed) -> str:
     data, *more = data_of(entry, name).split(" --")
     words = [one.split(" ") for one in more]
-    said = "".join(f", {k}={v if v.isdigit() else repr(v)}" for k, v in words)
-    return f'run = ptheta.train("{name}", "{data}", "runs/{name}"{said}, minutes=5)'
+    options_text = "".join(f", {k}={v if v.isdigit() else repr(v)}" for k, v in words)
+    return f'run = ptheta.train("{name}", "{data}", "runs/{name}"{options_text}, minutes=5)'
 
 
 def _pictures(name: str) -> str:
@@ -216,19 +217,21 @@ def _pictures(name: str) -> str:
     ]
     if _graph_of(name) is not None:
         drawn.append(
-            f"## Its random variables\n\n![variables of {name}]({Path(_graph_file(name)).name})\n\n"
-            "Shaded is what is observed; dashed arrows are those of inference. The picture is that "
-            f"of\n\n```\nptheta models {name} --graph {name}.svg\n```"
+            f"## Graphical model\n\n![variables of {name}]({Path(_graph_file(name)).name})\n\n"
+            "Observed variables are shaded; dashed arrows belong to the inference model. "
+            f"Created by\n\n```\nptheta models {name} --graph {name}.svg\n```"
         )
     return "\n\n".join(drawn)
 
 
 def _recipes(name: str, entry: Listed) -> str:
-    rows = [["recipe", "what it is", "settings"]]
-    for recipe, said in entry.recipes().items():
-        given = {**said["model"], **said.get("train", {}), **said.get("data", {})}
+    rows = [["recipe", "description", "settings"]]
+    for recipe, settings in entry.recipes().items():
+        given = {**settings["model"], **settings.get("train", {}), **settings.get("data", {})}
         flags = " ".join(_flag(key, value) for key, value in given.items())
-        rows.append([f"`--recipe {recipe}`", _cell(said["about"]), f"`{flags}`" if flags else ""])
+        rows.append(
+            [f"`--recipe {recipe}`", _cell(settings["about"]), f"`{flags}`" if flags else ""]
+        )
     return markdown(rows)
 
 
@@ -247,23 +250,23 @@ def _measured(name: str) -> str:
     found = measured(name)
     if not found:
         return (
-            "No benchmark of this repository that compares models has measured it yet; "
-            "[the families, compared](../families.md) has those that were."
+            "This model is not part of the model comparisons yet; see the "
+            "[comparison of the families](../families.md)."
         )
     parts = []
     for one in found:
-        rows = [["number", "value"], *map(list, one.rows)]
+        rows = [["metric", "value"], *map(list, one.rows)]
         parts.append(f"{one.what} (`{one.command}`):\n\n{markdown(rows)}")
-    parts.append("What the numbers mean is in the [glossary](../glossary.md).")
+    parts.append("The [glossary](../glossary.md) explains the metrics.")
     return "\n\n".join(parts)
 
 
 def _options(name: str, entry: Listed) -> str:
     known = options(entry.load_config())
-    rows = [["option", "default", "what it is"]]
+    rows = [["option", "default", "description"]]
     rows += [_option(opt) for opt in known.values() if opt.basic]
-    more = f"`ptheta train {name} --help-all` has all {len(known)} options of the model"
-    return f"{markdown(rows) if len(rows) > 1 else ''}\n\n{more}, and those of training."
+    more = f"`ptheta train {name} --help-all` lists all {len(known)} options of the model"
+    return f"{markdown(rows) if len(rows) > 1 else ''}\n\n{more} and the training options."
 
 
 def _option(opt: Option) -> list[str]:
@@ -279,11 +282,11 @@ def _models(found: Mapping[str, ModelInfo]) -> str:
     parts = [
         "# All models",
         f"{len(found)} models of {len({i['family'] for i in found.values()})} families; "
-        "[which model for my question](../choosing.md) says which to take, and "
-        "[the families, compared](../families.md) what each reached in the same time.",
+        "[choosing a model](../choosing.md) helps to select one, and the "
+        "[comparison of the families](../families.md) shows results after equal training time.",
     ]
     for family in dict.fromkeys(info["family"] for info in found.values()):
-        rows = [["model", "what it is", "stands at", "paper"]]
+        rows = [["model", "description", "density", "paper"]]
         for name, info in found.items():
             if info["family"] == family:
                 link = f"[`{name}`]({Path(model_file(name)).name})"
@@ -297,9 +300,9 @@ def _models(found: Mapping[str, ModelInfo]) -> str:
 def _gallery() -> str:
     parts = [
         "# Gallery",
-        "Every picture is drawn by the commands under it, in an empty folder and on the embedded "
-        "data; none was chosen among several. Trainings are short, one to some minutes of one "
-        "core, and what is drawn is what a model gives soon.",
+        "Each figure was created by the commands below it, in an empty folder with the embedded "
+        "data, and is uncurated. Training took one to a few minutes on one core, so the figures "
+        "show early results.",
     ]
     for name, picture in PICTURES.items():
         if (GALLERY / f"{name}.png").exists():
@@ -318,8 +321,11 @@ def _lines(picture: Picture) -> str:
 
 
 class Question(NamedTuple):
-    """question; answer: in a sentence or two; task: whose models are listed; only: those at which
-    place of the tree, or all"""
+    """One question of the page on choosing a model.
+
+    question: the heading; answer: one or two sentences; task: the command whose models are listed;
+    only: restrict the models to a branch of the taxonomy
+    """
 
     question: str
     answer: str
@@ -329,76 +335,76 @@ class Question(NamedTuple):
 
 QUESTIONS = (
     Question(
-        "I want to draw new examples, and nothing else",
-        "Begin with `gan` or `dcgan` where sharp images matter, `vae` where minutes are few, and "
-        "`mixture` or `maf` for tables and points. Compare by `ptheta compare`.",
+        "Which model should I use to generate new examples?",
+        "Start with `gan` or `dcgan` for sharp images, `vae` for short training, and "
+        "`mixture` or `maf` for tables and points. Compare them with `ptheta compare`.",
         "sample",
     ),
     Question(
         "How likely is this example?",
-        "Autoregressive models say it exactly, flows and mixtures give a density, or a bound of "
-        "discrete data, and variational models a bound.",
+        "Autoregressive models compute the exact likelihood, flows and mixtures a density (or a "
+        "bound for discrete data), and variational models a bound.",
         "density",
     ),
     Question(
-        "Which examples are not like the others?",
-        "`ptheta outliers` holds every score that a model can give against floors that need no "
-        "model: look at the floors first.",
+        "Which examples are outliers?",
+        "`ptheta outliers` compares every score that a model supports with floors (baselines) "
+        "that need no model: look at the floors first.",
         "outliers",
     ),
     Question(
-        "I want a code of few numbers for each example",
-        "`ae` with the recipe `pca` is the floor; `vae` and `wae-mmd` give codes that can be drawn "
-        "as well. `ptheta probe` says how much of the labels a code holds.",
+        "How can I encode examples as low-dimensional codes?",
+        "`ae` with the recipe `pca` is the baseline; `vae` and `wae-mmd` have a prior for sampling "
+        "codes as well. `ptheta probe` measures how well codes predict labels.",
         "encode",
     ),
     Question(
-        "I want groups without labels",
-        "`infogan` and `mixture` have categories of their own; of others the codes are clustered.",
+        "How can I cluster examples without labels?",
+        "`infogan` and `mixture` have a categorical code; otherwise the codes are clustered.",
         "cluster",
     ),
     Question(
-        "Parts of my images are missing",
-        "Autoregressive models draw several completions and know how likely each is; "
-        "`context-gan` gives one, quickly.",
+        "How can I fill in missing parts of images?",
+        "Autoregressive models sample several completions and compute their likelihoods; "
+        "`context-gan` gives a single one, quickly.",
         "inpaint",
     ),
     Question(
-        "Cells of my table are missing",
-        "`gaussian` is a strong floor. `nade` with the recipe `table` and `iwae` with the recipe "
-        "`table` learn from incomplete rows.",
+        "How can I impute missing cells of a table?",
+        "`gaussian` is a strong baseline. `nade` and `iwae`, with the recipe `table`, "
+        "can be trained on incomplete rows.",
         "impute",
     ),
     Question(
-        "My images are noisy",
-        "`dae` for noise that you can describe; `gaussian` is the floor.",
+        "How can I denoise images?",
+        "`dae` for known types of noise; `gaussian` is the baseline.",
         "denoise",
     ),
     Question(
-        "I want to carry images over from one domain to another",
-        "`pix2pix` with pairs and one answer, `bicycle-gan` with pairs and many, and `cyclegan` "
-        "without pairs.",
+        "How can I translate images from one domain to another?",
+        "`pix2pix` for pairs and a single output, `bicycle-gan` for pairs and several outputs, and "
+        "`cyclegan` for unpaired data.",
         "translate",
     ),
     Question(
-        "I want to classify, and to know how sure that is",
-        "A model that is told labels and has a likelihood classifies by Bayes' rule.",
+        "How can I classify with calibrated probabilities?",
+        "A class-conditional model with a likelihood classifies by Bayes' rule.",
         "classify",
     ),
     Question(
-        "I want images in fewer bytes",
-        "Autoregressive models compress without loss; the better the likelihood, the fewer bytes.",
+        "How can I compress images without loss?",
+        "Use an autoregressive model; the better the likelihood, the smaller the file.",
         "compress",
     ),
     Question(
-        "I want rows that may be given away in the place of my table",
-        "`ptheta usefulness` says what samples are good for as training data; the number of copies "
-        "says what they give away. `kde` gives away everything.",
+        "How can I create synthetic rows to share instead of my table?",
+        "`ptheta usefulness` evaluates samples as training data and counts copies of training "
+        "rows. Do not use `kde`, whose samples are noisy copies.",
         "usefulness",
     ),
     Question(
-        "I want to watch a Markov chain",
-        "`rbm` has Gibbs steps of an energy, `gsn` and `dae` chains without one.",
+        "How can I study a Markov chain?",
+        "`rbm` uses Gibbs sampling of an energy; `gsn` and `dae` have chains without an energy.",
         "chain",
     ),
 )
@@ -407,12 +413,12 @@ QUESTIONS = (
 def _choosing(found: Mapping[str, ModelInfo]) -> str:
     tasks = _all_tasks()
     parts = [
-        "# Which model for my question",
-        "Each question is answered by a verb; the models under it are those that can, read off "
-        "what they are. When to take one of them, and when not, is on its page.",
+        "# Choosing a model",
+        "Each question lists a command and the models that support it, generated from their "
+        "capabilities. The page of a model explains when to use it and when not.",
     ]
     for one in QUESTIONS:
-        can = [name for name, said in tasks[one.task]["models"].items() if said != "no"]
+        can = [name for name, support in tasks[one.task]["models"].items() if support != "no"]
         links = ", ".join(f"[`{name}`]({model_file(name)})" for name in can)
         parts.append(
             f"## {one.question}\n\n{one.answer}\n\n`ptheta {one.task}` "
@@ -423,10 +429,10 @@ def _choosing(found: Mapping[str, ModelInfo]) -> str:
 
 
 def _advised(found: Mapping[str, ModelInfo]) -> str:
-    rows = [["model", "take it when", "not when"]]
+    rows = [["model", "when to use it", "when not to use it"]]
     for name, info in found.items():
         rows.append([f"[`{name}`]({model_file(name)})", info["use"], info["avoid"]])
-    return f"## All models, when and when not\n\n{markdown(rows)}"
+    return f"## Advice for all models\n\n{markdown(rows)}"
 
 
 # --- words
@@ -435,13 +441,13 @@ def _advised(found: Mapping[str, ModelInfo]) -> str:
 def _glossary() -> str:
     words = sorted({**WORDS, **OF_REPORTS}.items(), key=lambda pair: pair[0].lower().strip("±( "))
     rows = [["term", "meaning"], *([term, _cell(meaning)] for term, meaning in words)]
-    metrics = [["metric", "what it is", "better"]]
+    metrics = [["metric", "definition", "better"]]
     for name, info in ptheta.list_metrics().items():
         metrics.append([f"`{name}`", _cell(info["about"]), info["better"] or ""])
     return (
-        "# Glossary\n\n## Words\n\nThe same words mean the same in the code, on the command line, "
-        f"in reports and here.\n\n{markdown(rows)}\n\n## Metrics\n\nX stands for the extractor; "
-        "[what each number can and cannot see](evaluation.md) says more.\n\n"
+        "# Glossary\n\n## Terms\n\nThese terms are used in the code, on the command line and in "
+        f"reports.\n\n{markdown(rows)}\n\n## Metrics\n\nX is the feature extractor; see "
+        "[evaluation metrics](evaluation.md) for details.\n\n"
         f"{markdown(metrics)}\n"
     )
 
@@ -452,33 +458,33 @@ PUBLISHED = re.compile(r"\d{4}$|^paper$|arXiv:|et al\.|\b(19|20)\d\d\b")
 
 
 def _reproducing(found: Mapping[str, ModelInfo]) -> str:
-    recipes = [["recipe", "what it is", "command"]]
+    recipes = [["recipe", "description", "command"]]
     for name in found:
         entry = registry.entry(name)
-        for recipe, said in entry.recipes().items():
-            if PUBLISHED.search(recipe) or PUBLISHED.search(said["about"]):
+        for recipe, settings in entry.recipes().items():
+            if PUBLISHED.search(recipe) or PUBLISHED.search(settings["about"]):
                 command = (
                     f"ptheta train {name} --data {data_of(entry, name)} --recipe {recipe} "
                     f"--out runs/{name.replace('+', 'p')}-{recipe}"
                 )
                 link = f"[`{name}`]({model_file(name)}), `{recipe}`"
-                recipes.append([link, _cell(said["about"]), f"`{command}`"])
-    benchmarks = [["what it measures", "command"]]
+                recipes.append([link, _cell(settings["about"]), f"`{command}`"])
+    benchmarks = [["benchmark", "command"]]
     for file in sorted((ROOT / "benchmarks").glob("[a-z]*.py")):
         about = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
         if lines := commands(about):
             first = " ".join(about.partition("\n\n")[0].split())
             benchmarks.append([_cell(first), "<br>".join(f"`{_cell(one)}`" for one in lines)])
     return (
-        "# Reproducing published numbers\n\n"
-        "A recipe holds the settings of a paper, and its line says the number of the paper or the "
-        "one that was reached here. The data in a command are an example: give the data of the "
-        "paper by `--data` (`mnist`, `cifar10`, a folder). What a run is told beside is kept in "
-        "its `config.json`; `ptheta evaluate RUN` gives each number with its error and its "
-        "protocol, and the pages of the families say how far it is from the paper's.\n\n"
+        "# Reproducing published results\n\n"
+        "A recipe contains the settings of a paper; its description gives the published result or "
+        "the one that ptheta reached. The data in the commands are examples: pass the data of the "
+        "paper with `--data` (`mnist`, `cifar10`, a folder). All other settings of a run are in "
+        "its `config.json`. `ptheta evaluate RUN` reports each result with its error and "
+        "protocol; the pages of the families compare them with the papers.\n\n"
         f"## Recipes\n\n{markdown(recipes)}\n\n"
-        "## Benchmarks\n\nThe tables of these pages come of the scripts in `benchmarks/`, run "
-        "from a checkout; each writes its file in `benchmarks/results/`.\n\n"
+        "## Benchmarks\n\nThe tables of these pages are computed by scripts in `benchmarks/`, run "
+        "from a clone; each writes its results to `benchmarks/results/`.\n\n"
         f"{markdown(benchmarks)}\n"
     )
 
@@ -486,7 +492,7 @@ def _reproducing(found: Mapping[str, ModelInfo]) -> str:
 # --- reference
 
 MODULES: Mapping[str, tuple[str, tuple[str, ...]]] = {
-    "capabilities": ("What a model can do", ("ptheta.capabilities",)),
+    "capabilities": ("Capabilities", ("ptheta.capabilities",)),
     "models": (
         "Models, games and players",
         ("ptheta.models.base", "ptheta.games", "ptheta.models.graph", "ptheta.models.own"),
@@ -514,12 +520,12 @@ MODULES: Mapping[str, tuple[str, tuple[str, ...]]] = {
 
 
 def api_pages() -> dict[str, str]:
-    """Pages of the reference: what `import ptheta` offers, and the modules that extend it."""
+    """API reference pages: the public names of `ptheta`, and the modules for extensions."""
     names = [n for n in ptheta.__all__ if not isinstance(getattr(ptheta, n), ModuleType)]
     classes = [n for n in names if isinstance(getattr(ptheta, n), type)]
     verbs = [n for n in names if n not in classes]
     made = {
-        "api/index.md": "# What `import ptheta` offers\n\n" + "\n\n".join(map(_object, verbs)),
+        "api/index.md": "# Functions\n\n" + "\n\n".join(map(_object, verbs)),
         "api/types.md": "# Types\n\n" + "\n\n".join(map(_object, classes)),
     }
     for file, (title, modules) in MODULES.items():

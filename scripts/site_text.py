@@ -1,6 +1,6 @@
-"""What pages of docs/ and the README need, so that they read alike on a code host and on the site.
+"""Adapt Markdown of docs/ and the README for Python-Markdown.
 
-Lists in lists are indented by two spaces, and become four.
+Nested lists are indented by two spaces in the sources, and by four for Python-Markdown.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ ITEM = re.compile(r"^( +)(?=([-*]|\d+\.) )")
 
 
 def mended(text: str) -> str:
-    """A page with its lists as Python-Markdown reads them."""
+    """Convert the indentation of nested lists."""
     lines, fenced = list[str](), False
     for line in text.splitlines():
         if FENCE.match(line):
@@ -23,12 +23,12 @@ def mended(text: str) -> str:
 
 
 def section(text: str, title: str) -> str:
-    """What stands under a heading of the second level, code of other levels in it."""
+    """The text of a second-level section, including its subsections."""
     found = re.search(rf"^## {re.escape(title)}\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
-    assert found is not None, f"there is no section {title}"
+    assert found is not None, f"the page has no section {title}"
     return found[1].strip()
 
 
 def table(rows: Mapping[str, str]) -> str:
-    """Facts, one a line."""
+    """A two-column Markdown table of the non-empty values."""
     return "\n".join(["| | |", "|---|---|", *(f"| {k} | {v} |" for k, v in rows.items() if v)])

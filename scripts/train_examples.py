@@ -1,10 +1,10 @@
-"""Trains the three small runs that ship with the package: `example:vae` and so on.
+"""Train the three small runs that ship with the package: `example:vae` and so on.
 
     python -m scripts.train_examples [NAME ...]
 
-Each takes about two minutes of one core and is the same to the bit on one machine. Writes
-src/ptheta/examples/NAME: config.json, model.safetensors (float16), data.safetensors (which images
-it was trained on), metrics.jsonl, and no state, so that it cannot be resumed.
+Each takes about two minutes on one core and is bit-identical on the same machine. Writes
+src/ptheta/examples/NAME: config.json, model.safetensors (float16), data.safetensors (hashes of the
+training images) and metrics.jsonl. There is no training state, so the runs cannot be resumed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ptheta.files.tensors import load_metadata, load_tensors, save_tensors
 from ptheta.runs.examples import PLACE
 from ptheta.runs.folder import RECORD
 
-# name -> model, and its options
+# name -> model and options
 TRAINED: dict[str, tuple[str, dict[str, Any]]] = {
     "vae": (
         "vae",
@@ -65,7 +65,7 @@ COMMON: dict[str, Any] = {
     "sample_every": 0,
     "checkpoint_every": 100_000,
 }
-LINES = 30  # of metrics.jsonl
+LINES = 30  # lines kept of metrics.jsonl
 KEPT = ("config.json", "metrics.jsonl", RECORD)
 
 
@@ -82,7 +82,7 @@ def main(names: list[str]) -> None:
 
 
 def keep(run: Path, place: Path) -> None:
-    """What a run is used by, its weights as float16."""
+    """Copy the files needed to use a run, with float16 weights."""
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir(parents=True)
     for name in KEPT:

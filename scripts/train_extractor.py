@@ -1,4 +1,4 @@
-"""Trains the classifiers whose features the distances use, on the embedded data.
+"""Train the feature extractors of the distance metrics: classifiers of the embedded data.
 
     python scripts/train_extractor.py digits|fashion [EPOCHS]
 
@@ -24,7 +24,7 @@ BATCH, LR, SHIFT = 100, 2e-3, 2
 
 
 def augment(x: torch.Tensor) -> torch.Tensor:
-    """Floats (B, 1, 28, 28): shifted by up to two pixels, every second image binarised."""
+    """Shift images (B, 1, 28, 28) by up to two pixels and binarise every second one."""
     n = len(x)
     padded = F.pad(x, (SHIFT,) * 4)
     y, z = torch.randint(0, 2 * SHIFT + 1, (2, n))

@@ -1,9 +1,9 @@
-"""The tables of docs/*.md that come of what is known here, and of what benchmarks found.
+"""Write the tables of docs/*.md that are generated from the package and from benchmark results.
 
     python -m scripts.write_uses
 
-Each table stands between two comments, `<!-- NAME -->` and `<!-- /NAME -->`; the rest of the page
-is written by hand.
+Each table is between two comments, `<!-- NAME -->` and `<!-- /NAME -->`; the rest of a page is
+written by hand.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ptheta.measures.classification import Told
+from ptheta.measures.classification import IntervalEstimate
 from ptheta.measures.clustering import MEASURES
 from ptheta.specs import DataSpec, ImageSpec, VectorSpec
 from ptheta.tasks.compress import FLOORS
@@ -33,25 +33,25 @@ CLASSIFIED = ROOT / "benchmarks" / "results" / "classification.json"
 COMPRESSED = ROOT / "benchmarks" / "results" / "compression.json"
 CLUSTERED = ROOT / "benchmarks" / "results" / "clustering.json"
 NUMBERS = ("logistic balanced", "forest balanced", "AUC logistic", "AUC forest", "copied")
-SHOWN = {"psnr": 1, "ssim": 3}  # places after the point
+SHOWN = {"psnr": 1, "ssim": 3}  # decimal places
 
 
 def tasks() -> str:
-    """What each use gives, and what it asks of a model."""
-    rows = [["verb", "what it gives", "what a model needs"]]
+    """The tasks: what each produces, and the capabilities it needs."""
+    rows = [["command", "description", "required capabilities"]]
     rows += [[f"`{verb}`", task.about, task.methods] for verb, task in TASKS.items()]
     return markdown(rows)
 
 
 def models() -> str:
-    """Which model can do which."""
+    """The tasks that each model supports."""
     head, *rows = matrix()
     return markdown([["model", *head[1:]], *([f"`{row[0]}`", *row[1:]] for row in rows)])
 
 
 def scores() -> str:
-    """The scores of outliers, the floors last."""
-    rows = [["score", "what it is", "formula", "what a model needs", "paper"]]
+    """The outlier scores, with the floors last."""
+    rows = [["score", "description", "formula", "required capabilities", "paper"]]
     for name, score in SCORES.items():
         needs = "no model" if score.floor else named(score.needs or (Anything,))
         formula = score.formula.replace("|", "\\|")
@@ -60,15 +60,15 @@ def scores() -> str:
 
 
 def sources() -> str:
-    """What classifiers learn from."""
-    rows = [["source", "what it is", "floor"]]
+    """The training sets of the classifiers."""
+    rows = [["training set", "description", "floor"]]
     rows += [[f"`{n}`", one.about, "yes" if one.floor else ""] for n, one in SOURCES.items()]
     return markdown(rows)
 
 
 def learners() -> str:
-    """The classifiers, and what they are for."""
-    rows = [["classifier", "what it is", "learns"]]
+    """The classifiers and their data types."""
+    rows = [["classifier", "description", "data"]]
     for name, one in LEARNERS.items():
         kinds = " and ".join(KINDS[kind] for kind in one.of)
         rows.append([f"`{name}`", one.about, kinds])
@@ -76,17 +76,17 @@ def learners() -> str:
 
 
 def tests() -> str:
-    """What is held against test examples, and by which tests."""
-    rows = [["held against test examples", "what it is"]]
+    """The sets that are compared with test examples, and the two-sample tests."""
+    rows = [["compared with test examples", "description"]]
     rows += [[f"`{name}`", one.about] for name, one in RIVALS.items()]
-    by = [["test", "what it says"], *([f"`{name}`", one.about] for name, one in TESTS.items())]
+    by = [["test", "definition"], *([f"`{name}`", one.about] for name, one in TESTS.items())]
     return f"{markdown(rows)}\n\n{markdown(by)}"
 
 
 def reached() -> str:
-    """What the benchmark of synthetic tables found: means over seeds."""
+    """Results of the benchmark of synthetic tables: means over seeds."""
     found: dict[str, Any] = json.loads(USEFUL.read_text(encoding="utf-8"))
-    rows = [["table", "learned from, or held against test rows", *NUMBERS]]
+    rows = [["table", "training data, or compared with test rows", *NUMBERS]]
     for table, sources in found.items():
         for source, seeds in sources.items():
             cells = [
@@ -100,13 +100,13 @@ def reached() -> str:
 
 
 def classified() -> str:
-    """What classification by Bayes' rule reached, one seed, beside the floors."""
+    """Results of classification by Bayes' rule, one seed, with the floors."""
     found: dict[str, Any] = json.loads(CLASSIFIED.read_text(encoding="utf-8"))
     rows = [["", "test examples", "accuracy, %", "log loss, nats", "calibration", "slope"]]
-    for run, told in found.items():
-        for name, one in told["measured"].items():
-            what = f"`{run}`, log p(x \\| y) {told['likelihood']}" if name == "model" else name
-            rows.append([what, f"{told['examples']:,}", *_classified(one)])
+    for run, result in found.items():
+        for name, one in result["measured"].items():
+            what = f"`{run}`, log p(x \\| y) {result['likelihood']}" if name == "model" else name
+            rows.append([what, f"{result['examples']:,}", *_classified(one)])
     return markdown(rows)
 
 
@@ -121,25 +121,27 @@ def _classified(one: Mapping[str, Any]) -> list[str]:
 
 
 def compressed() -> str:
-    """Bits/dim of runs, one seed, and of the floors, and how long it takes there and back."""
+    """Bits/dim and coding times of runs, one seed, and bits/dim of the floors."""
     found: dict[str, Any] = json.loads(COMPRESSED.read_text(encoding="utf-8"))
     floors = next(iter(found.values()))["bits_per_dim"]
-    rows = [["", "bits/dim of the file", "of the code", "-log2 p", "seconds there, back"]]
-    for run, told in found.items():
-        own = [f"{rate:.4f}" for name, rate in told["bits_per_dim"].items() if name not in FLOORS]
-        rows.append([f"`{run}`", *own, ", ".join(f"{s:.0f}" for s in told["process_seconds"])])
+    rows = [
+        ["", "bits/dim of the file", "of the code", "-log2 p", "seconds to compress, decompress"]
+    ]
+    for run, result in found.items():
+        own = [f"{rate:.4f}" for name, rate in result["bits_per_dim"].items() if name not in FLOORS]
+        rows.append([f"`{run}`", *own, ", ".join(f"{s:.0f}" for s in result["process_seconds"])])
     rows += [[name, f"{rate:.4f}", "", "", ""] for name, rate in floors.items() if name in FLOORS]
     return markdown(rows)
 
 
 def clustered() -> str:
-    """How well clusters fit labels, one seed, beside the floors."""
+    """Agreement of clusters with labels, one seed, with the floors."""
     found: dict[str, Any] = json.loads(CLUSTERED.read_text(encoding="utf-8"))
     rows = [["", "", *MEASURES]]
-    for what, told in found.items():
-        for name, by_measure in told["measured"].items():
-            cells = [Told(**by_measure[m]).text() for m in MEASURES]
-            rows.append([f"`{what}`: {told['how']}", name, *cells])
+    for what, result in found.items():
+        for name, by_measure in result["measured"].items():
+            cells = [IntervalEstimate(**by_measure[m]).text() for m in MEASURES]
+            rows.append([f"`{what}`: {result['how']}", name, *cells])
     return markdown(rows)
 
 
@@ -147,7 +149,7 @@ KINDS: Mapping[type[DataSpec], str] = {VectorSpec: "rows of tables", ImageSpec: 
 
 
 def repairs() -> str:
-    """PSNR and SSIM of floors and models by noise and level, as the benchmark found them."""
+    """PSNR and SSIM of floors and models by noise and level."""
     by_model = _measured("denoise")
     first = next(iter(by_model.values()))
     floors = [name for name in next(iter(first.values())) if name != MODEL]
@@ -161,7 +163,7 @@ def repairs() -> str:
 
 
 def reconstructions() -> str:
-    """The same of what codes give back."""
+    """PSNR and SSIM of reconstructions."""
     rows = [["model", "images", "code", "principal components", "the mean image"]]
     for model, by_split in _measured("reconstruct").items():
         for split, methods in by_split.items():
@@ -173,13 +175,13 @@ def reconstructions() -> str:
 
 
 def _measured(verb: str) -> dict[str, Any]:
-    """By model, what the benchmark of denoising holds of a verb."""
+    """Results of a command in the denoising benchmark, by model."""
     found = json.loads(MEASURED.read_text(encoding="utf-8"))
     return {model: numbers[verb] for model, numbers in found.items() if verb in numbers}
 
 
 def _cell(cell: Mapping[str, Any], most: list[float]) -> str:
-    """PSNR and SSIM, the highest of a row in bold."""
+    """PSNR and SSIM, with the best value of a row in bold."""
     texts = [f"{cell[name][0]:.{places}f}" for name, places in SHOWN.items()]
     best = [cell[name][0] == top for name, top in zip(SHOWN, most, strict=True)]
     return " / ".join(f"**{t}**" if b else t for t, b in zip(texts, best, strict=True))
@@ -204,11 +206,11 @@ PAGES: Mapping[str, Mapping[str, Callable[[], str]]] = {
 
 
 def written(text: str, parts: Mapping[str, Callable[[], str]]) -> str:
-    """A page with its tables as they are now."""
+    """The text of a page with updated tables."""
     for name, part in parts.items():
         marked = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
         found = marked.search(text)
-        assert found is not None, f"there is no place for {name}"
+        assert found is not None, f"the page has no markers for the table {name}"
         text = f"{text[: found.end(1)]}{part()}\n" + text[found.start(2) :]
     return text
 

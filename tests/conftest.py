@@ -40,6 +40,14 @@ def write_images(x: Tensor, out: Path) -> Path:
 
 SMALL = {"features": 4, "latent": 6, "search_steps": 1}  # a GAN
 DRAWS = {"features": 4, "latent": 3, "text_width": 6}  # text-to-image models
+NOISED = {  # a denoising network
+    "features": (4, 8),
+    "hidden": 16,
+    "layers": 1,
+    "embedding": 8,
+    "sample_steps": 4,
+    "resample": 2,
+}
 # The smallest useful options of each model; a model without an entry is built with its defaults.
 TINY: dict[str, dict[str, Any]] = {
     **dict.fromkeys(("gan", "dcgan", "lsgan", "wgan", "wgan-gp"), SMALL),
@@ -52,6 +60,9 @@ TINY: dict[str, dict[str, Any]] = {
     "vae": {"hidden": (16,), "latent": 3, "features": 4},
     "iwae": {"hidden": (16,), "latent": 3, "features": 4, "samples": 3},
     "cvae": {"hidden": (16,), "latent": 3, "features": 4},
+    "beta-tcvae": {"hidden": (16,), "latent": 3, "features": 4},
+    "ladder-vae": {"hidden": (16,), "layers": (4, 2), "units": (8,), "features": 4},
+    "vq-vae": {"codes": 8, "dims": 3, "features": 4, "blocks": 1, "hidden": (16,)},
     "avb": {"hidden": (16,), "latent": 3, "features": 4, "critic": (8,), "bases": 2, "noise": 3},
     "ae": {"hidden": (16,), "latent": 3, "features": 4},
     "dae": {"hidden": (16,), "latent": 3, "features": 4},
@@ -73,6 +84,7 @@ TINY: dict[str, dict[str, Any]] = {
     "realnvp": {"hidden": (16,), "scales": 2, "depth": 1, "features": (4,)},
     "glow": {"hidden": (16,), "scales": 2, "depth": 2, "features": (4,)},
     "maf": {"hidden": (16,), "transforms": 2},
+    **dict.fromkeys(("ddpm", "flow-matching"), NOISED),
     "nade": {"hidden": 12, "block": 5},
     "made": {"hidden": (40,)},
     "pixelcnn": {"features": 6, "blocks": 2, "head": 6},

@@ -41,6 +41,7 @@ LAYERS: list[set[str]] = [
     {"report"},
     {"study"},
     {"api"},
+    {"lab"},
     {"cli"},
 ]
 ALONE = {"losses": {"losses", "compute"}}  # functions of tensors and of the streams of noise

@@ -51,19 +51,27 @@ def test_every_mark_names_an_option_of_the_same_config_that_may_be_off(name):
 @pytest.mark.parametrize(
     ("model", "options", "words"),
     [
-        ("text-gan", {"penalty": "none", "penalty_weight": 3}, "--penalty-weight 3.0 is of"),
+        ("text-gan", {"penalty": "none", "penalty_weight": 3}, "--penalty-weight 3.0 only applies"),
         ("text-gan", {"penalty": "none", "penalty_every": 4}, "--penalty, which is none here"),
-        ("stackgan", {"matching": 0, "matching_weight": 0, "matching_lr": 0.1}, "is of --matching"),
+        (
+            "stackgan",
+            {"matching": 0, "matching_weight": 0, "matching_lr": 0.1},
+            "applies to --matching",
+        ),
         ("dcgan", {"penalty_weight": 3}, "or leave --penalty-weight out"),
-        ("dcgan", {"instance_noise_steps": 9}, "is of --instance-noise"),
-        ("maf", {"components": 4}, "is of --(input|transform) mix.* or --.* mix"),
-        ("nice", {"components": 4}, "of --input mixture-cdf, and here is --input logit: choose"),
-        ("rbm", {"negative": "cd", "chains": 4}, "--negative pcd or --negative tempered, and here"),
+        ("dcgan", {"instance_noise_steps": 9}, "applies to --instance-noise"),
+        ("maf", {"components": 4}, "applies to --(input|transform) mix.* or --.* mix"),
+        ("nice", {"components": 4}, "mixture-cdf, and the choice here is --input logit: choose"),
+        (
+            "rbm",
+            {"negative": "cd", "chains": 4},
+            "--negative pcd or --negative tempered, and the choice",
+        ),
         ("rbm", {"hottest": 0.1}, "or leave --hottest out"),
-        ("vae", {"prior": "flow", "pseudo_inputs": 4}, "is of --prior vamp"),
-        ("gmmn", {"temperatures": (0.1,)}, "is of --matching drifting"),
-        ("vae", {"unseen_share": 0.2}, "is of --unseen, which is none here: give that, too"),
-        ("vae", {"sample_every": 0, "sample_minutes": 1}, "is of --sample-every, which is 0"),
+        ("vae", {"prior": "flow", "pseudo_inputs": 4}, "applies to --prior vamp"),
+        ("gmmn", {"temperatures": (0.1,)}, "applies to --matching drifting"),
+        ("vae", {"unseen_share": 0.2}, "applies to --unseen, which is none here: set that"),
+        ("vae", {"sample_every": 0, "sample_minutes": 1}, "applies to --sample-every, which is 0"),
     ],
 )
 def test_what_nothing_reads_is_refused_in_one_line(model, options, words):
@@ -116,7 +124,7 @@ def test_a_sweep_over_a_choice_leaves_out_what_it_does_not_read():
 
 def test_data_is_refused_likewise(tmp_path):
     for read in (describe, open_images):
-        with pytest.raises(PthetaError, match=r"--unseen-share 0\.3 is of --unseen"):
+        with pytest.raises(PthetaError, match=r"--unseen-share 0\.3 only applies to --unseen"):
             read(pictures(), unseen_share=0.3)
 
 

@@ -65,7 +65,7 @@ def test_folders_that_can_be_written(place: Path, name: str) -> None:
         (as_file, "é" * 130 + ".png", "264 bytes"),
         (as_file, "missing/" + "x" * 300 + "/x.png", "300 bytes"),
         (as_file, "/".join(["x" * 200] * 30) + "/x.png", "choose another"),
-        (as_file, "nul\0.png", "zero character"),
+        (as_file, "nul\0.png", "null character"),
         (check_folder, "file.png", "is a file"),
         (check_folder, "pipe.png", "is a file"),
         (check_folder, "dangling.png", "link to nothing"),
@@ -115,5 +115,7 @@ def test_a_list_reads_as_one() -> None:
 @pytest.mark.parametrize("name", ["example:vae.png", "example:new.png", "./example:a/b.png"])
 def test_nothing_is_written_where_examples_are_named(check: Callable[[str], Path], name: str):
     """What lay there could not be opened: such a name is taken for that of an example."""
-    with pytest.raises(PthetaError, match=r"--out example:.* ships with ptheta .*: choose another"):
+    with pytest.raises(
+        PthetaError, match=r"--out example:.* shipped with ptheta, .*: choose another"
+    ):
         check(name)

@@ -140,11 +140,14 @@ def test_a_config_may_have_a_byte_order_mark(run):
 WEIGHTS: dict[str, tuple[Callable[[dict[str, Any]], dict[str, Any]], str]] = {
     "none": (lambda t: {}, "it has no "),
     "one missing": (lambda t: {k: v for k, v in t.items() if k != max(t)}, "it has no "),
-    "one more": (lambda t: t | {"zzz": torch.zeros(1)}, "it has zzz, which the model has not"),
+    "one more": (
+        lambda t: t | {"zzz": torch.zeros(1)},
+        "it has zzz, which the model does not have",
+    ),
     "another shape": (lambda t: t | {max(t): torch.zeros(7, 7)}, "has the shape (7, 7) and not"),
-    "integers": (lambda t: {k: v.int() for k, v in t.items()}, "holds torch.int32"),
-    "NaN": (lambda t: t | {max(t): t[max(t)] * math.nan}, "numbers that are not finite"),
-    "infinite": (lambda t: t | {max(t): t[max(t)] + math.inf}, "numbers that are not finite"),
+    "integers": (lambda t: {k: v.int() for k, v in t.items()}, "has dtype torch.int32"),
+    "NaN": (lambda t: t | {max(t): t[max(t)] * math.nan}, "has non-finite values"),
+    "infinite": (lambda t: t | {max(t): t[max(t)] + math.inf}, "has non-finite values"),
 }
 
 
@@ -162,11 +165,11 @@ MIXTURES: dict[str, tuple[dict[str, torch.Tensor], str]] = {
     "no means": ({"means": torch.zeros(0, 2)}, "means has the shape (0, 2)"),
     "of other codes": (
         {"means": torch.zeros(2, 3), "factors": torch.eye(3).repeat(2, 1, 1)},
-        "codes of 3 numbers, want 2",
+        "codes of 3 dimensions, want 2",
     ),
-    "negative": ({"weights": torch.tensor([-1.0, 2.0])}, "no probabilities"),
-    "singular": ({"factors": torch.zeros(2, 2, 2)}, "no Cholesky factors"),
-    "NaN": ({"means": torch.full((2, 2), math.nan)}, "not finite"),
+    "negative": ({"weights": torch.tensor([-1.0, 2.0])}, "not probabilities"),
+    "singular": ({"factors": torch.zeros(2, 2, 2)}, "not Cholesky factors"),
+    "NaN": ({"means": torch.full((2, 2), math.nan)}, "NaN or infinity"),
     "more": ({"other": torch.zeros(2)}, "other"),
 }
 
@@ -189,8 +192,8 @@ RECORDS: dict[str, tuple[dict[str, Any], str]] = {
     "a type": ({"images": np.arange(4)}, "images is int64"),
     "two axes": ({"images": np.zeros((4, 1), np.uint64)}, "images is uint64 of shape (4, 1)"),
     "fewer numbers": ({"numbers": np.arange(3)}, "3 numbers for 4 images"),
-    "negative numbers": ({"numbers": -np.arange(4)}, "numbers are no numbers of images"),
-    "large numbers": ({"numbers": np.full(4, 2**62)}, "numbers are no numbers of images"),
+    "negative numbers": ({"numbers": -np.arange(4)}, "numbers are not valid image numbers"),
+    "large numbers": ({"numbers": np.full(4, 2**62)}, "numbers are not valid image numbers"),
     "a name": ({"other": np.arange(4)}, "it has other"),
     "no image": ({"images": np.zeros(0, np.uint64), "numbers": np.zeros(0, np.int64)}, "no image"),
 }
@@ -202,7 +205,7 @@ def test_a_record_of_images_that_is_none_says_why(name, tmp_path):
     save_arrays(KEYS, tmp_path / "a.safetensors")
     assert len(Record.read(tmp_path / "a.safetensors").every) == 4
     save_arrays(KEYS | change, tmp_path / "a.safetensors")
-    line(lambda: Record.read(tmp_path / "a.safetensors"), words, "put the file back")
+    line(lambda: Record.read(tmp_path / "a.safetensors"), words, "restore the file")
 
 
 @EASY
@@ -259,7 +262,7 @@ def test_damaged_lines_of_metrics_cost_those_lines_alone(rows, bad, tmp_path):
 
 
 SWEEPS: dict[str, tuple[object, str]] = {
-    "list": ([], "a list and not a table"),
+    "list": ([], "a list instead of a table"),
     "no runs": ({}, "runs: field required"),
     "none trained": ({"runs": []}, "names no run"),
     "numbers": ({"runs": [1]}, "runs.0"),

@@ -173,12 +173,12 @@ def test_training_needs_more_memory_than_use(monkeypatch):
 # -- config files
 
 FILES: dict[str, tuple[str, bytes, str]] = {
-    "Latin-1": ("toml", b"# caf\xe9\n", "not in UTF-8"),
-    "UTF-16": ("toml", "latent = 2".encode("utf-16"), "not in UTF-8"),
+    "Latin-1": ("toml", b"# caf\xe9\n", "not UTF-8"),
+    "UTF-16": ("toml", "latent = 2".encode("utf-16"), "not UTF-8"),
     "deep": ("json", b"[" * 100_000, "not valid"),
     "deep TOML": ("toml", b"a = " + b"[" * 100_000, "not valid"),
     "list": ("json", b"[1]", "want a table"),
-    "twice": ("json", b'{"latent": 2, "latent": 3}', "comes twice"),
+    "twice": ("json", b'{"latent": 2, "latent": 3}', "occurs twice"),
     "twice, TOML": ("toml", b"latent = 2\nlatent = 3\n", "not valid"),
     "5000 digits": ("json", b'{"latent": ' + b"9" * 5000 + b"}", "not valid"),
 }
@@ -229,13 +229,13 @@ def test_a_config_file_may_give_data_out_and_recipe(tmp_path, monkeypatch):
 
 
 ODD: dict[str, tuple[dict[str, Any], str]] = {
-    "the model": ({"model": "gan"}, "the model is named on the command line"),
+    "the model": ({"model": "gan"}, "the model is given on the command line"),
     "a table that is none": ({"train": 3}, "want a table of options"),
     "resume": ({"resume": True}, "unknown option of vae .*'resume'"),
     "config": ({"config": "x"}, "unknown option of vae .*'config'"),
     "a typo": ({"latnet": 2}, "did you mean 'latent'"),
     "twice": ({"latent": 2, "model": {"latent": 3}}, "latent is given twice"),
-    "data that is a number": ({"data": 3}, "data = 3: want a text"),
+    "data that is a number": ({"data": 3}, "data = 3: want a string"),
     "data of no text": ({"data": ""}, "--data ''"),
     "infinite": ({"lr": float("inf")}, "lr = inf: input should be a finite number"),
     "true": ({"latent": True}, "latent = True: input should be a valid integer"),

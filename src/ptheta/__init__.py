@@ -45,6 +45,7 @@ if TYPE_CHECKING:
         interpolate,
         invert,
         latents,
+        layers,
         load,
         manifold,
         neighbours,
@@ -75,6 +76,7 @@ if TYPE_CHECKING:
         open_images,
     )
     from ptheta.errors import PthetaError
+    from ptheta.lab.make import learn
     from ptheta.metrics.table import list_metrics
     from ptheta.models.about import list_models
     from ptheta.models.own import ModelEntry
@@ -124,6 +126,8 @@ __all__ = [
     "interpolate",
     "invert",
     "latents",
+    "layers",
+    "learn",
     "list_datasets",
     "list_metrics",
     "list_models",
@@ -167,7 +171,7 @@ _MODULES = (
     "nets",
     "tasks",
 )
-_HOMES = {  # of names that need not all of `ptheta.api`, where the others are
+_HOMES = {  # modules of names that do not need `ptheta.api`; the default is `ptheta.api`
     "Attributes": "ptheta.conditions",
     "Dataset": "ptheta.data",
     "ImageDataset": "ptheta.data",
@@ -179,6 +183,7 @@ _HOMES = {  # of names that need not all of `ptheta.api`, where the others are
     "VectorDataset": "ptheta.data",
     "VectorSpec": "ptheta.specs",
     "describe": "ptheta.data",
+    "learn": "ptheta.lab.make",
     "list_datasets": "ptheta.data",
     "list_metrics": "ptheta.metrics.table",
     "list_models": "ptheta.models.about",
@@ -188,7 +193,7 @@ _HOMES = {  # of names that need not all of `ptheta.api`, where the others are
 }
 
 
-if not TYPE_CHECKING:  # a type checker knows the names above, and tells of any other
+if not TYPE_CHECKING:  # type checkers see the imports above and report unknown names
 
     def __getattr__(name: str) -> object:
         if name not in __all__:

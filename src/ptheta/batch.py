@@ -1,4 +1,4 @@
-"""A batch: examples, what each is asked for, and what a source gives beside them."""
+"""A batch: examples, their conditions, and further columns of the data source."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor
 
 @dataclass(frozen=True, eq=False)
 class Together:
-    """Several named conditions of the same examples, which are indexed, repeated and moved as one.
+    """Several named conditions of the same examples, indexed, repeated and moved as one.
 
     parts: tensors of one length, by the kind of condition
     """
@@ -39,12 +39,12 @@ class Together:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Between(Together):
-    """What lies between two conditions, for a model that can tell (`capabilities.Blends`): where a
-    network makes numbers of a condition, these are a + share (b - a) of those of both ends."""
+    """Interpolation between two conditions, for models that support it (`capabilities.Blends`): the
+    embeddings are interpolated as a + share (b - a)."""
 
     @classmethod
     def of(cls, first: Condition, second: Condition, share: Tensor) -> Between:
-        """first, second: of B examples each; share: float (B,), 0 for the first"""
+        """first, second: conditions of B examples each; share: float (B,), 0 for the first"""
         ends = {"first": _parts(first), "second": _parts(second)}
         named = {f"{end} {kind}": rows for end, parts in ends.items() for kind, rows in parts}
         return cls({**named, SHARE: share})
@@ -70,16 +70,16 @@ SHARE = "share"
 
 
 def _parts(condition: Condition) -> Iterable[tuple[str, Tensor]]:
-    """By kind; "" where there is one alone."""
+    """The tensors by kind; "" for a single one."""
     return condition.parts.items() if isinstance(condition, Together) else [("", condition)]
 
 
 Condition: TypeAlias = Tensor | Together
-"""What examples are asked for: a tensor (B, ...) of one kind, or several together."""
+"""Conditions of examples: a tensor (B, ...) of one kind, or several together."""
 
 
 def joined(conditions: Sequence[Condition]) -> Condition:
-    """The conditions of several batches, one batch after the other; all of one kind."""
+    """Concatenates the conditions of several batches, all of one kind."""
     first = conditions[0]
     if not isinstance(first, Together):
         return torch.cat([c for c in conditions if isinstance(c, Tensor)])
@@ -88,18 +88,18 @@ def joined(conditions: Sequence[Condition]) -> Condition:
 
 
 def repeated(condition: Condition, k: int) -> Condition:
-    """k copies, one after the other: (B, ...) -> (k B, ...)."""
+    """Repeats a condition k times: (B, ...) -> (k B, ...)."""
     return joined([condition] * k)
 
 
 @dataclass
 class Batch:
-    """What a loss sees.
+    """The input of a loss.
 
     x: examples in the convention of their spec: images are uint8 (B, C, H, W)
-    condition: what each is asked for, or None
-    extra: what the source has beside them, such as labels (B,) or masks (B, H, W)
-    logs: scalars to write beside the losses, detached by the trainer
+    condition: condition of each example, or None
+    extra: further data from the source, such as labels (B,) or masks (B, H, W)
+    logs: scalars to log with the losses, detached by the trainer
     """
 
     x: Tensor
@@ -118,7 +118,7 @@ class Batch:
         return f"Batch(x: {described(self.x)}{condition}{extra}{logs})"
 
     def to(self, device: torch.device) -> Batch:
-        """The same examples on a device; nothing is logged there yet."""
+        """The same examples on a device, with empty logs."""
         condition = self.condition
         if condition is not None:
             condition = condition.to(device, non_blocking=True)
@@ -127,7 +127,7 @@ class Batch:
 
 
 def described(value: Condition) -> str:
-    """The type and shape of a tensor, and where it lies if that is not the CPU."""
+    """The dtype and shape of a tensor, and its device if not the CPU."""
     if isinstance(value, Together):
         return str(value)
     where = "" if value.device.type == "cpu" else f" on {value.device}"

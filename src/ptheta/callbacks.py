@@ -1,7 +1,7 @@
-"""Callbacks: what follows a training from outside, such as an experiment tracker.
+"""Callbacks that observe a training run, such as experiment trackers.
 
-`ptheta.train(..., callbacks=[...])` calls them in the process that trains; what they do changes no
-weight. One that raises an error is not called any more, and a line says so.
+`ptheta.train(..., callbacks=[...])` calls them in the training process; they do not change the
+weights. A callback that raises an error is disabled with a warning.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Moment:
-    """Where a training is. folder: of the run; step: that is done; seconds: of training so far"""
+    """State of a training run. folder: the run folder; step: last completed step; seconds: training
+    time so far."""
 
     folder: Path
     step: int
@@ -30,20 +31,20 @@ class Moment:
 
 
 class Callback:
-    """Follows a training. A subclass has those of the three methods that it wants."""
+    """Base class of callbacks. A subclass overrides any of the three methods."""
 
     def on_log(self, moment: Moment, values: Mapping[str, float]) -> None:
-        """A line of metrics.jsonl: its numbers by name."""
+        """Called for each line of metrics.jsonl, with its values by name."""
 
     def on_checkpoint(self, moment: Moment) -> None:
-        """A checkpoint is written, and model.safetensors with it."""
+        """Called after a checkpoint and model.safetensors are written."""
 
     def on_end(self, moment: Moment) -> None:
-        """The training is over: finished, stopped by a signal, or ended by an error."""
+        """Called when training is finished, stopped by a signal, or ended by an error."""
 
 
 class Callbacks:
-    """Several as one. say: takes a line for the user"""
+    """Calls several callbacks. say: function that prints a line for the user."""
 
     def __init__(self, callbacks: Iterable[Callback], say: Callable[[str], None]) -> None:
         self.callbacks, self.say = list(callbacks), say
@@ -61,14 +62,14 @@ class Callbacks:
         for callback in list(self.callbacks):
             try:
                 call(callback)
-            except Exception as error:  # whatever it does is no reason to lose a training
+            except Exception as error:  # a failing callback must not stop the training
                 self.callbacks.remove(callback)
                 what = f"{type(callback).__name__} failed ({type(error).__name__}: {brief(error)})"
-                self.say(f"callback {what}: it is not called any more")
+                self.say(f"callback {what}: it is disabled")
 
 
 def options_of(folder: Path) -> dict[str, str | int | float | bool]:
-    """The model, the data and every option of a run, flat: "train/lr" and the like, lists as
+    """The model, data and all options of a run as a flat table: "train/lr" and so on, lists as
     text."""
     about = read_json(folder / "config.json")
     if not isinstance(about, dict):
@@ -87,7 +88,7 @@ def options_of(folder: Path) -> dict[str, str | int | float | bool]:
 
 
 def pictures(folder: Path, seen: set[Path]) -> Iterable[tuple[int, Path]]:
-    """(step, file) of each sample grid of a run that was not seen yet."""
+    """(step, file) of each sample grid of a run that is not in `seen`."""
     for file in sorted((folder / "samples").glob("step-*.png")):
         if file not in seen:
             seen.add(file)
@@ -95,9 +96,9 @@ def pictures(folder: Path, seen: set[Path]) -> Iterable[tuple[int, Path]]:
 
 
 class Tracker(Callback):
-    """Hands numbers to any tracker that takes a dictionary: `Tracker(log=wandb.log)`.
+    """Passes metrics to any tracker that takes a dictionary: `Tracker(log=wandb.log)`.
 
-    log: is given the numbers of a line, with "step" and "seconds" among them
+    log: called with the values of each line, including "step" and "seconds"
     """
 
     def __init__(self, log: Callable[[dict[str, float]], object]) -> None:
@@ -108,7 +109,7 @@ class Tracker(Callback):
 
 
 class Writer(Protocol):
-    """What is used of a `SummaryWriter`."""
+    """The methods used of a `SummaryWriter`."""
 
     def add_scalar(self, tag: str, scalar_value: float, global_step: int) -> None: ...
     def add_image(
@@ -119,10 +120,10 @@ class Writer(Protocol):
 
 
 class TensorBoard(Callback):
-    """Writes event files for TensorBoard: numbers, sample grids, and the options as a table.
+    """Writes TensorBoard event files: metrics, sample grids, and a table of the options.
 
-    folder: where to; default: the folder "tensorboard" of the run
-    Raises PthetaError where neither `tensorboard` nor `tensorboardX` is installed.
+    folder: where to write; default: the folder "tensorboard" in the run folder
+    Raises PthetaError if neither `tensorboard` nor `tensorboardX` is installed.
     """
 
     def __init__(self, folder: str | Path | None = None) -> None:
@@ -161,7 +162,8 @@ class TensorBoard(Callback):
 
 
 def _writer() -> Callable[[str], Writer]:
-    """The class of the package that is there: torch's needs `tensorboard`, the other is smaller."""
+    """The writer class of the installed package: torch's, which needs `tensorboard`, or
+    tensorboardX's."""
     for package in ("torch.utils.tensorboard", "tensorboardX"):
         try:
             made: Callable[[str], Writer] = import_module(package).SummaryWriter
@@ -175,5 +177,5 @@ def _writer() -> Callable[[str], Writer]:
 
 
 def usual(tensorboard: bool, others: Sequence[Callback]) -> tuple[Callback, ...]:
-    """Those that are asked for, and TensorBoard's where the option is on."""
+    """The given callbacks, and TensorBoard's if the option is on."""
     return (*others, TensorBoard()) if tensorboard else tuple(others)

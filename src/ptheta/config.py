@@ -1,4 +1,4 @@
-"""Configs: frozen dataclasses of options with their help, and values that are checked.
+"""Configs: frozen dataclasses of options with help texts and validated values.
 
 The same declaration serves Python (`ptheta.create("vae", spec, latent=20)`), the command line
 (`--latent 20`) and config files (`latent = 20`).
@@ -33,13 +33,13 @@ class Config(Protocol):
 T = TypeVar("T")
 C = TypeVar("C", bound=Config)
 
-MOST = 2**31 - 1  # of what is counted
-MOST_PARTS = 1000  # of what is built one by one
+MOST = 2**31 - 1  # maximum of counts
+MOST_PARTS = 1000  # maximum number of layers, blocks, ...
 MOST_SIDE = 16_384  # pixels
 MOST_THREADS = 1024  # of threads and of processes
 LAST_SEED = 2**63 - 1
 
-# Numbers are finite wherever a config is checked: see `build`.
+# All numbers in a config must be finite: see `build`.
 Count = Annotated[int, Gt(0), Le(MOST)]  # 1, 2, ...
 NonNegative = Annotated[int, Ge(0), Le(MOST)]  # 0, 1, ...
 Parts = Annotated[int, Gt(0), Le(MOST_PARTS)]  # layers, blocks, orders: each takes its time
@@ -53,36 +53,38 @@ Fraction = Annotated[float, Ge(0), Le(1)]
 
 
 class Choice(Protocol):
-    """An entry of a table that an option chooses from: see `OneOf`."""
+    """An entry of the table that an option chooses from: see `OneOf`."""
 
     @property
     def about(self) -> str:
-        """Half a line for the help: what it is, and its paper."""
+        """Short description for the help, with the paper."""
 
     @property
     def traits(self) -> Collection[str]:
-        """What it is, in words that other entries may exclude."""
+        """Properties of the entry, which other entries may exclude."""
 
     @property
     def excludes(self) -> Mapping[str, str]:
-        """Trait -> why this does not go with an entry that has it, as the end of a sentence."""
+        """Trait -> why this entry cannot be combined with one that has it, as the end of a
+        sentence."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Entry:
-    """A `Choice`, to be extended by what an entry of that kind does."""
+    """Base class of table entries (a `Choice`); subclasses add what an entry of that kind does."""
 
     about: str = ""
     traits: frozenset[str] = frozenset()
     excludes: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    reads: frozenset[str] = frozenset()  # options that nothing reads where no such entry is chosen
+    reads: frozenset[str] = frozenset()  # options that are only used if such an entry is chosen
 
 
 class OneOf:
     """`Annotated[str, OneOf(TABLE)]` is the type of a field that names an entry of that table.
 
-    The table is read whenever the field is checked or shown: a new entry is a choice at once.
-    more: words that are allowed beside the names of entries
+    The table is read whenever the field is checked or shown, so new entries become choices
+    immediately.
+    more: further allowed words
     """
 
     def __init__(self, table: Mapping[str, Choice], *more: str) -> None:
@@ -94,11 +96,11 @@ class OneOf:
 
     @property
     def about(self) -> str:
-        """What the entries are that say so."""
+        """Descriptions of the entries that have one."""
         return "; ".join(f"{n}: {entry.about}" for n, entry in self.table.items() if entry.about)
 
     def check(self, name: str) -> str:
-        """Raises ValueError for the name of no entry."""
+        """Raises ValueError for an unknown name."""
         if name not in self.names:
             *first, last = (repr(known) for known in self.names)
             raise ValueError(f"input should be {', '.join(first)}{' or ' * bool(first)}{last}")
@@ -113,19 +115,23 @@ class OneOf:
 
 
 def _one_of(hint: object) -> OneOf | None:
-    """The table that a value of this type, or each part of it, names an entry of."""
+    """The table from which a value of this type, or each of its parts, is chosen."""
     if isinstance(hint, OneOf):
         return hint
     return next((found for part in typing.get_args(hint) if (found := _one_of(part))), None)
 
 
 def option(default: T, help: str, of: str = "", basic: bool = False) -> T:
-    """A config field with its default and one line of help (with the unit, where it has one).
+    """A config field with its default and a one-line help text (with the unit, if any).
 
-    It is a `dataclasses.Field`, typed as its default is, as `dataclasses.field` does.
-    of: the option of the same config without which nothing reads this one: where that is 0, none,
-        or no entry of its table
-    basic: whether most users have to know of it; the others stand below all of these in the help
+    Returns a `dataclasses.Field`, typed like its default, as `dataclasses.field` does.
+
+    Args:
+        default: default value
+        help: help text, a noun phrase or imperative
+        of: an option of the same config that enables this one: this one is unused if that is 0,
+            none, or not an entry of its table
+        basic: whether most users need it; other options are only shown by --help-all
     """
     return dataclasses.field(default=default, metadata={"help": help, "of": of, "basic": basic})
 
@@ -137,7 +143,7 @@ class Option:
     name: str
     default: object
     help: str
-    hint: Any  # the type, with its constraints: what annotations are made of has no type itself
+    hint: Any  # the annotation, with its constraints
     of: str = ""
     basic: bool = False
 
@@ -147,8 +153,8 @@ class Option:
 
     @property
     def choices(self) -> tuple[str, ...]:
-        """The allowed words of a field that is a `Literal` (or none), or one or several names of
-        `OneOf` a table; empty for any other."""
+        """The allowed words of a `Literal` field (or None), or of one or several names from a
+        `OneOf` table; empty for other fields."""
         if (named := _one_of(self.hint)) is not None:
             return named.names
         hints = typing.get_args(self.hint) if _is_union(self.hint) else (self.hint,)
@@ -157,7 +163,7 @@ class Option:
 
     @property
     def table(self) -> Mapping[str, Choice]:
-        """The entries that the field names; empty where it names none."""
+        """The table of entries that the field chooses from; empty for other fields."""
         named = _one_of(self.hint)
         return {} if named is None else named.table
 
@@ -190,24 +196,24 @@ def options(cls: type[Config]) -> dict[str, Option]:
 
 
 def _texts(cls: type[Config]) -> dict[str, str]:
-    """The help of each field, as it was written."""
+    """The help text of each field, as written."""
     return {field.name: field.metadata.get("help", "") for field in dataclasses.fields(cls)}
 
 
 def _help(text: str, hint: object) -> str:
-    """The help of a field, and what the entries are that it may name."""
+    """The help text of a field, with descriptions of the entries it may name."""
     named = _one_of(hint)
     return f"{text}; {named.about}" if named is not None and named.about else text
 
 
 def is_off(opt: Option, value: object) -> bool:
-    """Whether this value of an option is 0, none, or no entry of its table."""
+    """Whether this value of an option is 0, none, or not an entry of its table."""
     return not value or bool(opt.table and not set(map(str, words(value))) & opt.table.keys())
 
 
 def readers(known: Mapping[str, Option], name: str) -> dict[str, tuple[str, ...]]:
-    """The options that choose what reads option `name` (`Entry.reads`), and by which of their
-    entries; empty of one that every choice reads."""
+    """The options that enable option `name` (`Entry.reads`), with their entries that do; empty if
+    every choice uses it."""
     tables = {key: opt.table.items() for key, opt in known.items()}
     found = {
         key: tuple(n for n, e in table if isinstance(e, Entry) and name in e.reads)
@@ -217,19 +223,22 @@ def readers(known: Mapping[str, Option], name: str) -> dict[str, tuple[str, ...]
 
 
 def masters(known: Mapping[str, Option], name: str) -> tuple[str, ...]:
-    """The options that decide whether anything reads option `name`."""
+    """The options that decide whether option `name` is used."""
     of = known[name].of
     return (*([of] if of else []), *readers(known, name))
 
 
 def idle_option(config: Config, given: Collection[str]) -> str | None:
-    """What to say of the first of these options that nothing reads, as it belongs to another one
-    which is off, or to a choice that is not made; None where all are read."""
+    """The message for the first of these options that has no effect, since it belongs to an option
+    that is off or to another choice; None if all are used."""
     known, values = options(type(config)), vars(config)
     for name in (name for name in known if name in given):
         cure = _off(known, values, name) or _not_chosen(known, values, name)
         if cure is not None:
-            return f"{_flag(name)} {brief(values[name])} is of {cure}, or leave {_flag(name)} out"
+            return (
+                f"{_flag(name)} {brief(values[name])} only applies to {cure}, or leave "
+                f"{_flag(name)} out"
+            )
     return None
 
 
@@ -238,7 +247,7 @@ def _off(known: Mapping[str, Option], values: Mapping[str, object], name: str) -
     if not of or not is_off(known[of], values[of]):
         return None
     off = "none" if values[of] in ((), None) else values[of]
-    return f"{_flag(of)}, which is {off} here: give that, too"
+    return f"{_flag(of)}, which is {off} here: set that as well"
 
 
 def _not_chosen(known: Mapping[str, Option], values: Mapping[str, object], name: str) -> str | None:
@@ -247,7 +256,7 @@ def _not_chosen(known: Mapping[str, Option], values: Mapping[str, object], name:
         return None
     wanted = " or ".join(f"{_flag(key)} {entry}" for key, found in by.items() for entry in found)
     chosen = " and ".join(f"{_flag(key)} {brief(values[key])}" for key in by)
-    return f"{wanted}, and here is {chosen}: choose one that reads it"
+    return f"{wanted}, and the choice here is {chosen}: choose one that uses it"
 
 
 def _flag(name: str) -> str:
@@ -255,8 +264,8 @@ def _flag(name: str) -> str:
 
 
 def unknown_choice(config: object) -> str | None:
-    """What to say of a word in this config that is not among its field's choices; None where there
-    is none, or no config. For configs that were made by hand, not by `build`."""
+    """The message for a word in this config that is not one of its field's choices; None if there
+    is none, or no config. For configs constructed directly, not by `build`."""
     if not dataclasses.is_dataclass(config) or isinstance(config, type):
         return None
     values = vars(config)
@@ -268,7 +277,7 @@ def unknown_choice(config: object) -> str | None:
 
 
 def words(value: object) -> tuple[object, ...]:
-    """The value of a field, or each of them where it holds several."""
+    """The value of a field, or its values if it holds several."""
     return value if isinstance(value, tuple) else (value,)
 
 
@@ -291,9 +300,15 @@ def build(
 ) -> C:
     """An instance of config class `cls` from names and values (strings are parsed).
 
-    strict: the values are as `as_dict` gives them, so that a text is no number
-    Raises PthetaError for an unknown name (naming the nearest known one), for a value of the wrong
-    type or outside its range, and for a number that is not finite.
+    Args:
+        cls: config class
+        values: option values by name
+        kind: what an option is called in messages
+        strict: values have the types that `as_dict` returns, so strings are not parsed as numbers
+
+    Raises:
+        PthetaError: for an unknown name (naming the nearest known one), for a value of the wrong
+            type or out of range, and for a number that is not finite
     """
     fields = options(cls)
     checked = {}
@@ -314,7 +329,7 @@ def _check(opt: Option, value: object, strict: bool) -> object:
     if isinstance(value, tuple) and len(value) > MOST_PARTS:
         raise PthetaError(f"{opt.name}: {len(value)} values, want {MOST_PARTS} or fewer")
     try:
-        # true is no number, though Python counts it as 1
+        # reject booleans as numbers, though Python accepts them
         return _adapter(opt).validate_python(value, strict=strict or _true(value))
     except ValidationError as error:
         raise PthetaError(
@@ -334,14 +349,14 @@ def _adapter(opt: Option) -> TypeAdapter[object]:
 
 
 def reason(error: ValidationError) -> str:
-    """The first fault that pydantic found, as the end of a line."""
+    """The first error that pydantic found, as the end of a line."""
     text = error.errors(include_url=False, include_context=False)[0]["msg"]
     text = text.removeprefix("Value error, ")
     return " ".join((text[:1].lower() + text[1:]).split())
 
 
 def brief(value: object, most: int = 80) -> str:
-    """A value for a message: on one line, and not longer than a line."""
+    """Shortens a value for a message to at most one line."""
     text = ",".join(map(str, value)) if isinstance(value, list | tuple) else _text(value)
     text = " ".join(text.split())
     return text if len(text) <= most else f"{text[:most]}... ({len(text):,} characters)"
@@ -350,12 +365,12 @@ def brief(value: object, most: int = 80) -> str:
 def _text(value: object) -> str:
     try:
         return str(value)
-    except ValueError:  # a whole number of more digits than Python writes out
+    except ValueError:  # an integer with more digits than Python converts to text
         return "a number of thousands of digits"
 
 
 def plain(value: object) -> object:
-    """`value` as JSON can hold it."""
+    """Converts `value` to a JSON-compatible one."""
     if isinstance(value, tuple):
         return [plain(item) for item in value]
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
@@ -364,14 +379,14 @@ def plain(value: object) -> object:
 
 
 def as_dict(config: Config) -> dict[str, object]:
-    """The fields of a config as JSON-ready values; `build` takes them back."""
+    """The fields of a config as JSON-ready values; inverse of `build`."""
     values = vars(config)
     return {field.name: plain(values[field.name]) for field in dataclasses.fields(config)}
 
 
 def read_file(path: Path) -> dict[str, object]:
-    """The table in a `.toml` or `.json` config file, in UTF-8. Raises PthetaError where it is
-    neither, and where a name comes twice."""
+    """The table in a `.toml` or `.json` config file, in UTF-8. Raises PthetaError if it is neither,
+    or if a name occurs twice."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
@@ -379,7 +394,7 @@ def read_file(path: Path) -> dict[str, object]:
             f"config file {brief(path)}: {error.strerror}; give a readable file"
         ) from None
     except UnicodeDecodeError:
-        raise PthetaError(f"config file {path} is not in UTF-8: save it in that encoding") from None
+        raise PthetaError(f"config file {path} is not UTF-8: save it in that encoding") from None
     try:
         table = _parse(text, toml=path.suffix.lower() == ".toml")
     except (ValueError, RecursionError) as error:
@@ -400,10 +415,10 @@ def _parse(text: str, toml: bool) -> object:
 
 
 def _once(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
-    """A JSON object. Raises ValueError for a name that comes twice, as TOML does by itself."""
+    """A JSON object. Raises ValueError for a duplicate name, as TOML does by itself."""
     table: dict[str, object] = {}
     for name, value in pairs:
         if name in table:
-            raise ValueError(f"{name!r} comes twice")
+            raise ValueError(f"{name!r} occurs twice")
         table[name] = value
     return table

@@ -1,6 +1,6 @@
-"""Corruption: damage to images and vectors that a model learns to repair.
+"""Corruption of images and vectors, for denoising models.
 
-Vincent et al. 2010, JMLR 11, section 3.3. A kind of damage is an entry of `NOISES`.
+Vincent et al. 2010, JMLR 11, section 3.3. Each kind of corruption is an entry of `NOISES`.
 """
 
 from __future__ import annotations
@@ -19,20 +19,22 @@ from ptheta.config import Entry, OneOf
 from ptheta.errors import PthetaError, unknown
 from ptheta.specs import Column, DataSpec, VectorSpec, from_unit, to_unit
 
-EXTREME = 3  # standard deviations to each side, or the bounds of the column where these are nearer
-# Of Gaussian noise below the first level a value is what it was, and from the second on it is black
-# or white, to within what moments are used for; beyond these, formulas divide or cancel badly.
+EXTREME = 3  # extreme values in standard deviations, limited by the bounds of the column
+# Gaussian noise below the first level leaves values unchanged, and above the second makes them
+# black or white, within the accuracy needed for moments; beyond these levels the formulas are
+# numerically unstable.
 SLIGHT, UTTER = 1e-12, 1e4
 
 
 @dataclass(frozen=True)
 class Noise(Entry):
-    """damage(x, level): uint8 image batch -> the same, damaged (noise from torch's generator)
-    probability: whether the level is one, 0 to 1; else it is 0 or more
-    cells(x, level, column): the same of the cells (B,) of one column; None of images alone
-    loses: whether cells that are hit are missing then
-    moments(u, level): E y and E y^2 of what becomes of a sub-pixel of value u, black 0 and white 1:
-        of the same shape each; None where nobody knows them
+    """damage(x, level): uint8 image batch -> corrupted batch (noise from torch's generator)
+    probability: whether the level is a probability, 0 to 1; otherwise it is 0 or more
+    cells(x, level, column): the same for the cells (B,) of one column; None for noise of images
+        only
+    loses: whether corrupted cells become missing
+    moments(u, level): E y and E y^2 of the corrupted value y of a sub-pixel of value u (black 0,
+        white 1), of the same shape each; None if not known in closed form
     """
 
     damage: Callable[[Tensor, float], Tensor]
@@ -56,12 +58,12 @@ def salt_and_pepper(x: Tensor, level: float) -> Tensor:
 
 
 def _hit(x: Tensor, level: float) -> Tensor:
-    """Which sub-pixels are damaged, each with probability `level`: bool, as x."""
+    """Which sub-pixels are corrupted, each with probability `level`: bool, shape of x."""
     return streams.uniform(*x.shape, device=x.device) < level
 
 
 def gaussian_moments(u: Tensor, level: float) -> tuple[Tensor, Tensor]:
-    """Those of N(u, level^2), clipped at 0 and 1."""
+    """Moments of N(u, level^2) clipped to [0, 1]."""
     if level < SLIGHT:
         return u, u.square()
     level = min(level, UTTER)
@@ -75,7 +77,7 @@ def gaussian_moments(u: Tensor, level: float) -> tuple[Tensor, Tensor]:
 
 
 def _density(z: Tensor) -> Tensor:
-    """Of N(0, 1)."""
+    """Density of N(0, 1)."""
     return (-z.square() / 2).exp() / math.sqrt(2 * math.pi)
 
 
@@ -114,21 +116,21 @@ NOISES: dict[str, Noise] = {
         probability=False,
         cells=gaussian_cells,
         moments=gaussian_moments,
-        about="N(0, level^2) is added, white - black = 1 (of a number its standard deviation), and "
-        "the sum is clipped",
+        about="add N(0, level^2), where white - black = 1 (for a number, its standard deviation), "
+        "and clip",
     ),
     "masking": Noise(
         masking,
         cells=missing_cells,
         loses=True,
         moments=masking_moments,
-        about="a sub-pixel becomes black, a cell is lost, with probability level",
+        about="set a sub-pixel to black, or drop a cell, with probability level",
     ),
     "salt-and-pepper": Noise(
         salt_and_pepper,
         cells=extreme_cells,
         moments=salt_and_pepper_moments,
-        about="it becomes black or white, a number far from its mean, a word any other",
+        about="set it to black or white, a number to an extreme value, a word to any other",
     ),
 }
 
@@ -136,7 +138,7 @@ NoiseName: TypeAlias = Annotated[str, OneOf(NOISES)]
 
 
 def odd_level(noise: str, level: float) -> str | None:
-    """Why this noise, a name of `NOISES`, cannot have such a level: one sentence, or None."""
+    """Why this noise, a name in `NOISES`, cannot have this level: one sentence, or None."""
     probability = NOISES[noise].probability
     if level >= 0 and (level <= 1 or not probability) and math.isfinite(level):
         return None
@@ -145,8 +147,7 @@ def odd_level(noise: str, level: float) -> str | None:
 
 
 def noise_of(noise: str, level: float) -> Noise:
-    """The entry of `NOISES`. Raises PthetaError where there is none, and for a level that it cannot
-    have."""
+    """The entry of `NOISES`. Raises PthetaError for an unknown noise or an invalid level."""
     if noise not in NOISES:
         raise unknown("noise", noise, NOISES)
     odd = odd_level(noise, level)
@@ -156,9 +157,9 @@ def noise_of(noise: str, level: float) -> Noise:
 
 
 def corrupt(x: Tensor, noise: str, level: float, spec: DataSpec | None = None) -> Tensor:
-    """x damaged by an entry of `NOISES`. spec: of x; None for images. A cell that is lost is NaN.
+    """Corrupts x by an entry of `NOISES`. spec: of x; None for images. A dropped cell is NaN.
 
-    Raises PthetaError for another noise, and for a level that it cannot have.
+    Raises PthetaError for an unknown noise or an invalid level.
     """
     kind = noise_of(noise, level)
     if not isinstance(spec, VectorSpec):
@@ -177,6 +178,6 @@ def odd_noise(noise: str, spec: DataSpec) -> str | None:
 
 
 def of_images(noise: str) -> str:
-    """That a noise is of no vectors, and which are."""
+    """The message that a noise applies only to images, with the alternatives."""
     others = [name for name, entry in NOISES.items() if entry.cells is not None]
-    return f"noise = {noise} is of images: take {' or '.join(others)}"
+    return f"noise = {noise} applies only to images: use {' or '.join(others)}"

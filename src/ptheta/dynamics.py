@@ -1,7 +1,7 @@
-"""Dynamics: the update rule over a game, one step of it.
+"""Dynamics: update rules for one step of a game.
 
-A rule asks an engine for gradients and updates; it knows no family and no optimizer. Nothing here
-imports torch, so that the settings of a training can read their choices off `DYNAMICS`.
+A rule asks an engine for gradients and updates; it is independent of models and optimizers. This
+module does not import torch, so that training settings can list the entries of `DYNAMICS`.
 """
 
 from __future__ import annotations
@@ -20,46 +20,45 @@ if TYPE_CHECKING:
 
 
 class Updater(Protocol):
-    """What a rule may ask for. `training.engine.Engine` gives it, which stands further down than
-    the models that games belong to.
+    """The engine as seen by a rule, implemented by `training.engine.Engine`.
 
-    share: of the run that lies behind this step, 0 to 1
+    share: fraction of the run that is done before this step, 0 to 1
     """
 
     share: float
 
     def prepare(self, game: Game[S], step: int, batch: Batch) -> S:
-        """What the moves of this step share, at the weights as they are now."""
+        """Computes what the moves of this step share, at the current weights."""
         ...
 
     def gradients(self, move: Move[S], batch: Batch, shared: S) -> None:
-        """Leaves the gradient of the move's loss on its player's parameters, and on no other."""
+        """Computes the gradient of the move's loss with respect to its player's parameters only."""
         ...
 
     def update(self, player: str) -> None:
-        """One optimizer step of the player with the gradients it has."""
+        """Makes one optimizer step of the player with its current gradients."""
         ...
 
     def remember(self, player: str) -> None:
-        """Keeps the player's weights as they are now."""
+        """Saves the player's current weights."""
         ...
 
     def recall(self, player: str) -> None:
-        """Puts the kept weights back."""
+        """Restores the saved weights."""
         ...
 
     def noise(self) -> Sequence[Tensor]:
-        """Where the streams of random numbers are."""
+        """The state of the random streams."""
         ...
 
     def replay(self, noise: Sequence[Tensor]) -> None:
-        """Goes back there, so that the same numbers are drawn again."""
+        """Restores that state, so that the same numbers are drawn again."""
         ...
 
 
 def alternating(engine: Updater, game: Game[S], step: int, batch: Batch) -> None:
-    """Each player moves against what the others have just become (Goodfellow et al. 2014,
-    algorithm 1)."""
+    """Each player moves against the already updated others (Goodfellow et al. 2014, algorithm
+    1)."""
     shared = engine.prepare(game, step, batch)
     for move in game.due(step, engine.share):
         engine.gradients(move, batch, shared)
@@ -77,8 +76,8 @@ def simultaneous(engine: Updater, game: Game[S], step: int, batch: Batch) -> Non
 
 
 def extragradient(engine: Updater, game: Game[S], step: int, batch: Batch) -> None:
-    """A simultaneous look-ahead step; the gradients found there, with the same noise, are applied
-    from the old weights.
+    """Makes a simultaneous look-ahead step; the gradients there, with the same noise, are applied
+    to the old weights.
 
     Gidel et al. 2019, algorithm 1 with Adam (arXiv:1802.10551).
     """
@@ -98,7 +97,7 @@ def extragradient(engine: Updater, game: Game[S], step: int, batch: Batch) -> No
 
 
 class UpdateRule(Protocol):
-    """One step of a game, whatever its moves share."""
+    """One step of a game."""
 
     def __call__(self, engine: Updater, game: Game[S], step: int, batch: Batch, /) -> None: ...
 
@@ -112,7 +111,7 @@ DYNAMICS: dict[str, Dynamics] = {
     "alternating": Dynamics(alternating, about="one player after the other"),
     "simultaneous": Dynamics(simultaneous, about="all at the same weights (1705.10461)"),
     "extragradient": Dynamics(
-        extragradient, about="all with the gradients a step ahead (1802.10551)"
+        extragradient, about="all with the gradients of a look-ahead step (1802.10551)"
     ),
 }
 

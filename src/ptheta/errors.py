@@ -1,19 +1,19 @@
-"""Errors a user can act on: one line with the value, the reason and the cure."""
+"""Errors that a user can act on: one line with the value, the reason and the remedy."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-MOST_WRONG = 3  # letters of a long word
+MOST_WRONG = 3  # maximum typos in a long word
 MOST_KNOWN = 50  # names that a message lists
-LEAST_SHARED = 3  # letters of a part that two names share
+LEAST_SHARED = 3  # minimum length of a shared name part
 
 
 class PthetaError(Exception):
-    """Bad input. The message is one line: what was given, why not, what to do.
+    """Invalid input. The message is one line: what was given, why it is not possible, what to do.
 
-    The command line prints it without a traceback and exits with status 2. It can be sent to
-    another process whatever the arguments of its class are.
+    The command line prints it without a traceback and exits with status 2. It can be pickled for
+    another process, whatever the arguments of its class.
     """
 
     def __reduce__(self) -> tuple[object, ...]:
@@ -21,20 +21,20 @@ class PthetaError(Exception):
 
 
 def _remade(cls: type[PthetaError], args: tuple[object, ...]) -> PthetaError:
-    """An error as it was sent: its class is not called, which may want more than a message."""
+    """Unpickles an error without calling its class, which may need more arguments."""
     return cls.__new__(cls, *args)
 
 
 class CannotWrite(PthetaError):
-    """A file or a folder that cannot be written: no space, no permission, or no such place."""
+    """A file or folder that cannot be written: no space, no permission, or no such location."""
 
 
 class InUse(PthetaError):
-    """A folder that another process works in."""
+    """A folder that another process is using."""
 
 
 class Interrupted(PthetaError):
-    """Work that a signal has ended. The command line exits with 128 + `number`, the signal's."""
+    """Work ended by a signal. The command line exits with 128 + `number`, the signal's number."""
 
     def __init__(self, message: str, number: int) -> None:
         super().__init__(message)
@@ -42,11 +42,11 @@ class Interrupted(PthetaError):
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The entry of `known` that `word` may be meant for, or None where none is near.
+    """The entry of `known` that `word` probably means, or None if none is near.
 
-    Near is a name with few other letters (one in a short word, three in a long one), and the only
-    name that begins with `word` or shares its parts: `batch` for `batch-size`, `num-steps` for
-    `steps`. Case, and whether - or _ stands between the parts, make no difference.
+    A name is near if it differs in few letters (one in a short word, three in a long one), or if it
+    is the only one that begins with `word` or shares its parts: `batch` for `batch-size`,
+    `num-steps` for `steps`. Case and - versus _ are ignored.
     """
     by_parts = {_parts(name): name for name in known}
     given = _parts(word)
@@ -69,20 +69,20 @@ def _parts(name: str) -> tuple[str, ...]:
 
 
 def _allowed(a: str, b: str) -> int:
-    """How many letters may differ: never all of them."""
+    """How many letters may differ; never all of them."""
     size = max(len(a), len(b))
     return min(size - 1, 1 if size < 6 else 2 if size < 11 else MOST_WRONG)
 
 
 def _shared(a: tuple[str, ...], b: tuple[str, ...]) -> bool:
-    """Whether all parts of one name are in the other, and are words rather than letters."""
+    """Whether all parts of one name, which must be longer than single letters, are in the other."""
     few = min(set(a), set(b), key=len)
     return few <= set(a) & set(b) and any(len(part) >= LEAST_SHARED for part in few)
 
 
 def distance(a: str, b: str, most: int) -> int:
-    """How many letters must be put in, left out, changed or swapped with the next one to make `b`
-    of `a` (optimal string alignment: Damerau 1964); `most` + 1 where it is more than `most`."""
+    """Number of insertions, deletions, substitutions and adjacent swaps that turn `a` into `b`
+    (optimal string alignment: Damerau 1964); `most` + 1 if more than `most`."""
     if abs(len(a) - len(b)) > most:
         return most + 1
     before, row = [0] * (len(b) + 1), list(range(len(b) + 1))
@@ -93,13 +93,13 @@ def distance(a: str, b: str, most: int) -> int:
             if i > 1 and j > 1 and x == b[j - 2] and a[i - 2] == y:
                 cost = min(cost, earlier[j - 2] + 1)
             row.append(cost)
-        if min(row) > most and min(before) > most:  # it only grows
+        if min(row) > most and min(before) > most:  # it can only increase
             return most + 1
     return min(row[-1], most + 1)
 
 
 def unknown(kind: str, given: object, known: Iterable[str]) -> PthetaError:
-    """The error for a name that does not exist, naming the nearest one that does."""
+    """The error for an unknown name, which suggests the nearest known one."""
     names = list(known)
     near = nearest(str(given), names)
     more = f", ... ({len(names):,} in all)" if len(names) > MOST_KNOWN else ""

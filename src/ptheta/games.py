@@ -1,11 +1,11 @@
-"""Games: who learns what.
+"""Games: a model's training procedure as players and their moves.
 
-A model states its game: the players (each with its own modules and optimizer), the moves,
-in order, and what several moves of one step share. A VAE is a game with one player. Nothing here
-knows a family.
+A model defines a game: the players (each with its own modules and optimizer), their moves in order,
+and the values shared by the moves of one step. A VAE is a game with one player. This module does
+not depend on any model family.
 
-**A step is one batch of data.** A discriminator moves in every step and comes first: it reads
-detached fakes. The generator then moves against what the discriminator has become.
+**A step is one batch of data.** A discriminator moves first in every step, on detached fakes. The
+generator then moves against the updated discriminator.
 """
 
 from __future__ import annotations
@@ -23,23 +23,29 @@ from ptheta.optimizers import Adam, Factory
 
 Terms = dict[str, Tensor]  # named per-example terms, (B,) or (B, parts); their sum is the loss
 Monitor = Callable[[Mapping[str, float]], Mapping[str, str]]
-END = "end"  # a name among the averages that a monitor gets, of any value: the run is over
-S = TypeVar("S")  # what the moves of one step share: a type of the model's own, or None
+END = "end"  # key in the averages passed to a monitor at the end of a run; its value has no meaning
+S = TypeVar("S")  # values shared by the moves of one step: a type defined by the model, or None
 
 
 @runtime_checkable
 class Remembering(Protocol):
-    """A monitor that warns by more than the last interval: what it keeps is in the checkpoints."""
+    """A monitor with a state across intervals, which is stored in checkpoints."""
 
     def memory(self) -> Mapping[str, object]:
-        """As JSON can hold it."""
+        """The state, JSON-serialisable."""
 
-    def recall(self, memory: Mapping[str, object]) -> None: ...
+    def recall(self, memory: Mapping[str, object]) -> None:
+        """Restore a state returned by `memory`."""
 
 
 @dataclass(frozen=True)
 class Player:
-    """Who moves: the modules it owns and what makes their optimizer (`ptheta.optimizers`)."""
+    """A player of a game.
+
+    Attributes:
+        modules: the modules that the player trains.
+        optimizer: factory of their optimizer (`ptheta.optimizers`).
+    """
 
     modules: tuple[nn.Module, ...]
     optimizer: Factory = Adam()
@@ -52,7 +58,7 @@ class Player:
         return list(dict.fromkeys(b for module in self.modules for b in module.buffers()))
 
     def owns(self, model: nn.Module) -> bool:
-        """Whether all of the model that can change is this player's: there is nobody to freeze."""
+        """Whether all trainable parameters and all buffers of the model belong to this player."""
         parameters, buffers = set(self.parameters()), set(self.buffers())
         return all(p in parameters for p in model.parameters() if p.requires_grad) and all(
             b in buffers for b in model.buffers()
@@ -61,11 +67,12 @@ class Player:
 
 @dataclass(frozen=True)
 class Clock:
-    """Where a run is.
+    """The progress of a run.
 
-    step: 1, 2, ...
-    movers: the players that move in this step
-    share: of the run that lies behind it, 0 to 1, for schedules such as fade-in
+    Attributes:
+        step: number of the current step, from 1.
+        movers: names of the players that move in this step.
+        share: completed share of the run, 0 to 1, for schedules such as fade-in.
     """
 
     step: int
@@ -75,13 +82,15 @@ class Clock:
 
 @dataclass(frozen=True)
 class Move(Generic[S]):
-    """One player minimises its own loss over its own parameters only.
+    """A move: one player minimises a loss with respect to its own parameters.
 
-    loss: batch, what the moves of the step share -> named per-example terms, summed before the one
-        backward pass: (B,), or (B, parts) where the training may treat the parts apart (such as the
-        KL of each latent dimension)
-    every: the move is made in steps that are a multiple of `every`
-    span: the share of the run from which on, and the one up to which, the move is made at all
+    Attributes:
+        player: name of the player.
+        loss: function of the batch and the shared values that returns named per-example terms,
+            summed before the backward pass: (B,), or (B, parts) if the trainer may weight the parts
+            separately (such as the KL of each latent dimension).
+        every: the move is made in every `every`-th step.
+        span: start and end of the move, as shares of the run.
     """
 
     player: str
@@ -90,15 +99,19 @@ class Move(Generic[S]):
     span: tuple[float, float] = (0.0, 1.0)
 
     def within(self, share: float) -> bool:
-        """Whether the move is made at all when this share of the run is done; a run's last moment
-        is of whoever moves up to the end."""
+        """Whether the move is active at this share of the run; a span up to 1 includes the end."""
         start, end = self.span
         return start <= share < end or share >= end == 1.0
 
 
 @dataclass(frozen=True)
 class Phase:
-    """Some steps in a row in which these players move, each in every step, and the others rest."""
+    """Consecutive steps in which only these players move.
+
+    Attributes:
+        players: names of the players that move in every step of the phase.
+        steps: length of the phase.
+    """
 
     players: frozenset[str]
     steps: int
@@ -106,16 +119,26 @@ class Phase:
 
 @dataclass(frozen=True)
 class Game(Generic[S]):
-    """The players by name, their moves in order, and what surrounds them.
+    """The players of a model, their moves in order, and hooks around them.
 
-    start(batch): called once, before the first step, with images to learn from (reference batches)
-    prepare(batch, clock): makes once what several moves of a step use, such as codes and fakes with
-        their graph. A move that is not by the player whose graph it is detaches what it reads
-    after(step): state outside gradients (weight clipping, moving targets, persistent chains)
-    monitor(averages): warnings by kind, read off the logged numbers of the last interval; at the
-        end of a run it is called once more, with `END` alone. A `Remembering` one resumes exactly
-    phases: players that take turns for many steps each, over and over; none: all move in each step,
-        or in every `every`-th
+    Attributes:
+        players: the players by name.
+        moves: the moves of a step, in order.
+        prepare: `prepare(batch, clock)` computes values that several moves of a step use, such as
+            codes and fakes with their graph. A move has to detach values whose graph belongs to
+            another player.
+        after: `after(step)` updates state without gradients (weight clipping, moving targets,
+            persistent chains).
+        monitor: `monitor(averages)` returns warnings by kind from the logged averages of the last
+            interval; called once more at the end of a run with only `END`. A `Remembering` monitor
+            keeps its state when a run is resumed.
+        start: `start(batch)` is called once before the first step (for reference batches).
+        phases: players that alternate for several steps each, cyclically; if empty, all moves are
+            made in each step (or every `every`-th one).
+
+    Raises:
+        PthetaError: for a move of an unknown player, an invalid `every` or `span`, or a player
+            without a move.
     """
 
     players: dict[str, Player]
@@ -137,14 +160,19 @@ class Game(Generic[S]):
             if not 0 <= move.span[0] < move.span[1] <= 1:
                 raise PthetaError(
                     f"a move of {move.player} from {move.span[0]} to {move.span[1]} of the run: "
-                    "want shares that rise, from 0 to 1"
+                    "want increasing shares in 0..1"
                 )
         idle = self.players.keys() - {move.player for move in self.moves}
         if self.moves and idle:
-            raise PthetaError(f"the player {min(idle)} has no move: give it one, or leave it out")
+            raise PthetaError(f"player {min(idle)} has no move: add one, or remove the player")
 
     def due(self, step: int, share: float = 0.0) -> list[Move[S]]:
-        """The moves of step `step` (1, 2, ...), which begins when this share of the run is done."""
+        """The moves of a step.
+
+        Args:
+            step: number of the step, from 1.
+            share: completed share of the run at its start.
+        """
         moves = [move for move in self.moves if move.within(share)]
         if not self.phases:
             return [move for move in moves if step % move.every == 0]
@@ -152,7 +180,7 @@ class Game(Generic[S]):
         return [move for move in moves if move.player in players]
 
     def phase(self, step: int) -> Phase:
-        """The phase that step `step` (1, 2, ...) lies in, of a game that has some."""
+        """The phase of step `step` (from 1); only for games with phases."""
         place = (step - 1) % sum(phase.steps for phase in self.phases)
         for phase in self.phases[:-1]:
             if place < phase.steps:
@@ -162,30 +190,32 @@ class Game(Generic[S]):
 
 
 def check_terms(terms: object, player: str, n: int) -> None:
-    """Raises PthetaError for what is no loss of n examples: see `Move.loss`."""
+    """Raise PthetaError unless `terms` is a valid loss of n examples (see `Move.loss`)."""
     if not isinstance(terms, Mapping) or not terms:
         raise PthetaError(
-            f"the loss of {player} gave {type(terms).__name__} and no terms: give named tensors, "
+            f"the loss of {player} returned {type(terms).__name__}: return named tensors, "
             "such as {'error': e} with e of shape (B,)"
         )
     for name, term in terms.items():
         if not isinstance(term, Tensor) or term.ndim not in (1, 2) or len(term) not in (1, n):
             shape = tuple(term.shape) if isinstance(term, Tensor) else type(term).__name__
             raise PthetaError(
-                f"loss term {name!r} of {player} is {shape}: give a number for each of the {n} "
-                f"examples, ({n},) or ({n}, parts), or one for all of them, (1,)"
+                f"loss term {name!r} of {player} is {shape}: return one value for each of the {n} "
+                f"examples, ({n},) or ({n}, parts), or a single one, (1,)"
             )
     if not any(term.requires_grad for term in terms.values()):
         raise PthetaError(
-            f"no loss term of {player} depends on its weights: there is nothing to learn by; "
+            f"no loss term of {player} depends on its weights: "
             "compute it with gradients, or leave the move out"
         )
 
 
 @contextmanager
 def freeze_others(model: nn.Module, player: Player) -> Iterator[None]:
-    """Inside, only `player` can change: the others' parameters are frozen and their buffers
-    (such as BatchNorm statistics) are as before on leaving. What the user froze stays frozen.
+    """Context in which only `player` can change.
+
+    Parameters of other players are frozen and their buffers (such as BatchNorm statistics) are
+    restored on exit. Parameters that the user froze stay frozen.
     """
     own = set(player.parameters())
     own_buffers = set(player.buffers())
@@ -202,11 +232,11 @@ def freeze_others(model: nn.Module, player: Player) -> Iterator[None]:
 
 @contextmanager
 def unchanged(buffers: Sequence[Tensor]) -> Iterator[None]:
-    """On leaving, the buffers are as they were."""
+    """Context that restores the buffers on exit."""
     kept = [b.clone() for b in buffers]
     try:
         yield
     finally:
-        # not a copy in place: a graph that is still to be walked may have saved them
+        # not copied in place: the graph of a pending backward pass may have saved them
         for b, before in zip(buffers, kept, strict=True):
             b.data = before

@@ -1,7 +1,6 @@
-"""Masks: areas of an image that are given, or left open to be completed.
+"""Masks: regions of an image that are known, or to be completed.
 
-A mask is an entry of `MASKS`: a part of the image that is always the same, or one that is drawn for
-each image.
+A mask is an entry of `MASKS`: a fixed region, or a random one for each image.
 """
 
 from __future__ import annotations
@@ -19,18 +18,18 @@ from ptheta.compute import streams
 from ptheta.config import Entry, OneOf
 from ptheta.errors import unknown
 
-LEAST, MOST = 1 / 4, 1 / 2  # the sides of a hole, of the image's
-STROKES, TURNS = 4, 4  # strokes of an image, straight parts of a stroke
-LONG, WIDE = 1 / 4, 1 / 16  # such a part, and half the width of the brush, of the smaller side
-SCATTERED = 1 / 2  # share of pixels
+LEAST, MOST = 1 / 4, 1 / 2  # side of a hole, as a fraction of the image side
+STROKES, TURNS = 4, 4  # strokes per image, straight segments per stroke
+LONG, WIDE = 1 / 4, 1 / 16  # segment length and half brush width, as fractions of the smaller side
+SCATTERED = 1 / 2  # fraction of pixels
 
 Area = Callable[[int, int, int, torch.device | None], Tensor]
 
 
 @dataclass(frozen=True)
 class Mask(Entry):
-    """area(n, h, w, device): the part of each of n images of (h, w) pixels, bool (n, h, w), or
-    (1, h, w) of all; noise from torch's generator (`ptheta.compute.streams`)"""
+    """area(n, h, w, device): the region in each of n images of (h, w) pixels, bool (n, h, w), or
+    (1, h, w) for all; noise from torch's generator (`ptheta.compute.streams`)"""
 
     area: Area
 
@@ -43,7 +42,7 @@ def box(
     w: int,
     device: torch.device | None,
 ) -> Tensor:
-    """A fixed rectangle: of rows and columns of images of this height and width."""
+    """A fixed rectangle, given by its rows and columns as functions of height and width."""
     part = torch.zeros(1, h, w, dtype=torch.bool, device=device)
     part[:, rows(h), columns(w)] = True
     return part
@@ -91,7 +90,8 @@ def hole(n: int, h: int, w: int, device: torch.device | None) -> Tensor:
 
 
 def strokes(n: int, h: int, w: int, device: torch.device | None) -> Tensor:
-    """Random walks with a round brush: each part goes on in about the direction of the last."""
+    """Random walks with a round brush: each segment continues in about the direction of the
+    last."""
     u = streams.uniform(n, STROKES, 3 + 2 * TURNS, device=device)
     side = min(h, w)
     turns = (u[..., 2:3] * 2 * math.pi, (u[..., 3 : 2 + TURNS] - 0.5) * math.pi)
@@ -110,8 +110,8 @@ def strokes(n: int, h: int, w: int, device: torch.device | None) -> Tensor:
 
 
 def _squared_distance(a: Tensor, b: Tensor, h: int, w: int) -> Tensor:
-    """Of every pixel's centre to the lines from a to b, (n, 2) in pixels down and across:
-    (n, h, w)."""
+    """Squared distance of each pixel centre to the segments from a to b, (n, 2) in pixels (row,
+    column): (n, h, w)."""
     y = torch.arange(h, device=a.device)[:, None] + 0.5 - a[:, 0, None, None]
     x = torch.arange(w, device=a.device) + 0.5 - a[:, 1, None, None]
     dy, dx = (b - a)[:, 0, None, None], (b - a)[:, 1, None, None]
@@ -133,35 +133,35 @@ MASKS: dict[str, Mask] = {
     **{name: Mask(area, about=f"the {name} half") for name, area in HALVES.items()},
     "border": Mask(border, about="all but the centre"),
     "centre": Mask(centre, about="the middle half of rows and columns"),
-    "half": Mask(half, about="a half, drawn for each image"),
+    "half": Mask(half, about="a random half of each image"),
     "hole": Mask(hole, about="a rectangle at a random place, of a quarter to a half of each side"),
     "strokes": Mask(strokes, about="a few random strokes of a brush"),
-    "pixels": Mask(pixels, about="scattered pixels, every second one on the average"),
+    "pixels": Mask(pixels, about="random pixels, half of them on average"),
 }
 
-# what completions are shown and measured by
+# masks used to evaluate completions
 TESTED = ("centre", "half", "hole", "strokes", "pixels")
 
 MaskName: TypeAlias = Annotated[str, OneOf(MASKS)]
 
 
 def mask_of(name: str) -> Mask:
-    """Raises PthetaError for the name of no entry."""
+    """The entry of this name. Raises PthetaError for an unknown name."""
     if name not in MASKS:
         raise unknown("mask", name, MASKS)
     return MASKS[name]
 
 
 def area(name: str, n: int, h: int, w: int, device: torch.device | None = None) -> Tensor:
-    """The part of each of n images that a name of `MASKS` stands for: bool (n, h, w).
+    """The region of the named mask in each of n images: bool (n, h, w).
 
-    Raises PthetaError for another name.
+    Raises PthetaError for an unknown name.
     """
     return mask_of(name).area(n, h, w, device).expand(n, h, w)
 
 
 def unknown_parts(n: int, h: int, w: int, seed: int = 0) -> Tensor:
-    """An unknown part for each of n images, by the masks of `TESTED` in turn: bool (n, h, w)."""
+    """An unknown region for each of n images, by the masks of `TESTED` in turn: bool (n, h, w)."""
     with streams.seeded(seed):
         every = torch.stack([area(name, n, h, w) for name in TESTED])
     i = torch.arange(n)

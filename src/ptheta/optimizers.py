@@ -1,7 +1,7 @@
-"""Optimizers: how a player's weights follow its gradients.
+"""Optimizers and their options.
 
-An entry of `OPTIMIZERS` is a frozen dataclass of an optimizer's own options; called with the
-weights, it makes the optimizer. The options of the command line are read off the table.
+An entry of `OPTIMIZERS` is a frozen dataclass of an optimizer's options; calling it with the
+parameters creates the optimizer. The command-line options are generated from the table.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     from ptheta.specs import DataSpec
 
 Factory = Callable[[Iterable[nn.Parameter]], Optimizer]
-Decay = Annotated[float, Ge(0), Lt(1)]  # of a running mean
-FUSED = ("cpu", "cuda")  # where torch updates all weights in one pass
+Decay = Annotated[float, Ge(0), Lt(1)]  # decay rate of a running mean
+FUSED = ("cpu", "cuda")  # devices with fused optimizers in torch
 
 
 @dataclass(frozen=True)
 class Rule(ABC):
-    """An optimizer with its options. about, traits, excludes: as of `config.Choice`"""
+    """An optimizer with its options. about, traits, excludes: as for `config.Choice`."""
 
     about: ClassVar[str] = ""
     traits: ClassVar[frozenset[str]] = frozenset()
@@ -41,24 +41,24 @@ class Rule(ABC):
 
     @abstractmethod
     def __call__(self, parameters: Iterable[nn.Parameter]) -> Optimizer:
-        """The optimizer of these weights. Raises PthetaError where `odd` says why not."""
+        """Creates the optimizer of these parameters. Raises PthetaError if `odd` gives a reason."""
 
     def odd(self) -> str | None:
-        """Why these options do not go together: one sentence, or None."""
+        """Why these options cannot be combined: one sentence, or None."""
         return None
 
 
 @dataclass(frozen=True)
 class Adam(Rule):
-    """Kingma & Ba 2015 (arXiv:1412.6980); the weight decay is a part of the gradient."""
+    """Kingma & Ba 2015 (arXiv:1412.6980); with L2 weight decay, added to the gradient."""
 
     about: ClassVar[str] = "1412.6980"
     decoupled: ClassVar[bool] = False
 
     lr: Positive = option(1e-3, "learning rate", basic=True)
-    beta1: Decay = option(0.9, "decay of the mean of the gradient")
-    beta2: Decay = option(0.999, "decay of the mean of its square")
-    weight_decay: AtLeastZero = option(0.0, "how fast weights fall to 0")
+    beta1: Decay = option(0.9, "decay of the running mean of the gradient")
+    beta2: Decay = option(0.999, "decay of the running mean of the squared gradient")
+    weight_decay: AtLeastZero = option(0.0, "weight decay coefficient")
 
     def __call__(self, parameters: Iterable[nn.Parameter]) -> Optimizer:
         weights = list(parameters)
@@ -74,13 +74,12 @@ class Adam(Rule):
 
 @dataclass(frozen=True)
 class AdamW(Adam):
-    """Adam whose weight decay stands beside the gradient (Loshchilov & Hutter 2019,
-    arXiv:1711.05101)."""
+    """Adam with decoupled weight decay (Loshchilov & Hutter 2019, arXiv:1711.05101)."""
 
-    about: ClassVar[str] = "adam, its weight decay beside the gradient (1711.05101)"
+    about: ClassVar[str] = "adam with decoupled weight decay (1711.05101)"
     decoupled: ClassVar[bool] = True
 
-    weight_decay: AtLeastZero = option(0.01, "how fast weights fall to 0")
+    weight_decay: AtLeastZero = option(0.01, "weight decay coefficient")
 
 
 @dataclass(frozen=True)
@@ -90,8 +89,8 @@ class RMSprop(Rule):
     about: ClassVar[str] = "without momentum"
 
     lr: Positive = option(5e-5, "learning rate", basic=True)
-    alpha: Decay = option(0.99, "decay of the mean of the squared gradient")
-    weight_decay: AtLeastZero = option(0.0, "how fast weights fall to 0")
+    alpha: Decay = option(0.99, "decay of the running mean of the squared gradient")
+    weight_decay: AtLeastZero = option(0.0, "weight decay coefficient")
 
     def __call__(self, parameters: Iterable[nn.Parameter]) -> Optimizer:
         return torch.optim.RMSprop(
@@ -106,9 +105,9 @@ class SGD(Rule):
     about: ClassVar[str] = "gradient descent"
 
     lr: Positive = option(1e-2, "learning rate", basic=True)
-    momentum: Decay = option(0.0, "decay of the velocity")
-    nesterov: bool = option(False, "look ahead along the velocity")
-    weight_decay: AtLeastZero = option(0.0, "how fast weights fall to 0")
+    momentum: Decay = option(0.0, "momentum: decay of the velocity")
+    nesterov: bool = option(False, "Nesterov momentum")
+    weight_decay: AtLeastZero = option(0.0, "weight decay coefficient")
 
     def __call__(self, parameters: Iterable[nn.Parameter]) -> Optimizer:
         odd = self.odd()
@@ -126,7 +125,7 @@ class SGD(Rule):
 
     def odd(self) -> str | None:
         if self.nesterov and not self.momentum:
-            return "nesterov looks ahead along the velocity: give --momentum 0.9"
+            return "nesterov needs momentum: give --momentum 0.9"
         return None
 
 
@@ -142,19 +141,19 @@ OptimizerName: TypeAlias = Annotated[str, OneOf(OPTIMIZERS)]
 
 @dataclass(frozen=True)
 class _Chosen:
-    """The choice of an optimizer; `OptimizerConfig` has the options of every entry as well."""
+    """The choice of an optimizer; `OptimizerConfig` adds the options of all entries."""
 
-    optimizer: OptimizerName = option("adam", "how weights follow their gradients")
+    optimizer: OptimizerName = option("adam", "optimizer")
     lr: Positive = option(1e-3, "learning rate", basic=True)
 
     def chosen(self) -> tuple[str, ...]:
-        """The optimizers of all players, by name: an option must be of one of them."""
+        """Names of the optimizers of all players; each option must belong to one of them."""
         return (self.optimizer,)
 
     def optimizer_factory(self, lr: float | None = None, optimizer: str | None = None) -> Rule:
-        """What makes a player's optimizer. lr, optimizer: in place of the config's
+        """The factory of a player's optimizer. lr, optimizer: override the config's.
 
-        Raises PthetaError for an option that no player's optimizer has.
+        Raises PthetaError for an option that none of the optimizers has.
         """
         odd = self.odd_optimizer()
         if odd is not None:
@@ -167,7 +166,7 @@ class _Chosen:
         return rule(**{**given, "lr": lr})
 
     def odd_optimizer(self) -> str | None:
-        """Why there are no such optimizers: one sentence, or None."""
+        """Why the optimizer options are invalid: one sentence, or None."""
         chosen = dict.fromkeys(self.chosen())
         for name in chosen:
             if name not in OPTIMIZERS:
@@ -175,7 +174,7 @@ class _Chosen:
         theirs = {option for name in chosen for option in options(OPTIMIZERS[name])}
         values = dataclasses.asdict(self)
         usual = {field.name: field.default for field in dataclasses.fields(self)}
-        for name in sorted(BESIDE_LR.keys() - theirs):
+        for name in sorted(OPTIMIZER_OPTIONS.keys() - theirs):
             if values[name] not in (usual[name], None):
                 owners = [other for other in OPTIMIZERS if name in options(OPTIMIZERS[other])]
                 return (
@@ -185,9 +184,9 @@ class _Chosen:
         return None
 
     def unsupported(self, spec: DataSpec, condition: ConditionSpec | None) -> str | None:
-        """Why no model of this config is of such a spec and condition: one sentence, or None.
+        """Why this config does not support a spec and condition: one sentence, or None.
 
-        To be extended by what options a config adds.
+        Subclasses extend it for the options they add.
         """
         odd = self.odd_optimizer()
         if odd is not None:
@@ -196,8 +195,8 @@ class _Chosen:
         return next((odd for rule in rules if (odd := rule.odd())), None)
 
 
-def _beside_lr() -> dict[str, Option]:
-    """The options of all entries; a number may be left to the optimizer's own default (None)."""
+def _optimizer_options() -> dict[str, Option]:
+    """The options of all entries except lr; None means the optimizer's own default."""
     found: dict[str, Option] = {}
     for name in dict.fromkeys(o for entry in OPTIMIZERS.values() for o in options(entry)):
         if name == "lr":
@@ -213,21 +212,21 @@ def _beside_lr() -> dict[str, Option]:
 
 
 def _defaults(theirs: Mapping[str, Option]) -> str:
-    """Who has an option, and what it is by default: "adam, adamw: 0.9"."""
+    """The optimizers that have an option, with its default: "adam, adamw: 0.9"."""
     by_value: dict[str, list[str]] = {}
     for name, o in theirs.items():
         by_value.setdefault(f"{plain(o.default)}", []).append(name)
     return "; ".join(f"{', '.join(names)}: {value}" for value, names in by_value.items())
 
 
-BESIDE_LR = _beside_lr()
+OPTIMIZER_OPTIONS = _optimizer_options()
 
 if TYPE_CHECKING:
     OptimizerConfig = _Chosen
 else:
     OptimizerConfig = dataclasses.make_dataclass(
         "OptimizerConfig",
-        [(o.name, o.hint, option(o.default, o.help)) for o in BESIDE_LR.values()],
+        [(o.name, o.hint, option(o.default, o.help)) for o in OPTIMIZER_OPTIONS.values()],
         bases=(_Chosen,),
         frozen=True,
     )

@@ -1,11 +1,11 @@
-"""Plug-ins: packages and modules that add entries to ptheta's tables, and where each came from.
+"""Plug-ins: packages and modules that register entries, and the origin of each entry.
 
 A package names one of its modules under the entry point group `ptheta.plugins`; importing that
-module calls `ptheta.register`. They are imported when a table is first asked for what it holds.
+module calls `ptheta.register`. Plug-ins are imported when a registry is first read.
 
-**What a run folder says never causes an import.** A name in it is looked up among what plug-ins
-that are installed have registered, what this program has registered itself, and the modules that
-its user named (`--plugin`, `$PTHETA_PLUGINS`); where it is not there, a line says what is missing.
+**A run folder never causes an import.** Names in it are looked up among the entries registered by
+installed plug-ins, by the running program, and by modules that the user named (`--plugin`,
+`$PTHETA_PLUGINS`); if a name is not found, an error says what is missing.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from ptheta.errors import PthetaError
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
-GROUP = "ptheta.plugins"  # of entry points
-VARIABLE = "PTHETA_PLUGINS"  # modules with commas between them
-SCRIPTS = ("__main__", "__mp_main__")  # the module that a script is, here and in its processes
+GROUP = "ptheta.plugins"  # entry point group
+VARIABLE = "PTHETA_PLUGINS"  # comma-separated modules
+SCRIPTS = ("__main__", "__mp_main__")  # module name of a script, here and in its worker processes
 
 
 @dataclass(frozen=True)
 class Origin:
-    """module: that registered something; package, version: that it was installed with, "" where
-    it is no entry point of one"""
+    """module: the registering module; package, version: the distribution it belongs to, "" if it is
+    not an entry point"""
 
     module: str
     package: str = ""
@@ -44,17 +44,17 @@ class Origin:
 
     @property
     def cure(self) -> str:
-        """What to do where it is missing."""
+        """What to do if it is missing."""
         if self.package:
             return f"if you trust it, install it (pip install {self.package})"
         if self.module in SCRIPTS:
-            return "register it in the script that uses the run, or put it into a module"
+            return "register it in the script that uses the run, or move it to a module"
         return f"name the module with --plugin {self.module} (or {VARIABLE}), or ptheta.register it"
 
 
 @dataclass(frozen=True)
 class Registered:
-    """An entry of a table that is not ptheta's own. kind, name: as it was registered"""
+    """A registered entry that is not ptheta's own. kind, name: as registered."""
 
     kind: str
     name: str
@@ -67,8 +67,8 @@ class Registered:
 
 @dataclass
 class _Known:
-    """loaded: whether plug-ins were imported; named: modules that the user named; entries: what
-    was registered, by kind and name; failed: packages whose import failed, and why"""
+    """loaded: whether plug-ins were imported; named: modules that the user named; entries:
+    registered entries by kind and name; failed: packages whose import failed, with the error"""
 
     loaded: bool = False
     named: list[str] = field(default_factory=list)
@@ -80,9 +80,9 @@ _known = _Known()
 
 
 def use(module: str) -> None:
-    """Imports a module that the user names, the current folder being one of Python's places.
+    """Imports a module named by the user; the current folder is on the search path.
 
-    Raises PthetaError where it is not there, or fails.
+    Raises PthetaError if it cannot be found or imported.
     """
     here = str(Path.cwd())
     if here not in sys.path:
@@ -90,10 +90,10 @@ def use(module: str) -> None:
     _known.named.append(module)
     try:
         import_module(module)
-    except Exception as error:  # whatever is in it
+    except Exception as error:  # a plug-in may raise anything
         raise PthetaError(
-            f"plug-in {brief(module)} cannot be imported ({_told(error)}): name a module that "
-            "Python finds from here"
+            f"plug-in {brief(module)} cannot be imported ({_reason(error)}): name a module that "
+            "can be imported from here"
         ) from None
 
 
@@ -103,7 +103,7 @@ def named() -> tuple[str, ...]:
 
 
 def load() -> None:
-    """Imports the plug-ins, the first time that it is called. One that fails costs a warning."""
+    """Imports the plug-ins on the first call. Warns about those that fail."""
     if _known.loaded:
         return
     _known.loaded = True
@@ -112,22 +112,22 @@ def load() -> None:
     for point in _points():
         try:
             point.load()
-        except Exception as error:  # whatever is in it
+        except Exception as error:  # a plug-in may raise anything
             package = _package(point)
-            _known.failed[package.package] = _told(error)
+            _known.failed[package.package] = _reason(error)
             warnings.warn(
-                f"plug-in {package} cannot be loaded ({_told(error)}): it is left out",
+                f"plug-in {package} cannot be loaded ({_reason(error)}): it is skipped",
                 stacklevel=2,
             )
 
 
-def _told(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     return f"{type(error).__name__}: {brief(error, 200)}"
 
 
 def _points() -> Iterator[EntryPoint]:
-    """Each one once, in the order of their names."""
-    from importlib.metadata import entry_points  # takes longer than all else of a start
+    """Distinct entry points, sorted by name."""
+    from importlib.metadata import entry_points  # slow to import
 
     yield from sorted(set(entry_points(group=GROUP)), key=lambda point: (point.name, point.value))
 
@@ -140,7 +140,7 @@ def _package(point: EntryPoint) -> Origin:
 
 
 def origin(module: str) -> Origin:
-    """Where a module is from: the package whose entry point it stands in, or itself."""
+    """The origin of a module: the package whose entry point it is, or the module itself."""
     top = module.partition(".")[0]
     found = (p for p in _points() if p.module.partition(".")[0] == top)
     return next(
@@ -149,24 +149,25 @@ def origin(module: str) -> Origin:
 
 
 def remember(entry: Registered) -> None:
-    """Keeps what a table has got. Raises PthetaError for a name that something else has."""
+    """Records an entry. Raises PthetaError if another entry has the name."""
     before = find(entry.kind, entry.name)
     if before is not None and before.origin != entry.origin:
         raise PthetaError(
-            f"{entry.kind} {entry.name!r} is there already, of {before.origin}: choose another name"
+            f"{entry.kind} {entry.name!r} is already registered by {before.origin}: choose "
+            "another name"
         )
     _known.entries[entry.kind, entry.name] = entry
 
 
 def find(kind: str, name: str) -> Registered | None:
-    """What was registered under a name, if anything was."""
+    """The entry registered under a name, or None."""
     return _known.entries.get((kind, name))
 
 
 def of_entry(entry: object, name: str | None = None) -> Registered | None:
-    """Of an entry of a table, what it was registered as; None for one of ptheta's own.
+    """The registration of a table entry; None for one of ptheta's own.
 
-    name: that it has in the table, where it has one
+    name: its name in the table, if any
     """
     for found in _known.entries.values():
         if found.entry is entry and name in (None, found.name):
@@ -175,12 +176,12 @@ def of_entry(entry: object, name: str | None = None) -> Registered | None:
 
 
 def registered() -> tuple[Registered, ...]:
-    """All of it, in the order in which it was registered."""
+    """All registered entries, in order of registration."""
     return tuple(_known.entries.values())
 
 
 def missing(kind: str, name: str, where: Origin) -> str:
-    """A line on an entry that a run needs and that is not here."""
+    """The message for an entry that a run needs and that is missing."""
     why = _known.failed.get(where.package, "")
-    failed = f", which is installed and fails ({why})" if why else ""
+    failed = f", which is installed but cannot be imported ({why})" if why else ""
     return f"it needs the {kind} {name!r} of {where}{failed}: {where.cure}"

@@ -1,7 +1,7 @@
-"""What the files of a run folder hold, as data: checked once, where they are read.
+"""Schemas of the files in a run folder, validated when they are read.
 
-Types are strict (a text is no number), numbers are finite, and the first fault is one line that
-names the file, the place in it, and what to do.
+Types are strict (strings are not numbers), numbers are finite, and the first error is one line with
+the file, the location in it, and what to do.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ M = TypeVar("M", bound=BaseModel)
 
 FORMAT = 1  # of config.json
 MOST_COLUMNS = 2**14  # of a table
-# in the place of a fault, where a reader needs none
+# parts of error locations that are not shown
 IMAGES, LABEL_MAPS, VECTORS = "(images)", "(label maps)", "(vectors)"
 MOST_NUMBERS = 2**26  # in an image: a square picture of 8,192 pixels
 
 
 def _place(text: str) -> str:
-    """A text that can be a path or a name."""
+    """A string that can be a path or a name."""
     if not text or "\0" in text or len(text) > 4096:
         raise ValueError("input should be the name of data or a path")
     return text
@@ -46,23 +46,23 @@ def _place(text: str) -> str:
 
 Place = Annotated[str, AfterValidator(_place)]
 Whole = Annotated[int, Ge(0), Le(2**63 - 1)]
-Options = dict[str, object]  # of a config class, which checks them
+Options = dict[str, object]  # validated by a config class
 
 
 class _File(BaseModel):
-    """Keys that this version does not know say nothing that it reads, and are let be."""
+    """Unknown keys are ignored."""
 
     model_config = ConfigDict(strict=True, allow_inf_nan=False, extra="ignore")
 
 
 class _Exact(BaseModel):
-    """A key that this version does not know would change what the others mean."""
+    """Unknown keys are errors, since they could change the meaning of the others."""
 
     model_config = ConfigDict(strict=True, allow_inf_nan=False, extra="forbid")
 
 
 class Images(_Exact):
-    """What an image is: see `ptheta.specs.ImageSpec`."""
+    """An image spec: see `ptheta.specs.ImageSpec`."""
 
     channels: Side
     height: Side
@@ -71,13 +71,13 @@ class Images(_Exact):
 
 
 class LabelMaps(Images):
-    """What a label map is: see `ptheta.specs.LabelMapSpec`."""
+    """A label map spec: see `ptheta.specs.LabelMapSpec`."""
 
     palette: Annotated[list[list[int]], MinLen(2), MaxLen(256)]
 
 
 class Column(_Exact):
-    """One number of a vector: see `ptheta.specs.Column`. low, high: null where there is no bound"""
+    """One column of a vector: see `ptheta.specs.Column`. low, high: null if unbounded."""
 
     name: str
     kind: Literal["real", "integer", "category"]
@@ -90,18 +90,18 @@ class Column(_Exact):
 
 
 class Vectors(_Exact):
-    """What a vector is: see `ptheta.specs.VectorSpec`."""
+    """A vector spec: see `ptheta.specs.VectorSpec`."""
 
     columns: Annotated[list[Column], MinLen(1), MaxLen(MOST_COLUMNS)]
 
 
 def _of_spec(values: object) -> str:
-    """Which of them a spec is, by what it says."""
-    said = dict(values) if isinstance(values, BaseModel | dict) else {}
-    return next((kind for key, kind in TOLD_BY.items() if key in said), IMAGES)
+    """The kind of a spec, from its keys."""
+    given = dict(values) if isinstance(values, BaseModel | dict) else {}
+    return next((kind for key, kind in SPEC_KEYS.items() if key in given), IMAGES)
 
 
-TOLD_BY = {"columns": VECTORS, "palette": LABEL_MAPS}
+SPEC_KEYS = {"columns": VECTORS, "palette": LABEL_MAPS}
 Spec = Annotated[
     Annotated[Images, Tag(IMAGES)]
     | Annotated[LabelMaps, Tag(LABEL_MAPS)]
@@ -111,7 +111,7 @@ Spec = Annotated[
 
 
 class Condition(_Exact):
-    """What an example is asked for. Its kind decides what else there is: `ptheta.conditions`."""
+    """A condition spec. Its kind determines the other keys: see `ptheta.conditions`."""
 
     model_config = ConfigDict(strict=True, extra="allow")
 
@@ -119,7 +119,7 @@ class Condition(_Exact):
 
 
 class Data(_File):
-    """What config.json says of the images that a run was trained on."""
+    """The training data in config.json."""
 
     name: str
     images: Whole
@@ -166,9 +166,9 @@ class Progress(_File):
     ema_updates: Whole = 0
     best_step: Whole = 0
     best_metric: str = ""
-    best_value: float | None  # None: no metric was taken yet
+    best_value: float | None  # None: not evaluated yet
     scored_step: Whole = 0
-    logged_step: Whole | None = None  # None, here and below: of an older ptheta
+    logged_step: Whole | None = None  # None, here and below: written by an older version
     logged_seconds: Annotated[float, Ge(0)] | None = None
     lines: Whole | None = None
     warnings: Whole | None = None
@@ -184,7 +184,7 @@ class Sweep(_File):
 
 
 class Draws(_Exact):
-    """A number without each group of images: see `ptheta.measures.results.Draws`."""
+    """Leave-one-group-out values: see `ptheta.measures.results.Draws`."""
 
     fake: list[float] = []
     real: list[float] = []
@@ -218,7 +218,7 @@ PictureFile = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+\.png$")]
 
 
 class ComparedPicture(_File):
-    """A picture of a report. file: in the folder of pictures"""
+    """A picture of a report. file: name in the folder of pictures."""
 
     title: str
     caption: str
@@ -226,7 +226,7 @@ class ComparedPicture(_File):
 
 
 class ComparedData(_File):
-    """What a report was measured on: see `ptheta.report.comparison.Material`."""
+    """The data of a report: see `ptheta.report.comparison.Material`."""
 
     name: str
     what: str
@@ -238,8 +238,7 @@ class ComparedData(_File):
 
 
 class ComparedRow(_File):
-    """A row of a report: see `ptheta.report.comparison.Measured`. Numbers of a log that are none
-    are null."""
+    """A row of a report: see `ptheta.report.comparison.Measured`. NaN in a log is null."""
 
     name: str
     path: str
@@ -263,7 +262,7 @@ class ComparedRow(_File):
 
 
 class Compared(_File):
-    """measured.json: everything that a report is written from."""
+    """measured.json: all data of a report."""
 
     n: Whole
     seed: Whole
@@ -364,8 +363,7 @@ class StudyPlan(_Exact):
 
 
 class Row(BaseModel):
-    """One line of metrics.jsonl: a number for each name. A metric may be no number: its name is
-    there, and the value is NaN."""
+    """One line of metrics.jsonl: a number for each name. A metric may be NaN."""
 
     model_config = ConfigDict(strict=True, extra="allow")
     __pydantic_extra__: dict[str, float]
@@ -392,21 +390,21 @@ class Drawn(_File):
 
 class Answer(_File):
     """A line of `ptheta.api.answered`: a picture, and the SHA-256 of its file when it was
-    answered."""
+    translated."""
 
     picture: str
     digest: str
 
 
 def parse(kind: type[M], values: object, file: Path | str, cure: str) -> M:
-    """`values`, as JSON gave them, as what `kind` says.
+    """Validates parsed JSON `values` as a `kind`.
 
-    Raises PthetaError, one line, for the first fault. cure: what to do about it
+    Raises PthetaError, one line, for the first error. cure: what to do about it.
     """
     if not isinstance(values, Mapping):
-        raise PthetaError(f"{file} holds {_what(values)} and not a table: {cure}")
+        raise PthetaError(f"{file} contains {_what(values)} instead of a table: {cure}")
     try:
-        # JSON has no tuples: a list is taken for one, and nothing else for anything
+        # JSON has no tuples, so lists are accepted for them; no other conversions
         return TypeAdapter(kind).validate_json(json.dumps(values))
     except ValidationError as error:
         place = ".".join(
@@ -416,26 +414,26 @@ def parse(kind: type[M], values: object, file: Path | str, cure: str) -> M:
         )
         raise PthetaError(f"{file}: {place or 'it'}: {reason(error)}; {cure}") from None
     except RecursionError:
-        raise PthetaError(f"{file}: it is too deeply nested; {cure}") from None
+        raise PthetaError(f"{file} is too deeply nested; {cure}") from None
 
 
 def lines(path: Path, kind: type[M]) -> Iterator[tuple[str, M]]:
-    """The lines of a `.jsonl` file that are rows of this kind, each with its text.
+    """The valid lines of a `.jsonl` file, each with its text.
 
-    A last line that was cut short by a kill is left out, and other lines that are no rows with a
-    warning. Raises PthetaError where the file cannot be read.
+    A truncated last line (from a killed process) is skipped silently, other invalid lines with a
+    warning. Raises PthetaError if the file cannot be read.
     """
     rows, bad = _rows(path, kind)
     yield from rows
     if bad:
         warnings.warn(
-            f"{path}: {bad} {'line is' if bad == 1 else 'lines are'} damaged and left out",
+            f"{path}: {bad} {'line is' if bad == 1 else 'lines are'} damaged and skipped",
             stacklevel=3,
         )
 
 
 def whole(path: Path, kind: type[M], cure: str) -> list[M]:
-    """The rows of `lines`. Raises PthetaError, too, where a file holds lines and none is a row."""
+    """The rows of `lines`. Also raises PthetaError if the file has lines but none is valid."""
     rows, bad = _rows(path, kind)
     if bad and not rows:
         raise PthetaError(f"{path}: none of its {bad} lines is one that ptheta writes; {cure}")
@@ -443,19 +441,20 @@ def whole(path: Path, kind: type[M], cure: str) -> list[M]:
 
 
 def _rows(path: Path, kind: type[M]) -> tuple[list[tuple[str, M]], int]:
-    """The rows with their texts, and how many lines but for a last one cut short are none."""
+    """The rows with their texts, and the number of invalid lines, except for a truncated last
+    one."""
     *complete, last = _texts(path)
     rows, bad = [], 0
     for text in filter(bytes.strip, (*complete, last)):
         try:
             rows.append((text.decode(), kind.model_validate_json(text)))
-        except ValueError:  # pydantic's own is one, and so is a text of half a character
+        except ValueError:  # includes pydantic's error and undecodable text
             bad += text is not last
     return rows, bad
 
 
 def _texts(path: Path) -> list[bytes]:
-    """The lines of a file, the last being what stands behind the last end of a line."""
+    """The lines of a file; the last is the text after the last line break."""
     if not there(path):
         return [b""]
     check_file(path)
@@ -466,7 +465,7 @@ def _texts(path: Path) -> list[bytes]:
 
 
 def check_size(spec: Images | Vectors, file: Path | str) -> None:
-    """Raises PthetaError for images that no machine here would hold a batch of."""
+    """Raises PthetaError for images too large to be plausible."""
     if isinstance(spec, Vectors):
         return
     numbers = spec.channels * spec.height * spec.width

@@ -82,9 +82,9 @@ def test_a_film_makes_its_folder_and_is_refused_before_the_chain_where_it_is_too
 def test_chains_of_a_table_have_no_film(runs, tmp_path):
     assert "energy" in said("chain", runs["rows"], "--steps", 9)
     for film in ("film.png", "film.gif"):
-        with pytest.raises(PthetaError, match=r"a film is of images.*: leave out --out"):
+        with pytest.raises(PthetaError, match=r"a film is for images.*: leave out --out"):
             said("chain", runs["rows"], "--out", tmp_path / film)
-    with pytest.raises(PthetaError, match="classes of images"):
+    with pytest.raises(PthetaError, match="apply only to images"):
         said("chain", runs["rows"], "--extractor", "digits")
 
 
@@ -92,7 +92,7 @@ REFUSED: dict[str, tuple[tuple[object, ...], str]] = {
     "no chain": (("vae",), "it has no `chain_start` and no `transition`"),
     "one step": (("rbm", "--steps", 1), "--steps 1: want 2 or more"),
     "no chains": (("rbm", "--chains", 0), "--chains 0: want 1 or more"),
-    "no classes": (("rbm", "--extractor", "pixels"), "gives no classes"),
+    "no classes": (("rbm", "--extractor", "pixels"), "is not a classifier"),
     "no film": (("rbm", "--out", "film.tiff"), "--out film.tiff: want"),
     "no such data": (("rbm", "--data", "nowhere"), "nowhere"),
 }
@@ -109,5 +109,7 @@ def test_what_is_refused_is_said_in_one_line(case, runs):
 
 def test_a_model_that_only_its_chain_draws_from_says_so(tmp_path):
     run = ptheta.train("dae", "points-moons", tmp_path / "dae", recipe="points", steps=1)
-    with pytest.raises(PthetaError, match=r"ptheta fit\), or draw by its chain \(ptheta chain\)"):
+    with pytest.raises(
+        PthetaError, match=r"ptheta fit\), or sample by its Markov chain \(ptheta chain\)"
+    ):
         ptheta.sample(run.path, 2)

@@ -41,9 +41,9 @@ REFUSED: dict[str, tuple[tuple[str, ...], str]] = {
     "group that is broken": (("vae", "--plus", "broken", "--minus", "label=0"), "--plus"),
     "group without labels": (
         ("cvae", "--plus", "mine", "--minus", "label=0"),
-        "this model is told labels, which pictures do not say: name a group of training images",
+        "this model is conditional on labels, which image files do not have",
     ),
-    "no order": (("vae", "--along", "label"), "nothing but labels is known of these images"),
+    "no order": (("vae", "--along", "label"), "these images have only labels"),
 }
 
 

@@ -42,7 +42,7 @@ def said(*args: object) -> str:
 def test_ratios_and_their_files_say_the_same(runs, tmp_path):
     out, show = tmp_path / "r.csv", tmp_path / "r.png"
     text = said("ratio", runs["dcgan"], "--no-floors", "--out", out, "--show", show, "-n", 2)
-    for words in ("slope before calibration", "calibrated on", "most real", "1 is right"):
+    for words in ("slope before calibration", "calibrated on", "most real", "1 is calibrated"):
         assert words in text
     assert all(len(line) <= 80 for line in text.splitlines()[:-2])
     with out.open() as file:
@@ -89,7 +89,7 @@ def test_samples_may_be_more_alike(runs, tmp_path):
 def test_a_tradeoff_is_a_curve_and_a_table(runs, tmp_path):
     asked = ("tradeoff", runs["made"], "--values", "0.2,1", "-n", 22, "--extractor", "pixels")
     text = said(*asked, "--out", tmp_path / "curve.png")
-    for words in ("temperature 0.2", "temperature 1 ", "plain samples", "(floor)", "recall"):
+    for words in ("temperature 0.2", "temperature 1 ", "plain samples", "(baseline)", "recall"):
         assert words in text
     assert all(len(line) <= 80 for line in text.splitlines()[:-1])
     assert Image.open(tmp_path / "curve.png").size[0] > 100
@@ -99,20 +99,23 @@ def test_a_tradeoff_is_a_curve_and_a_table(runs, tmp_path):
     few: Any = ptheta.tradeoff(runs["dcgan"], n=6, values=[0.5]).to_json()["points"]
     assert few[0]["precision"]["interval"] == [0.0, 1.0]  # too few to know an error
     assert ptheta.tradeoff(runs["rows"], n=22, values=[0.5]).found.by == "truncation"
-    with pytest.raises(PthetaError, match="is there already"):
+    with pytest.raises(PthetaError, match="already exists"):
         said(*asked, "--out", tmp_path / "curve.png")
 
 
 REFUSED: dict[str, tuple[tuple[object, ...], str]] = {
     "no discriminator": (("ratio", "made"), "it has no `log_ratio`"),
-    "no ratio": (("ratio", "wgan"), "loss = wasserstein: its best discriminator does not tell"),
+    "no ratio": (
+        ("ratio", "wgan"),
+        "loss = wasserstein: its optimal discriminator is not a function",
+    ),
     "no calibration": (("ratio", "dcgan", "--calibration", "x"), "unknown calibration 'x'"),
-    "part of nothing": (("ratio", "dcgan", "--split", "test"), "is of a SOURCE"),
+    "part of nothing": (("ratio", "dcgan", "--split", "test"), "needs a SOURCE"),
     "rejecting without": (("sample", "wgan", "--reject"), "loss = wasserstein"),
     "rejecting none": (("sample", "made", "--reject"), "it has no `log_ratio`"),
     "unknown way": (("sample", "dcgan", "--reject", "no"), "unknown way to reject 'no'"),
     "two ways": (("sample", "dcgan", "--reject", "--truncation", 1), "give one"),
-    "data alone": (("sample", "dcgan", "--data", "x"), "--reject is calibrated"),
+    "data alone": (("sample", "dcgan", "--data", "x"), "only used with --reject"),
     "cut to nothing": (("sample", "dcgan", "--truncation", 0), "want more than 0"),
     "cold GAN": (("sample", "dcgan", "--temperature", 1), "it has no `sample_at`"),
     "too cold": (("sample", "made", "--temperature", 1e-300), "want 1e-06 to 1e+06"),

@@ -31,7 +31,14 @@ def test_held_out_examples_are_classified_and_measured(runs, tmp_path, monkeypat
     monkeypatch.setenv("COLUMNS", "80")
     out, show = tmp_path / "new" / "p.csv", tmp_path / "r.png"
     text = said("classify", runs["made"], "--out", out, "--show", show)
-    for words in ("p(x | y) p(y)", "accuracy, %", "logistic", "nearest", "slope", "taken for"):
+    for words in (
+        "p(x | y) p(y)",
+        "accuracy, %",
+        "logistic",
+        "nearest",
+        "slope",
+        "predicted class",
+    ):
         assert words in text
     assert max(len(s) for s in text.splitlines() if str(tmp_path) not in s) <= 80
     with out.open(encoding="utf-8") as file:
@@ -45,7 +52,7 @@ def test_held_out_examples_are_classified_and_measured(runs, tmp_path, monkeypat
     assert told["measured"]["model"]["accuracy"]["value"] == pytest.approx(right / 23)
     assert sum(map(sum, told["confusion"])) == 23
     assert Image.open(show).size[0] > 500
-    with pytest.raises(PthetaError, match="is there already"):
+    with pytest.raises(PthetaError, match="already exists"):
         said("classify", runs["made"], "--out", out)
     said("classify", runs["made"], "--out", out, "--force", "-n", 5)
     assert len(out.read_text().splitlines()) == 6
@@ -63,7 +70,7 @@ def test_own_pictures_are_classified_whatever_they_are_called(runs, tmp_path):
     assert (found.labels, found.measured, found.confusion) == (None, {}, None)
     assert "bad.png" in found.remarks[0]
     assert "0.png" in said("classify", runs["made"], folder)
-    with pytest.raises(PthetaError, match=r"--show draws how good .* has no labels: leave it out"):
+    with pytest.raises(PthetaError, match=r"--show needs labels, and .* has none: leave it out"):
         said("classify", runs["made"], folder, "--show", tmp_path / "x.png")
 
 
@@ -91,11 +98,11 @@ def test_without_its_data_a_run_classifies_by_a_uniform_prior(strokes, tmp_path)
         images, labels = file["images"], file["labels"]
     made: dict[str, Any] = {**QUIET, "condition": "labels", "hidden": (4,)}
     ptheta.train("made", (images, labels), tmp_path / "made", **made)
-    with pytest.raises(PthetaError, match=r"in memory: .*--data.*; or take --prior uniform"):
+    with pytest.raises(PthetaError, match=r"in memory: .*--data.*; or use --prior uniform"):
         ptheta.classify(tmp_path / "made", strokes)
     found = ptheta.classify(tmp_path / "made", strokes, prior="uniform", n=9)
     assert list(found.measured) == ["model"]
-    assert "no floors" in found.remarks[0]
+    assert "no baselines" in found.remarks[0]
 
 
 REFUSED: dict[str, tuple[tuple[object, ...], str]] = {
@@ -103,7 +110,7 @@ REFUSED: dict[str, tuple[tuple[object, ...], str]] = {
     "takes none": (("vae",), "this model cannot classify: it takes no labels; models that can"),
     "prior": (("made", "--prior", "flat"), "unknown prior 'flat'"),
     "samples": (("made", "--samples", 0), "--samples 0: want 1 or more"),
-    "split": (("made", "--split", "test"), "--split test: this is of a SOURCE"),
+    "split": (("made", "--split", "test"), "--split test needs a SOURCE"),
     "no source": (("made", "nowhere"), "nowhere"),
     "out": (("made", "--out", "x.txt"), "--out x.txt: want .csv"),
     "show": (("made", "--show", "x.pdf"), "--show x.pdf: want .png"),

@@ -100,7 +100,7 @@ def test_evaluate_measures_a_folder_of_images(trained, strokes, tmp_path):
     first = sorted((tmp_path / "images").glob("*.png"))[0]
     (tmp_path / "one" / "a.png").write_bytes(first.read_bytes())
     assert "too few" in fails("evaluate", tmp_path / "one", "--data", strokes)
-    assert "1x16x16 (channels, height, width), digits of 1x28x28: give --size" in fails(
+    assert "1x16x16 (channels, height, width), digits has images of 1x28x28" in fails(
         "evaluate", tmp_path / "images", "--data", "digits"
     )
     alike = run("evaluate", tmp_path / "images", "--data", "digits", "--size", 16, "--json").stdout
@@ -288,7 +288,7 @@ def test_bad_places(trained, strokes, tmp_path):
     assert "want a .png, a .jpg, a .jpeg, a .webp, a .npy, a .npz or a folder" in fails(
         "sample", trained, "--out", "a.gif"
     )
-    assert "has files in it" in fails("sample", trained, "--out", full)
+    assert "contains other files" in fails("sample", trained, "--out", full)
 
 
 def test_bad_requests_to_a_run(trained, tmp_path):

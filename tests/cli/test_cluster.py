@@ -45,7 +45,7 @@ def test_held_out_examples_are_grouped_and_measured(runs, tmp_path, monkeypatch)
     assert sum(told["sizes"]) == 23
     assert told["measured"]["model"]["accuracy"]["low"] >= 0
     assert Image.open(show).size[1] > 32
-    with pytest.raises(PthetaError, match="is there already"):
+    with pytest.raises(PthetaError, match="already exists"):
         said("cluster", runs["ae"], "--show", show)
 
 
@@ -69,7 +69,7 @@ def test_a_model_of_its_own_categories_and_own_pictures(runs, tmp_path):
 def test_one_example_and_held_out_ones_that_are_all_known_are_refused(runs, tmp_path):
     one = np.zeros((1, 16, 16), np.uint8)
     np.save(tmp_path / "one.npy", one)
-    with pytest.raises(PthetaError, match="1 example makes no clusters: give two or more"):
+    with pytest.raises(PthetaError, match="1 example cannot be clustered: give two or more"):
         ptheta.cluster(runs["ae"], tmp_path / "one.npy", clusters=2)
     for part in ("train", "test"):
         (tmp_path / "same" / part).mkdir(parents=True)
@@ -79,19 +79,21 @@ def test_one_example_and_held_out_ones_that_are_all_known_are_refused(runs, tmp_
     quiet: dict[str, Any] = {"steps": 1, "batch_size": 8, "evaluate_every": 0, "sample_every": 0}
     ptheta.train("vae", tmp_path / "same", tmp_path / "run", hidden=(4,), latent=2, **quiet)
     for verb in (ptheta.cluster, ptheta.density, ptheta.tradeoff):
-        with pytest.raises(PthetaError, match="all 20 held-out images repeat training images: giv"):
+        with pytest.raises(
+            PthetaError, match="all 20 held-out images are duplicates of training images: giv"
+        ):
             verb(tmp_path / "run")
 
 
 def test_rows_of_tables_are_grouped(runs, rows, tmp_path):
     found = ptheta.cluster(runs["rows"], rows, clusters=2, label_column="label")
     assert found.found.clusters == 2
-    with pytest.raises(PthetaError, match="--show, a picture of clusters, is of images"):
+    with pytest.raises(PthetaError, match="--show, a picture of clusters, is for images"):
         ptheta.cluster(runs["rows"], rows, clusters=2, show=tmp_path / "x.png")
 
 
 REFUSED: dict[str, tuple[tuple[object, ...], str]] = {
-    "own": (("own", "--clusters", 4), "--clusters 4: this model has categories of its own"),
+    "own": (("own", "--clusters", 4), "--clusters 4: this model has its own categories"),
     "one": (("ae", "--clusters", 1), "1 clusters of 23 examples: want 2 to 23"),
     "by": (("ae", "--by", "dbscan"), "unknown way to cluster 'dbscan'"),
     "rows": (("ae", "ROWS"), "holds rows of numbers, and the run learned images: give"),

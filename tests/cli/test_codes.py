@@ -110,7 +110,7 @@ def test_a_conditional_model_decodes_with_the_labels_beside_the_codes(runs, tmp_
     lines = (tmp_path / "ones/metadata.jsonl").read_text().splitlines()
     assert {json.loads(line)["label"] for line in lines} == {"1"}
     np.save(tmp_path / "z.npy", np.zeros((2, 3), np.float32))
-    with pytest.raises(PthetaError, match=r"conditional on .*: say which the codes have"):
+    with pytest.raises(PthetaError, match=r"conditional on .*: give the conditions of the codes"):
         said("decode", runs["cvae"], tmp_path / "z.npy", "--out", tmp_path / "y.npy")
 
 
@@ -156,18 +156,21 @@ def test_runs_are_drawn_side_by_side_with_floors_beside_them(runs, tmp_path):
 
 
 REFUSED: dict[str, tuple[tuple[object, ...], str]] = {
-    "no encoder": (("encode", "gan"), "look for the codes (ptheta invert --codes)"),
+    "no encoder": (("encode", "gan"), "search for codes (ptheta invert --codes)"),
     "no posterior": (("encode", "ae", "--sample"), "no posterior q(z | x)"),
     "no std": (("encode", "ae", "--std"), "--std: this model has no posterior"),
-    "std of an array": (("encode", "vae", "--std", "--out", "z.npy"), "holds codes alone"),
+    "std of an array": (("encode", "vae", "--std", "--out", "z.npy"), "can only hold codes"),
     "no such split": (("encode", "vae", "--split", "tset"), "unknown split 'tset'"),
-    "two sources": (("encode", "vae", "digits", "--image", "x.png"), "SOURCE beside --image"),
-    "no such file": (("decode", "vae", "none.csv", "--out", "x.png"), "there is no such file"),
+    "two sources": (
+        ("encode", "vae", "digits", "--image", "x.png"),
+        "SOURCE cannot be combined with --image",
+    ),
+    "no such file": (("decode", "vae", "none.csv", "--out", "x.png"), "no such file"),
     "no codes": (("decode", "vae", "none.txt", "--out", "x.png"), "want .npy, .csv or .parquet"),
     "no such dimension": (("scatter", "vae", "--dims", "0,3"), "give two of 0 to 2"),
     "one dimension": (("scatter", "vae", "--dims", "0"), "want two, such as 0,1"),
-    "other data": (("scatter", "vae", "rows"), "is shown other examples"),
-    "one title": (("scatter", "vae", "ae", "--title", "a"), "1 titles of 2 runs"),
+    "other data": (("scatter", "vae", "rows"), "have different examples"),
+    "one title": (("scatter", "vae", "ae", "--title", "a"), "1 titles for 2 runs"),
     "both axes": (("scatter", "vae", "--reach", 2, "--own-axes"), "leave --own-axes out"),
 }
 
@@ -184,11 +187,11 @@ def test_what_is_refused_is_said_in_one_line(case, runs):
 BAD: dict[str, tuple[str, str]] = {
     "no z": ("a,b\n1,2\n", "no column z0"),
     "a gap": ("z0,z2,z1,z4\n1,2,3,4\n", "no column z3"),
-    "too many": ("z0,z1,z2,z3\n1,2,3,4\n", "codes of 4 numbers, and those of this model have 3"),
+    "too many": ("z0,z1,z2,z3\n1,2,3,4\n", "codes of 4 dimensions, but those of this model have 3"),
     "words": ("z0,z1,z2\n1,2,x\n", "the column z2 holds other things than numbers"),
     "missing": ("z0,z1,z2\n1,2,3\n1,,2\n", "not finite in row 1, from 0"),
     "no rows": ("z0,z1,z2\n", "the table has no rows"),
-    "no heads": ("1,2,3\n", "the first line names the columns"),
+    "no heads": ("1,2,3\n", "the first line has to name the columns"),
     "empty": ("", "is empty"),
 }
 
@@ -207,7 +210,7 @@ def test_a_table_that_holds_no_codes_is_refused(case, runs, tmp_path):
     ("array", "message"),
     [
         (np.zeros((2, 3), np.int64), "of type int64: codes are floats"),
-        (np.zeros((2, 3), object), "no array of numbers"),
+        (np.zeros((2, 3), object), "not an array of numbers"),
         (np.zeros(3, np.float32), r"of shape (3,): want (N, L)"),
         (np.full((2, 3), np.inf), "not finite in rows 0, 1"),
     ],
@@ -227,6 +230,6 @@ def test_nothing_is_overwritten_without_a_word(runs, tmp_path):
         ("scatter", runs["vae"], "--out", tmp_path / "s.png"),
     ):
         said(*words)
-        with pytest.raises(PthetaError, match="is there already: name another, or give --force"):
+        with pytest.raises(PthetaError, match="already exists: give another name, or --force"):
             said(*words)
         said(*words, "--force")

@@ -45,7 +45,7 @@ def runs(strokes: Path, rows: Path, tmp_path_factory: pytest.TempPathFactory) ->
     return {name: run.path for name, run in made.items()}
 
 
-def told(*args: object) -> Any:
+def about(*args: object) -> Any:
     """The JSON that a command prints, whatever it says beside it."""
     return json.loads(CliRunner().invoke(cli, [str(a) for a in (*args, "--json")]).stdout)
 
@@ -70,7 +70,7 @@ def test_the_table_is_of_each_noise_and_level(runs):
         assert title in text
     assert text.count("median") >= 4
     assert "20 test images" in text
-    found = told("denoise", runs["gaussian"], *asked, "--measured", 20)
+    found = about("denoise", runs["gaussian"], *asked, "--measured", 20)
     pairs = [(one["noise"], one["level"]) for one in found["results"]]
     assert pairs == [(n, level) for n in ("gaussian", "masking") for level in (0.1, 0.3)]
     assert found["images"] == 20
@@ -105,7 +105,7 @@ def test_where_a_floor_wins_a_line_says_so(runs):
     lines = [line for line in text.splitlines() if line.startswith("noisy is better than ae")]
     assert ["PSNR by" in lines[0], "SSIM by" in lines[1]] == [True, True]
     assert max(map(len, lines)) <= 80
-    found = told("denoise", runs["ae"], "--level", 0.01, "--measured", 40)
+    found = about("denoise", runs["ae"], "--level", 0.01, "--measured", 40)
     gap = found["results"][0]["better_than_model"]["noisy"]["psnr"]
     scores = found["results"][0]["scores"]
     away = scores["noisy"]["psnr"]["value"] - scores["model"]["psnr"]["value"]
@@ -118,7 +118,7 @@ def test_reconstruction_stands_beside_components_and_the_mean(runs):
     found = ptheta.reconstruct(run, n=2, measured=15)
     assert isinstance(found, Compared)
     train, test = found.comparisons
-    assert [one.told["split"] for one in found.comparisons] == ["train", "test"]
+    assert [one.about["split"] for one in found.comparisons] == ["train", "test"]
     assert [one.name for one in test.scores] == ["model", "PCA", "mean image"]
     x = run.data("test").batch(slice(0, 15)).x
     made = tasks.reconstruct(run.model(), x)
@@ -133,7 +133,7 @@ def test_reconstruction_stands_beside_components_and_the_mean(runs):
     assert train.scores[2].values["psnr"].value == pytest.approx(
         psnr(axes.image(seen, 0), seen).mean().item(), rel=1e-6
     )
-    found = told("reconstruct", runs["ae"], "--measured", 15)
+    found = about("reconstruct", runs["ae"], "--measured", 15)
     assert found["results"][1]["scores"]["model"]["psnr"]["value"] == pytest.approx(
         psnr(made, x).mean().item()
     )
@@ -184,7 +184,7 @@ def test_a_folder_is_gone_on_with_and_another_request_is_refused(runs, place):
         with pytest.raises(PthetaError) as error:
             said(verb, runs["ae"], *given, *options)
         assert "\n" not in str(error.value)
-    with pytest.raises(PthetaError, match="has files in it"):
+    with pytest.raises(PthetaError, match="contains other files"):
         said("reconstruct", runs["ae"], "--image", place / "in", "--out", place / "in")
 
 
@@ -201,13 +201,13 @@ REFUSED: dict[str, tuple[tuple[str, ...], str]] = {
     "unknown noise": (("denoise", "ae", "--noise", "rain"), "unknown noise"),
     "negative level": (("denoise", "ae", "--level", "-1"), "--level -1"),
     "no probability": (("denoise", "ae", "--noise", "masking", "--level", "2"), "0 to 1"),
-    "a table": (("denoise", "rows"), "is of images, and this model learned"),
-    "a table, back": (("reconstruct", "rows"), "is of images, and this model learned"),
+    "a table": (("denoise", "rows"), "is for images, and this model learned"),
+    "a table, back": (("reconstruct", "rows"), "is for images, and this model learned"),
     "no codes": (("denoise", "made"), "it has no `decode` and no `encode`"),
     "no codes, back": (("reconstruct", "gaussian"), "it has no `decode` and no `encode`"),
-    "no picture": (("denoise", "ae", "--image", "text.png"), "text.png: this cannot be read"),
-    "no file": (("reconstruct", "ae", "--image", "gone"), "there is no such file or folder"),
-    "empty": (("denoise", "ae", "--image", "empty"), "no pictures in this folder"),
+    "no picture": (("denoise", "ae", "--image", "text.png"), "text.png: cannot be read"),
+    "no file": (("reconstruct", "ae", "--image", "gone"), "no such file or folder"),
+    "empty": (("denoise", "ae", "--image", "empty"), "no images in this folder"),
     "size": (("denoise", "ae", "--image", "large.png"), "this model repairs images of 16x16"),
     "size, back": (("reconstruct", "ae", "--image", "large.png"), "model reconstructs images of"),
     "two levels": (
@@ -216,7 +216,10 @@ REFUSED: dict[str, tuple[tuple[str, ...], str]] = {
     ),
     "no level": (("denoise", "gaussian", "--image", "in"), "say how much Gaussian noise is in"),
     "level of none": (("denoise", "ae", "--image", "in", "--level", "0.1"), "--level without"),
-    "test images": (("denoise", "ae", "--image", "in", "-n", "3"), "-n is of test images"),
+    "test images": (
+        ("denoise", "ae", "--image", "in", "-n", "3"),
+        "-n applies only to test images",
+    ),
     "their table": (("reconstruct", "ae", "--image", "in", "--measured", "3"), "--measured is of"),
     "labels": (("denoise", "ae", "--label", "1"), "takes no labels"),
     "their labels": (("denoise", "cvae", "--label", "1"), "test images have their own"),

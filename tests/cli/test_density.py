@@ -41,7 +41,7 @@ def said(*args: object) -> str:
 def test_tables_and_files_say_the_same(runs, tmp_path):
     out, show = tmp_path / "d.csv", tmp_path / "d.png"
     text = said("density", runs["made"], "--out", out, "--show", show, "-n", 3)
-    for words in ("-log p =: exact", "gaussian (floor)", "least likely", "held out"):
+    for words in ("-log p =: exact", "gaussian (baseline)", "least likely", "held-out"):
         assert words in text
     assert all(len(line) <= 80 for line in text.splitlines()[:-2])
     with out.open() as file:
@@ -53,7 +53,7 @@ def test_tables_and_files_say_the_same(runs, tmp_path):
     assert told["nats"]["model"]["value"] == pytest.approx(mean, rel=1e-4)
     assert told["nats"].keys() == {"model", "gaussian", "independent"}
     assert Image.open(show).size[0] > Image.open(show).size[1]
-    with pytest.raises(PthetaError, match="is there already"):
+    with pytest.raises(PthetaError, match="already exists"):
         said("density", runs["made"], "--out", out)
 
 
@@ -77,7 +77,7 @@ def test_rows_of_a_table_have_a_density(runs, rows):
 
 
 REFUSED: dict[str, tuple[tuple[object, ...], str]] = {
-    "no likelihood": (("dcgan",), "cannot say how likely an example is"),
+    "no likelihood": (("dcgan",), "cannot evaluate likelihoods"),
     "no picture of rows": (("table", "--show", "x.png"), "a picture of examples,"),
     "another suffix": (("made", "--out", "x.npy"), "--out x.npy: want .csv"),
     "no samples": (("made", "--samples", 0), "--samples 0: want 1 or more"),
@@ -112,7 +112,7 @@ def test_pictures_of_any_name_and_size_are_told_in_lines_that_a_terminal_holds(
     for i, name in enumerate(names):
         Image.fromarray(np.full((20, 31), 60 * i, np.uint8)).save((place / name).open("wb"), "png")
     text = said("density", runs["made"], place, "--out", tmp_path / "d.csv")
-    assert "mine: pictures were brought to 16x16 pixels" in text
+    assert "mine: images were resized to 16x16 pixels" in text
     for words in (r"new\nline.png", r"tab\t.png", r"\udcff.png"):
         assert words in text
     with (tmp_path / "d.csv").open(newline="") as file:

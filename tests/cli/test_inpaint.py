@@ -69,7 +69,7 @@ def pixels(path: Path) -> np.ndarray:
 def test_a_folder_of_pictures_is_completed_under_their_names(runs, place):
     hole = pixels(place / "holes" / "a.png") >= 128
     given = ("--image", place / "in", "--mask", place / "holes", "--out")
-    assert "2 pictures, 1 completion each" in said("inpaint", runs["made"], *given, place / "done")
+    assert "2 images, 1 completion each" in said("inpaint", runs["made"], *given, place / "done")
     for name in ("a.png", "b.png"):
         done, before = pixels(place / "done" / name), pixels(place / "in" / name)
         assert done.shape == before.shape
@@ -100,7 +100,7 @@ def test_a_picture_becomes_one_of_the_model_and_what_is_lost_is_said(name, runs,
         )
     words = " ".join(str(warning.message) for warning in told)
     assert "rounded" in words
-    assert "come back as they are" in words
+    assert "returned unchanged" in words
     grey = np.asarray(Image.open(place / "colour.png").convert("L"))
     assert (pixels(place / "done" / f"{name}.png") == np.where(grey > 127, 255, 0)).all()
 
@@ -109,29 +109,32 @@ def test_nothing_known_and_labels(runs, place):
     given = {"image": place / "in", "mask": place / "all.png"}
     assert ptheta.inpaint(runs["made"], **given).x.shape == (6, 1, SIDE, SIDE)
     assert len(ptheta.inpaint(runs["labels"], **given, condition={"labels": ["1"]}).x) == 6
-    with pytest.raises(PthetaError, match="conditional on labels: say which"):
+    with pytest.raises(PthetaError, match="conditional on labels: give the conditions"):
         ptheta.inpaint(runs["labels"], **given)
 
 
 REFUSED: dict[str, tuple[tuple[str, ...], str]] = {
-    "no such picture": (("--image", "gone.png"), "gone.png: there is no such file or folder"),
-    "no such mask": (("--image", "in", "--mask", "gone"), "no name of a mask (upper, lower"),
-    "an empty folder": (("--image", "empty"), "no pictures in this folder"),
-    "no picture": (("--image", "text.png"), "text.png: this cannot be read"),
-    "no mask": (("--image", "in", "--mask", "text.png"), "text.png: this cannot be read"),
+    "no such picture": (("--image", "gone.png"), "gone.png: no such file or folder"),
+    "no such mask": (
+        ("--image", "in", "--mask", "gone"),
+        "neither the name of a mask (upper, lower",
+    ),
+    "an empty folder": (("--image", "empty"), "no images in this folder"),
+    "no picture": (("--image", "text.png"), "text.png: cannot be read"),
+    "no mask": (("--image", "in", "--mask", "text.png"), "text.png: cannot be read"),
     "another size": (("--image", "large.png"), "is 30x20 pixels, and this model completes images"),
     "mask of another size": (("--image", "in", "--mask", "large.png"), "30x20 pixels, and the"),
-    "a mask is missing": (("--image", "all.png", "--mask", "holes"), "no picture of the name all"),
-    "masks of no names": (("--mask", "holes"), "name one mask for test images"),
-    "an empty box": (("--image", "in", "--mask", "4,4,4,12"), "this box holds no pixel"),
+    "a mask is missing": (("--image", "all.png", "--mask", "holes"), "no image named all"),
+    "masks of no names": (("--mask", "holes"), "give a single mask for test images"),
+    "an empty box": (("--image", "in", "--mask", "4,4,4,12"), "this box is empty"),
     "a box outside": (("--image", "in", "--mask", "4,4,12,17"), "give 0,0,16,16 at most"),
-    "a box before 0": (("--image", "in", "--mask=-1,4,12,8"), "not within an image of 16x16"),
+    "a box before 0": (("--image", "in", "--mask=-1,4,12,8"), "not inside an image of 16x16"),
     "three numbers": (("--image", "in", "--mask", "4,4,12"), "nor a box (left,top,right,bottom"),
     "no search": (("--image", "in", "--search-steps", "3"), "completes without a search"),
     "both": (("--image", "in", "--mask", "hole", "--known", "upper"), "give one of them"),
     "unknown name": (("--image", "in", "--known", "uper"), "did you mean 'upper'?"),
-    "test images": (("--image", "in", "-n", "3"), "-n is of test images"),
-    "their data": (("--image", "in", "--data", "in"), "--data is of test images"),
+    "test images": (("--image", "in", "-n", "3"), "-n applies only to test images"),
+    "their data": (("--image", "in", "--data", "in"), "--data applies only to test images"),
     "labels of none": (("--image", "in", "--label", "1"), "takes no labels"),
     "no completion": (("--image", "in", "--each", "0"), "want 1 or more"),
 }
@@ -205,7 +208,7 @@ def test_completions_are_measured_beside_what_needs_no_learning(runs, tmp_path, 
     assert not list(tmp_path.iterdir())
     with pytest.raises(PthetaError, match="--mask has no effect with --measure"):
         said(*words, "--mask", "hole")
-    with pytest.raises(PthetaError, match="name --out"):
+    with pytest.raises(PthetaError, match="give --out"):
         said("inpaint", runs["made"])
 
 

@@ -60,10 +60,10 @@ def test_a_model_that_copies_is_flagged_and_everything_is_written(runs, tmp_path
     firsts = [float(x["distance"]) for x in lines if x["space"] == "pixels" and x["rank"] == "1"]
     assert np.median(firsts) == pytest.approx(pixels["samples"]["quantiles"]["0.5"], rel=0.05)
     assert pixels["copies"]["quantiles"]["0.5"] == 0
-    with pytest.raises(PthetaError, match="is there already: name another, or give --force"):
+    with pytest.raises(PthetaError, match="already exists: give another name, or --force"):
         said(*asked, "--out", out)
     out.unlink()
-    with pytest.raises(PthetaError, match=r"near-closest\.png is there already"):
+    with pytest.raises(PthetaError, match=r"near-closest\.png already exists"):
         said(*asked, "--out", out)
     said(*asked, "--out", out, "--force")
 
@@ -124,17 +124,20 @@ def test_rows_of_a_table_come_with_the_rows_that_they_are_near_to(runs, rows, tm
 
 REFUSED: dict[str, tuple[tuple[object, ...], str]] = {
     "cannot sample": (("ae",), "ptheta fit"),
-    "a picture of rows": (("table", "--out", "x.png"), "a picture of samples, is of images"),
+    "a picture of rows": (("table", "--out", "x.png"), "an image of samples, is of images"),
     "moves of rows": (("table", "--shifts", 1), "--shifts and --mirror"),
     "pixels of rows": (("table", "--space", "pixels"), "unknown space of rows 'pixels'"),
-    "features of rows": (("table", "--extractor", "digits"), "features, and none are asked for"),
+    "features of rows": (
+        ("table", "--extractor", "digits"),
+        "--extractor needs the features space",
+    ),
     "features unasked": (("kde", "--space", "pixels", "--extractor", "digits"), "--space features"),
     "no such space": (("kde", "--space", "pixel"), "did you mean"),
     "no such place": (("kde", "--out", "x.tiff"), "--out x.tiff: want .png"),
-    "two tables": (("kde", "--out", "a.csv", "--table", "b.csv"), "one table is written"),
+    "two tables": (("kde", "--out", "a.csv", "--table", "b.csv"), "are both tables"),
     "too few": (("kde", "--drawn", 9), "--drawn 9: want 10 or more"),
     "too far": (("kde", "--shifts", 17), "--shifts 17: want 16 or less"),
-    "size of a run": (("kde", "--size", 8), "--size: for IMAGES of any origin"),
+    "size of a run": (("kde", "--size", 8), "--size: only for IMAGES of any origin"),
     "no data": (("kde", "--data", "nowhere"), "nowhere"),
 }
 

@@ -49,9 +49,9 @@ def said(*args: object) -> str:
 REFUSED: dict[str, tuple[tuple[object, ...], str]] = {
     "images and ends": (
         ("interpolate", "vae", "--images", "--from", "image=0", "--to", "image=1"),
-        "leave one out",
+        "leave it out",
     ),
-    "one end": (("interpolate", "vae", "--from", "image=0"), "--from alone: give --from and --to"),
+    "one end": (("interpolate", "vae", "--from", "image=0"), "--from is missing"),
     "no such test image": (
         ("interpolate", "vae", "--from", "image=0", "--to", "image=999999"),
         "--to image=999999: there are",
@@ -62,27 +62,27 @@ REFUSED: dict[str, tuple[tuple[object, ...], str]] = {
     ),
     "an image and a label": (
         ("interpolate", "cvae", "--from", "image=0", "--to", "1"),
-        "give two of a kind",
+        "give two of the same kind",
     ),
     "straight labels": (
         ("interpolate", "cvae", "--from", "0", "--to", "1", "--straight"),
-        "--straight is of codes",
+        "--straight does not apply",
     ),
     "measured labels": (
         ("interpolate", "cvae", "--from", "0", "--to", "1", "--measured", 5),
-        "--measured is of walks between test images",
+        "--measured applies only to walks between test images",
     ),
-    "frames of no film": (("interpolate", "vae", "--fps", 5), "a film alone has frames"),
+    "frames of no film": (("interpolate", "vae", "--fps", 5), "applies only to films"),
     "a part that is not there": (("traverse", "dcgan", "--dims", "c0"), "part of the code 'c0'"),
     "dimension that is not there": (("traverse", "dcgan", "--dims", 9), "the code has 0 to 5"),
     "dims and a number": (("traverse", "dcgan", "--dims", 1, "-n", 2), "leave it out"),
     "seed and image": (("traverse", "vae", "--seed", 1, "--image", 0), "leave one out"),
-    "data of a drawn code": (("traverse", "dcgan", "--data", "x"), "a code is drawn"),
+    "data of a drawn code": (("traverse", "dcgan", "--data", "x"), "not used for a code drawn"),
     "a value that is none": (("traverse", "dcgan", "--code", "z0=x"), "want a finite number"),
-    "mean of a GAN": (("sample", "dcgan", "--mean"), "draws nothing given a code"),
+    "mean of a GAN": (("sample", "dcgan", "--mean"), "does not sample given a code"),
     "mean and temperature": (
         ("sample", "vae", "--mean", "--temperature", 0.5),
-        "each changes what is drawn; give one",
+        "cannot be combined: give one",
     ),
     "data for codes": (("interpolate", "vae", "--codes", "--data", "x"), "leave out --codes"),
     "data for a GAN": (("interpolate", "dcgan", "--data", "x"), "leave it out"),
@@ -92,8 +92,11 @@ REFUSED: dict[str, tuple[tuple[object, ...], str]] = {
     "label without": (("manifold", "vae", "--label", 0), "takes no labels"),
     "unknown label": (("manifold", "cvae", "--label", 2), "unknown label '2'"),
     "negative label": (("manifold", "cvae", "--label", -1), "unknown label '-1'"),
-    "data beside dims": (("manifold", "vae", "--dims", "0,1", "--data", "x"), "nothing to choose"),
-    "data of a GAN": (("manifold", "dcgan", "--data", "x"), "nothing to choose"),
+    "data beside dims": (
+        ("manifold", "vae", "--dims", "0,1", "--data", "x"),
+        "used only to choose the dimensions",
+    ),
+    "data of a GAN": (("manifold", "dcgan", "--data", "x"), "used only to choose the dimensions"),
     "equal dims": (("manifold", "vae", "--dims", "1,1"), "give two of 0 to 2"),
     "dims outside": (("manifold", "vae", "--dims", "0,3"), "give two of 0 to 2"),
     "negative dims": (("manifold", "vae", "--dims", "-1,0"), "give two of 0 to 2"),
@@ -131,7 +134,7 @@ def test_an_option_without_effect_is_refused(case, runs, tmp_path):
 FILMS = ("interpolate", "traverse")  # may be a .gif
 WRITING = (
     *("sample", "inpaint", "surprise", "reconstruct", "denoise", "manifold"),
-    *("latents", "probe", "invert"),
+    *("latents", "layers", "probe", "invert"),
 )
 
 
@@ -189,9 +192,9 @@ def test_a_manifold_takes_the_two_most_used_dimensions_and_says_so(runs, strokes
     test = ptheta.open_images(strokes, "test", levels=2)
     first, second = tasks.most_used(model, test.batch(slice(0, len(test))).x)[:2]
     text = said("manifold", runs["vae"], *out)
-    assert f"over dimensions {first},{second}, the two most used of 3: --dims gives" in text
+    assert f"over dimensions {first},{second}, the two most active of 3: choose" in text
     drawn = torch.from_numpy(np.load(tmp_path / "x.npy"))
     assert torch.equal(drawn, tasks.manifold(model, 2, dims=(first, second)))
     assert "dimensions 0,2\n" in said("manifold", runs["vae"], *out, "--dims", "0,2")
-    assert "0,1, the first two of 6: --dims gives" in said("manifold", runs["dcgan"], *out)
-    assert "the two most used of 3" in said("manifold", runs["cvae"], *out, "--label", 1)
+    assert "0,1, the first two of 6: choose" in said("manifold", runs["dcgan"], *out)
+    assert "the two most active of 3" in said("manifold", runs["cvae"], *out, "--label", 1)

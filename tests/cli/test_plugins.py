@@ -184,7 +184,7 @@ def test_a_class_may_take_a_config(strokes, tmp_path):
     [
         (nn.Linear, r"Linear has no game\(\), fit\(batches\) or loss\(batch\)"),
         (Bare, "annotate config with its dataclass"),
-        (Needing, r"Needing\(width\): an argument behind the spec is an option"),
+        (Needing, r"Needing\(width\): arguments after the spec are options"),
         (Loose, r"sample.* cannot be called as sample\(n, condition\)"),
         (dict, "give a class of torch.nn.Module"),
     ],
@@ -206,7 +206,7 @@ def test_a_class_is_sent_to_several_processes(strokes, tmp_path):
     class Local(Own):
         """Nothing that another process can find."""
 
-    with pytest.raises(PthetaError, match="cannot be sent to other processes"):
+    with pytest.raises(PthetaError, match="cannot be pickled for other processes"):
         ptheta.train(Local, strokes, tmp_path / "c", processes=2, **QUIET)
 
 
@@ -283,14 +283,14 @@ def test_every_kind_of_entry_is_checked_and_has_one_owner():
         with pytest.raises(PthetaError, match=r"want|give"):
             ptheta.register(kind, "own-x", object())
         other = plugins.Registered(kind, name, entry, plugins.Origin("another"))
-        with pytest.raises(PthetaError, match=f"is there already, of the module {__name__}"):
+        with pytest.raises(PthetaError, match=f"is already registered by the module {__name__}"):
             plugins.remember(other)
     assert [kind for kind in SOURCES if ".own" in kind.files] == [ENTRIES["source"][1]]
     with pytest.raises(PthetaError, match="did you mean 'loss'"):
         ptheta.register("los", "x", ENTRIES["loss"][1])
     with pytest.raises(PthetaError, match="is one of ptheta's own: choose another name"):
         ptheta.register("model", "gan", Own)
-    with pytest.raises(PthetaError, match=r"calls itself 'nll.given.': give one name"):
+    with pytest.raises(PthetaError, match=r"has the name 'nll.given.': use the same name"):
         ptheta.register("metric", "own", METRICS["nll{given}"])
 
 
@@ -325,7 +325,7 @@ def test_a_plug_in_that_fails_costs_one_warning(monkeypatch, tmp_path, strokes):
     with pytest.warns(UserWarning, match=r"plug-in .*broken_plug_in cannot be loaded") as told:
         assert "vae" in registry.models()
     assert len(told) == 1
-    assert "No module named 'no_such_module'): it is left out" in str(told[0].message)
+    assert "No module named 'no_such_module'): it is skipped" in str(told[0].message)
     registry.entry("vae")
 
 

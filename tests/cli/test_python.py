@@ -15,7 +15,7 @@ import pytest
 import ptheta
 from ptheta import config
 from ptheta.cli.commands import cli
-from ptheta.cli.measure import BROUGHT
+from ptheta.cli.measure import PREPROCESSING
 from ptheta.cli.train import ModelCommands
 from ptheta.models import registry
 from ptheta.runs import plan
@@ -64,6 +64,7 @@ DIFFERENT: dict[str, tuple[set[str], set[str], str]] = {
         set(),
         "`list_tasks`: another table; `place` in each row of `list_models`; `model.graph()`",
     ),
+    "fit": ({"settings"}, set(), "options of the training by their names"),
     "sample": ({"captions", "images"}, {"condition"}, "texts by kind of condition"),
     "decode": (
         {"captions", "labels", "attributes", "images"},
@@ -79,7 +80,7 @@ DIFFERENT: dict[str, tuple[set[str], set[str], str]] = {
         ("denoise", "reconstruct", "invert", "arithmetic", "interpolate", "traverse", "encode"),
         ({"captions", "labels", "attributes"}, {"condition"}, "texts by kind of condition"),
     ),
-    "evaluate": (set(BROUGHT), set(), "of `evaluate_images`"),
+    "evaluate": (set(PREPROCESSING), set(), "of `evaluate_images`"),
     "impute": ({"data", "hide", "repeats", "draws"}, set(), "of `ptheta.api.score_imputation`"),
     "train": ({"dry_run"}, {"model", "callbacks"}, "`dry_run`; a command for each; objects"),
     "sweep": ({"vary"}, {"model", "settings"}, "a text of a grid; any settings"),

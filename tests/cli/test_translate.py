@@ -468,12 +468,12 @@ def test_names_that_differ_in_their_suffix_alone_stay_apart(worlds, tmp_path):
 
 
 REFUSED = {
-    "no such picture": (("missing.png", "--out", "o"), "no such picture or folder"),
-    "no pictures": (("empty", "--out", "o"), "holds no pictures"),
+    "no such picture": (("missing.png", "--out", "o"), "no such image or folder"),
+    "no pictures": (("empty", "--out", "o"), "contains no images"),
     "not a picture": (("in/bad.png", "--out", "o"), "cannot read bad.png: not an image"),
-    "over itself": (("in/a.png", "--out", "in"), "would be written over"),
-    "over themselves": (("in", "--out", "in"), "has files in it"),
-    "a folder into a file": (("in", "--out", "o.png"), "several pictures go into a folder"),
+    "over itself": (("in/a.png", "--out", "in"), "would be overwritten"),
+    "over themselves": (("in", "--out", "in"), "contains other files"),
+    "a folder into a file": (("in", "--out", "o.png"), "several images are written into a folder"),
     "an array": (("in/a.png", "--out", "o.npy"), "give a name without a suffix"),
     "data of a picture": (("in/a.png", "--data", "in", "--out", "o"), "--data in: .*leave it out"),
     "scale of a picture": (("in/a.png", "--scale", "2", "--out", "o"), "--scale 2: .*leave it out"),
@@ -533,7 +533,7 @@ def test_a_training_is_shown_by_what_it_makes_of_the_same_inputs(worlds, name, c
 def test_samples_of_a_model_of_images_are_of_test_inputs(worlds, monkeypatch):
     run, model = worlds["grey"].run, worlds["grey"].run.model()
     assert (run.path / "samples" / "step-00000001.png").is_file()
-    with pytest.raises(PthetaError, match=r"makes images of images.*say with --image"):
+    with pytest.raises(PthetaError, match=r"conditional on images.*give an input with --image"):
         ptheta.sample(run, 4)  # they were in memory
     data = with_conditions(model, worlds["grey"].data)
     monkeypatch.setattr(Run, "data", lambda self, split, source=None: data)

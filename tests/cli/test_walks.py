@@ -62,7 +62,7 @@ def rows(path: Path, steps: int) -> torch.Tensor:
 )
 def test_a_walk_between_conditions_is_that_of_sample_between(name, ends, condition, runs, tmp_path):
     walk = ("interpolate", runs[name], "--from", ends[0], "--to", ends[1], "-n", 3, "--seed", 2)
-    assert "each of its own noise" in said(*walk, "--steps", 4, "--out", tmp_path / "x.npy")
+    assert "each with its own noise" in said(*walk, "--steps", 4, "--out", tmp_path / "x.npy")
     same = ptheta.sample(runs[name], 12, condition={condition: ends}, between=4, mean=True, seed=2)
     assert isinstance(same, ptheta.api.Grid)
     assert torch.equal(rows(tmp_path / "x.npy", 4).transpose(0, 1).flatten(0, 1), same.x)
@@ -87,7 +87,7 @@ def test_classes_numbers_and_pictures_are_what_is_walked_between(runs, strokes, 
     assert torch.equal(
         rows(tmp_path / "x.npy", 3)[0, 0], tasks.reconstruct(model, test.batch([2]).x)[0]
     )
-    with pytest.raises(PthetaError, match="say which the pictures have"):
+    with pytest.raises(PthetaError, match="give the conditions of the images"):
         said(
             *("interpolate", runs["cvae"], "--from", tmp_path / "a.png"),
             *("--to", tmp_path / "a.png", "--out", tmp_path / "y.npy"),
@@ -109,12 +109,12 @@ def test_several_runs_walk_between_the_same_images_above_a_cross_fade(runs, tmp_
     test = ptheta.Run.open(runs["ae"]).data("test", None)
     assert torch.equal(found[2][[0, 2]], test.batch([0, 2]).x)
     text = said(*both, "--out", tmp_path / "x.gif")
-    assert "middle farther by" in text
+    assert "midpoint farther by" in text
     assert all(len(line) <= 80 for line in text.splitlines()[:-1])
     film = Image.open(tmp_path / "x.gif")
     assert film.info["loop"] == 0
     for odd, words in (
-        ((runs["ae"], runs["grey"]), "was tested on other images than ae"),
+        ((runs["ae"], runs["grey"]), "and ae have different test images"),
         ((runs["ae"], runs["ae"]), "give each run once"),
     ):
         with pytest.raises(PthetaError, match=words):

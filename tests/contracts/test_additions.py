@@ -37,6 +37,19 @@ from ptheta.models import registry
 from ptheta.models.adversarial.options import GANConfig
 from ptheta.models.autoencoders.ae import PIXEL_ERRORS, PixelError
 from ptheta.models.base import Fits
+from ptheta.models.diffusion.ddpm import (
+    SAMPLERS,
+    VARIANCES,
+    WEIGHTS,
+    Sampler,
+    Variance,
+    Weight,
+)
+from ptheta.models.diffusion.ode import SOLVERS, Solver
+from ptheta.models.diffusion.pairing import PAIRINGS, Pairing
+from ptheta.models.diffusion.paths import PREDICTIONS, Prediction
+from ptheta.models.diffusion.paths import SCHEDULES as NOISE_SCHEDULES
+from ptheta.models.diffusion.paths import Schedule as NoiseSchedule
 from ptheta.models.energy.negative import LADDERS, NEGATIVES, Ladder, Negative
 from ptheta.models.flows.base import INPUTS, FlowPrior, Input
 from ptheta.models.flows.base import PRIORS as FLOW_PRIORS
@@ -46,8 +59,10 @@ from ptheta.models.matching.options import MATCHINGS, SPACES, Matching, Space
 from ptheta.models.mixtures.components import COMPONENTS, Diagonal
 from ptheta.models.mixtures.covariance import COVARIANCES, Isotropic
 from ptheta.models.mixtures.kde import RULES, WINDOWS, GaussianWindow, Rule
+from ptheta.models.variational.beta_tcvae import ESTIMATORS, Estimator
 from ptheta.models.variational.iwae import GRADIENTS, Gradient, LogWeights
 from ptheta.models.variational.priors import PRIORS, PriorKind
+from ptheta.models.variational.vq_vae import CODEBOOKS, CodebookKind
 from ptheta.nets.activations import ACTIVATIONS, Activation
 from ptheta.nets.coders import CODERS, CoderConfig, CoderKind, Shape
 from ptheta.nets.flows.conditioners import CONDITIONERS, ConditionerKind
@@ -145,6 +160,7 @@ PAIRS = ("pix2pix", "bicycle-gan")
 DRAWS = ("text-gan", "stackgan")
 WITH_TEXT = ("cvae", "pixelcnn", "nade")
 OF_TEXT = {"condition": "text"}
+NOISED = ("ddpm", "flow-matching")
 FLOWS = ("nice", "realnvp", "glow", "maf")
 CODED = ("vae", "iwae", "cvae", "avb", "ae", "dae", "aae", "vae-gan", "alpha-gan")
 NEW: dict[str, Added] = {
@@ -171,6 +187,15 @@ NEW: dict[str, Added] = {
         ACTIVATIONS, Activation(torch.tanh, about="in -1 to 1"), ("nade",), "activation"
     ),
     "gradient": Added(GRADIENTS, Gradient(mean_bound, about="of the mean"), ("iwae",), "gradient"),
+    "estimator": Added(
+        ESTIMATORS,
+        Estimator(lambda rows, m, n: torch.full((len(rows), m), -1.0), about="of no constant"),
+        ("beta-tcvae",),
+        "estimator",
+    ),
+    "codebook": Added(
+        CODEBOOKS, CodebookKind(learned=True, about="as gradient"), ("vq-vae",), "codebook"
+    ),
     "loss": Added(
         PIXEL_ERRORS,
         PixelError(lambda out, u: (out - u).abs(), lambda out: out, about="absolute"),
@@ -240,6 +265,39 @@ NEW: dict[str, Added] = {
         ),
         ("realnvp", "glow"),
         "conditioner",
+    ),
+    "prediction": Added(
+        PREDICTIONS,
+        Prediction(
+            lambda x, e, c: 2 * x,
+            lambda out, x_s, c: out / 2,
+            lambda c: torch.full_like(c.alpha, 4.0),
+            last=1e-3,
+            about="the example twice",
+        ),
+        NOISED,
+        "prediction",
+    ),
+    "noise schedule": Added(
+        NOISE_SCHEDULES,
+        NoiseSchedule(lambda n: torch.linspace(1, 0.01, n + 1).double(), about="a line"),
+        ("ddpm",),
+        "noise_schedule",
+    ),
+    "weight": Added(WEIGHTS, Weight(bounded=True, about="another"), ("ddpm",), "weight"),
+    "variance": Added(VARIANCES, Variance(large=True, about="wide"), ("ddpm",), "variance"),
+    "sampler": Added(SAMPLERS, Sampler(chain=True, about="again"), ("ddpm",), "sampler"),
+    "pairing": Added(
+        PAIRINGS,
+        Pairing(lambda x, noise: noise.flip(0), about="backwards"),
+        ("flow-matching",),
+        "pairing",
+    ),
+    "solver": Added(
+        SOLVERS,
+        Solver((0.0,), ((),), (1.0,), 1, about="Euler's own"),
+        ("flow-matching",),
+        "solver",
     ),
     "covariance": Added(COVARIANCES, Isotropic(about="a ball"), ("gaussian",), "covariance"),
     "code_place": Added(
@@ -389,7 +447,7 @@ def test_an_added_choice_says_what_it_does_not_go_with(monkeypatch):
     monkeypatch.setattr(Cold, "traits", frozenset({"sharp"}))
     monkeypatch.setitem(HEADS, "cold", Cold)
     said = (
-        "net = mine does not go with likelihood = cold: its maps are too coarse; take likelihood "
+        "net = mine does not go with likelihood = cold: its maps are too coarse; use likelihood "
         "= auto, bernoulli, categorical, logistic, gaussian"
     )
     with pytest.raises(PthetaError, match=re.escape(said)):

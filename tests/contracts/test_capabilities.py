@@ -88,6 +88,27 @@ def test_log_prob(name, spec):
     assert not spec.discrete or (values < 0).all()
 
 
+@over("log_prob_estimate")
+def test_log_prob_estimate(name, spec):
+    model, x = seeded_eval(name, spec), examples(spec, 3)
+    y = some_conditions(model, len(x))
+    found = check_score(lambda x: model.log_prob_estimate(x, y).value, x)
+    again = model.log_prob_estimate(x, y)
+    assert again.noise.shape == again.bias.shape == found.shape
+    assert (again.noise >= 0).all()
+    assert again.bias.isfinite().all()
+    assert model.estimated_by()
+
+
+@over("steps")
+def test_steps(name, spec):
+    model = seeded_eval(name, spec)
+    y = some_conditions(model, 3)
+    made = [model.sample_in_steps(3, steps, None, y) for steps in (1, 2)]
+    assert all(torch.equal(spec.check_drawn(x), x) for x in made)
+    assert not torch.equal(*made)
+
+
 @over("bound")
 def test_bound(name, spec):
     model, x = seeded_eval(name, spec), examples(spec, 5)

@@ -174,7 +174,7 @@ def test_models_of_labels_know_what_lies_between_them(name):
 def test_there_is_nothing_between_one_caption_or_none(run):
     for given, said in (
         ({}, "--between wants two conditions"),
-        (asked(SAID[0]), "want two, the first and the last, not 1"),
+        (asked(SAID[0]), "give two, the first and the last, not 1"),
         (asked(*SAID), "the last, not 3"),
         (asked(*SAID[:2]) | {"n": 3}, "3 images of 5 conditions"),
     ):

@@ -83,7 +83,7 @@ def test_what_does_not_fill_its_rows_is_said(strokes, tmp_path):
     run = ptheta.train("cvae", strokes, tmp_path / "r", batch_size=16, **how)
     drawn = {n: ptheta.sample(run, n, same_noise=True).about for n in (1 + 2 * 2, 6)}
     assert drawn[6].partition(";")[0] == "6 images"
-    assert "4 images of the 5 that were asked for, 2 in each of 2 rows" in drawn[5]
+    assert "4 images of the requested 5, 2 in each of 2 rows" in drawn[5]
     assert ptheta.sample(run, 1, labels=[1]).about.partition(";")[0] == "1 image"
 
 

@@ -311,7 +311,7 @@ def test_a_span_is_the_part_of_a_run_in_which_a_move_is_made():
     game = dataclasses.replace(game, phases=turns)
     assert [[m.player for m in game.due(step, 0.5)] for step in (1, 3, 4)] == [["b"], ["b"], []]
     for span in ((0.5, 0.5), (0.5, 0.2), (-0.1, 1.0), (0.0, 1.1)):
-        with pytest.raises(PthetaError, match="of the run: want shares that rise"):
+        with pytest.raises(PthetaError, match="of the run: want increasing shares"):
             Game({"a": Player((ONE,))}, (Move("a", nothing, span=span),))
 
 
@@ -327,15 +327,15 @@ def test_gradient_clipping_bounds_the_norm():
 
 ONE = nn.Linear(1, 1)
 FAULTY: dict[str, tuple[Callable[[Batch, None], Any], str]] = {
-    "nothing": (lambda batch, _: {}, "gave dict and no terms"),
-    "a tensor": (lambda batch, _: ONE.weight.sum(), "gave Parameter|gave Tensor and no terms"),
+    "nothing": (lambda batch, _: {}, "returned dict"),
+    "a tensor": (lambda batch, _: ONE.weight.sum(), "returned Parameter|returned Tensor"),
     "one number": (
         lambda batch, _: {"e": ONE.weight.sum()},
-        r"'e' of a is \(\): give a number for",
+        r"'e' of a is \(\): return one value for",
     ),
     "another length": (lambda batch, _: {"e": ONE.weight.expand(9, 1)}, r"for each of the 4"),
     "no tensor": (lambda batch, _: {"e": 1.0}, "'e' of a is float"),
-    "no gradient": (lambda batch, _: {"e": torch.zeros(4)}, "nothing to learn by"),
+    "no gradient": (lambda batch, _: {"e": torch.zeros(4)}, "depends on its weights: compute"),
 }
 
 

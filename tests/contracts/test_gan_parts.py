@@ -89,9 +89,9 @@ def test_a_preset_learns_vectors_or_says_with_which_networks_it_would(name):
 KNOWN = [
     ({"loss": "wasserstein", "label_smoothing": 0.1}, "labels would only shrink it; leave label_s"),
     ({"loss": "relativistic", "label_flips": 0.1}, "no example alone"),
-    ({"loss": "began", "minibatch": "stddev"}, "the batch has nothing to add; take minibatch = no"),
-    ({"loss": "began", "conditioning": "projection"}, "is not linear in features; take loss = min"),
-    ({"penalty": ("gp",), "d_norm": "batch"}, "own output; take d_norm = auto, layer, virtual"),
+    ({"loss": "began", "minibatch": "stddev"}, "the batch has nothing to add; use minibatch = no"),
+    ({"loss": "began", "conditioning": "projection"}, "is not linear in features; use loss = min"),
+    ({"penalty": ("gp",), "d_norm": "batch"}, "own output; use d_norm = auto, layer, virtual"),
     ({"penalty": ("r1",), "minibatch": "discrimination"}, "each example's own output"),
     ({"weight_clip": 0.1, "spectral_norm": True}, "both bound the same weights"),
 ]

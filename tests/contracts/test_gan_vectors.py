@@ -54,14 +54,14 @@ def test_a_move_on_vectors_changes_only_its_player(name):
 
 @pytest.mark.parametrize("name", ["vae-gan", "alpha-gan"])
 def test_a_hybrid_of_maps_says_with_which_networks_it_learns_vectors(name):
-    with pytest.raises(PthetaError, match=r"of images, and these are vectors.*use --net mlp$"):
+    with pytest.raises(PthetaError, match=r"for images, .*vectors.*use --net mlp$"):
         tiny(name, VECTORS, net="conv")
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_missing_cells_are_refused_with_their_column(name):
     spec = VectorSpec((Column("age", missing=True), Column("height")))
-    with pytest.raises(PthetaError, match="cells are missing, as they are of age: "):
+    with pytest.raises(PthetaError, match="missing cells, here in age: "):
         tiny(name, spec, **MODELS[name])
     whole = VectorSpec((Column("age"), Column("height")))
     model = tiny(name, whole, **MODELS[name])

@@ -89,7 +89,7 @@ def test_a_request_in_vain_is_refused_before_the_first_part():
         tasks.sample_batches(tiny("vae", SPEC), 5, labels=[1])
     with pytest.raises(PthetaError, match="give finite numbers"):
         tasks.sample_batches(of_attributes, 5, attributes=[1.0, float("nan")])
-    with pytest.raises(PthetaError, match="wants the states of the noise"):
+    with pytest.raises(PthetaError, match="needs the states of the random streams"):
         tasks.sample_batches(tiny("vae", SPEC), 5, place=Place(2))
 
 

@@ -150,9 +150,9 @@ def test_what_is_unseen_does_not_depend_on_the_words():
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ({"shade": COLOURS}, "'shade', which is no attribute; there is hat, colour"),
+        ({"shade": COLOURS}, "'shade', which is not an attribute; known: hat, colour"),
         ({"colour": {}}, "give a finite number"),
-        ({"colour": {"red": 0.0, "blue": 0.0}}, "two words stand for one number"),
+        ({"colour": {"red": 0.0, "blue": 0.0}}, "two words share one number"),
     ],
 )
 def test_words_that_cannot_be_are_refused(words, said):

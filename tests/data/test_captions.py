@@ -72,7 +72,7 @@ def test_captions_are_read_and_missing_ones_counted_and_named(
     text = Text.of_data(data, "data")
     assert {"red", "punkt", "красная", "赤い点"} <= set(text.vocabulary)
     learned = text.adapted(data)
-    assert "2 of 6 captions are empty: the model reads no word there" in learned.notes
+    assert "2 of 6 captions are empty: they contain no word" in learned.notes
     batch = learned.batch(range(N)).condition
     assert batch is not None
     assert text.describe(batch) == [caption.lower() for caption in said]
@@ -112,7 +112,7 @@ def test_what_is_no_text_is_refused_where_captions_are_read(cell: Any):
     images = np.zeros((2, 1, 8, 8), np.uint8)
     data = ImageDataset("x", "train", images, captions=["a", cell])
     assert data.batch(range(2)).condition is None
-    with pytest.raises(PthetaError, match=r"^x, row 1: a caption is .*, not a text: mend it"):
+    with pytest.raises(PthetaError, match=r"^x, row 1: a caption is .*, not a text: correct it"):
         Text.of_data(data, "x")
 
 
@@ -141,7 +141,9 @@ def test_captions_that_all_say_the_same_are_remarked_on():
     said = ["A dot", "a dot", " a DOT "]
     data = ImageDataset("x", "train", np.zeros((3, 1, 8, 8), np.uint8), captions=said)
     text = Text.of_data(data, "x")
-    assert text.adapted(data).notes == ("all 3 captions say the same: none of it can be learned",)
+    assert text.adapted(data).notes == (
+        "all 3 captions are identical: the model cannot learn to use them",
+    )
     assert text.adapted(replace(data, split="test")).notes == ()
 
 
@@ -156,7 +158,7 @@ def test_what_is_cut_of_a_caption_is_said():
     data = ImageDataset("x", "train", np.zeros((3, 1, 8, 8), np.uint8), captions=captions)
     assert Text.of_data(data, "x").adapted(data).notes == ()
     notes = Text(("a", "b", "c"), 1).adapted(data).notes
-    assert notes == ("2 of 3 captions are longer than 1 words: the rest of them is not read",)
+    assert notes == ("2 of 3 captions are longer than 1 words: the rest is cut off",)
 
 
 @pytest.mark.parametrize("n", [2, 4])

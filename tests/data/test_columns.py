@@ -94,7 +94,9 @@ def test_named_columns_are_taken_from_every_table(tmp_path, name):
 
 def test_a_table_without_captions_says_how_to_name_them(tmp_path):
     found = open_images(beside(tmp_path, write_csv))
-    assert any("--caption-column NAME says which holds captions" in note for note in found.notes)
+    assert any(
+        "choose the caption column with --caption-column NAME" in note for note in found.notes
+    )
 
 
 def test_usual_names_are_found(tmp_path):
@@ -136,16 +138,16 @@ def test_tables_of_splits(tmp_path, above):
     assert test.labels is not None
     assert set(train.labels) == {0}
     assert test.labels.tolist() == [1, 2, 3, 1, 2]
-    assert not any("rows name no picture" in note for note in (*train.notes, *test.notes))
+    assert not any("rows name a picture" in note for note in (*train.notes, *test.notes))
 
 
 def test_rows_and_pictures_that_do_not_meet_are_told(tmp_path):
     folder = beside(tmp_path, lambda f, rows: write_csv(f, [{**r, "label": "a"} for r in rows]))
     (folder / "03.png").rename(folder / "new.png")
     found = open_images(folder)
-    told = "1 of 20 rows name no picture that is there; the first names "
+    told = "1 of 20 rows name a picture that does not exist; the first names "
     assert any(note.startswith(told) for note in found.notes)
-    assert "no labels are read: some images have none in the column 'label'" in found.notes
+    assert "no labels are read: the column 'label' is missing for some images" in found.notes
     assert found.labels is None
 
 
@@ -156,7 +158,7 @@ def test_rows_and_pictures_that_do_not_meet_are_told(tmp_path):
         ("metadata.jsonl", b"[" * 10**5, "line 1 is not a JSON object"),
         ("metadata.csv", b"name,label\n1,2\n", "the columns name, label: none is file_name"),
         ("metadata.csv", b"file_name,label\n\xff,2\n", "is not UTF-8"),
-        ("metadata.csv", b"file_name\n" + b'"' + b"x" * 200_000, "is not a CSV table"),
+        ("metadata.csv", b"file_name\n" + b'"' + b"x" * 200_000, "is not a valid CSV table"),
     ],
 )
 def test_damaged_tables(tmp_path, name, data, words):
@@ -219,10 +221,10 @@ def test_rows_that_contradict_others_and_folders_are_told(tmp_path):
     table.write_text("\n".join(["file_name,label", *rows, f"{pictures[0]},b", "../x.png,a"]))
     notes = " | ".join(open_images(folder).notes)
     assert "labels from the column 'label', not from the folders" in notes
-    assert "1 rows name a picture again and say something else" in notes
+    assert "1 rows repeat a picture with different values" in notes
     assert "the first names ../x.png" in notes
     table.write_text(table.read_text().replace(",", ";"))
-    assert "is separated by ';': write it with commas" in line(folder)
+    assert "is separated by ';': separate the columns by commas" in line(folder)
 
 
 def test_a_file_of_a_split_without_a_column_is_named(tmp_path):
@@ -256,7 +258,7 @@ def test_whatever_arrow_raises_names_the_file(tmp_path, monkeypatch, error):
     for method in ("schema", "groups", "batches"):
         with monkeypatch.context() as patch:
             patch.setattr(Parquet, method, fail)
-            assert f"a.parquet: {error}; fetch the file again" in line(tmp_path / "a.parquet")
+            assert f"a.parquet: {error}; download the file again" in line(tmp_path / "a.parquet")
 
 
 def test_a_plan_keeps_its_columns_and_reads_other_data_without(tmp_path):
@@ -296,10 +298,13 @@ def test_saved_splits_and_what_leads_out_of_the_folder(tmp_path):
     assert (len(train), len(test), train.classes) == (20, 5, tuple(KINDS))
     state = tmp_path / "d" / "train" / "state.json"
     for change, words in (
-        ({"_data_files": [{"filename": "../train/dataset_info.json"}]}, "which is not beside it"),
+        (
+            {"_data_files": [{"filename": "../train/dataset_info.json"}]},
+            "which is not in the same folder",
+        ),
         ({"_data_files": [{"filename": "dataset_info.json"}]}, "cannot read"),
         ({"_data_files": [1]}, "not a list of names"),
-        ({"_data_files": []}, "names no file of data"),
+        ({"_data_files": []}, "names no data file"),
         ({"_indices_files": [{"filename": "i.arrow"}]}, "selection of rows apart"),
     ):
         kept = state.read_text()

@@ -104,7 +104,7 @@ def test_links(tmp_path):
     (folder / "class0" / "nowhere.png").symlink_to(folder / "missing.png")
     data = open_images(folder)
     assert len(data) == 18
-    assert data.skipped == ("class0/nowhere.png: no such file (a link that leads nowhere?)",)
+    assert data.skipped == ("class0/nowhere.png: no such file (a broken link?)",)
 
 
 def test_files_of_no_concern(tmp_path):
@@ -160,7 +160,7 @@ def test_suggestions(tmp_path):
 
     assert "--levels 2" in advice((GREY > 99) * np.uint8(255))
     assert "--channels 1" in advice(np.repeat(GREY[..., None], 3, 3))
-    assert "every pixel looked at is 0" in advice(np.zeros((20, 8, 8), dtype=np.uint8))
+    assert "every sampled pixel is 0" in advice(np.zeros((20, 8, 8), dtype=np.uint8))
 
 
 def test_colours_that_are_dropped_are_told(tmp_path):
@@ -210,7 +210,7 @@ def test_columns(tmp_path):
     assert np.array_equal(first.images, 255 - second.images)
     assert "images of the column 'img'; also there: other" in first.notes
     assert "did you mean 'other'" in line(other, image_column="othr")
-    assert "no column but the label" in line(_without_images(tmp_path / "b.parquet"))
+    assert "has only the label column" in line(_without_images(tmp_path / "b.parquet"))
 
 
 def _pngs(images: np.ndarray) -> list[bytes]:

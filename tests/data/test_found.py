@@ -118,7 +118,7 @@ def test_what_is_no_file_is_skipped(tmp_path):
     assert np.array_equal(found.images, before)
     assert found.classes == ("class0", "class1", "class2", "class3")
     assert "5 non-files (pipe, socket or device)" in found.left_out
-    assert "1 link to a folder that is read already" in found.left_out
+    assert "1 link to a folder that was already read" in found.left_out
     for source in (folder / "pipe", "/dev/zero"):
         assert "neither a file nor a folder" in line(source)
     assert "no such file" in line(folder / "around")
@@ -141,7 +141,7 @@ def test_pictures_beside_classes(tmp_path, strays, labelled):
     assert (found.labels is not None) == labelled
     assert len(found.images) == 20 + (0 if labelled else strays)
     told = [*found.notes, *found.left_out]
-    assert any("beside the folders of classes (cover0.png" in text for text in told) == labelled
+    assert any("outside the class folders (cover0.png" in text for text in told) == labelled
     assert any(text.startswith("no labels: 5 pictures of 25") for text in told) != labelled
 
 
@@ -225,7 +225,7 @@ def test_archives_that_are_refused(tmp_path):
         return tmp_path / "a.zip"
 
     for name in ("../x.png", "/etc/x.png", "a/../../x.png", "C:/x.png", "..\\x.png"):
-        assert "leads out of it" in line(of(name)), name
+        assert "leads outside the archive" in line(of(name)), name
     whole = bytearray(of("x.png").read_bytes())
     at = whole.find(b"PK\x01\x02")
     whole[at + 8] |= 1
@@ -242,7 +242,7 @@ def test_an_archive_that_claims_too_much_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr("ptheta.data.archive.SMALL", 1000)
     with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("a.png", bytes(10**6))
-    assert "it claims to hold 1,000,000 bytes" in line(tmp_path / "a.zip")
+    assert "its declared size is 1,000,000 bytes" in line(tmp_path / "a.zip")
     monkeypatch.setattr("ptheta.data.archive.MOST_PACKED", 1000)
     monkeypatch.setattr("ptheta.data.archive.MOST_RATIO", 10**6)
     assert "1,000,000 bytes, more than 1,000" in line(tmp_path / "a.zip")
@@ -255,9 +255,9 @@ def header(shape: object, kind: str = "|u1") -> bytes:
 
 
 BOMBS = {
-    "claims 1e15 bytes": (header((10**9, 1024, 1024)) + bytes(64), "cut short"),
-    "holds more": (header((2, 8, 8)) + bytes(10**5), "too long: 100,000 bytes where it says 128"),
-    "no array": (b"hello", "images is no array"),
+    "claims 1e15 bytes": (header((10**9, 1024, 1024)) + bytes(64), "is truncated"),
+    "holds more": (header((2, 8, 8)) + bytes(10**5), "too long: 100,000 bytes instead of 128"),
+    "no array": (b"hello", "images is not an array"),
     "objects": (header((2, 8, 8), "|O") + bytes(1024), "Python objects"),
     "negative": (header((-2, 8, 8)) + bytes(128), "has the shape"),
     "of a later version": (b"\x93NUMPY\x09\x00" + bytes(200), "version"),
@@ -302,7 +302,7 @@ def test_no_more_is_unpacked_than_the_header_says(tmp_path):
     [
         (np.full(20, np.inf), "inf or NaN"),
         (np.where(LABELS > 1, np.nan, 1), "inf or NaN"),
-        (np.full(20, "9" * 5000), "5000 letters"),
+        (np.full(20, "9" * 5000), "5000 characters"),
         (np.full(20, 1j), "complex"),
         (np.zeros(20, "V4"), "whole numbers or names"),
     ],
@@ -332,7 +332,7 @@ def test_links_do_not_lead_a_table_out_of_its_folder(tmp_path):
     (tmp_path / "d" / "out.png").symlink_to(tmp_path / "secret.png")
     (tmp_path / "d" / "up").symlink_to(tmp_path)
     for name in ("out.png", "up/secret.png", "../secret.png", str(tmp_path / "secret.png")):
-        with pytest.raises(PthetaError, match="only files beside the data are read"):
+        with pytest.raises(PthetaError, match="only files in the folder of the data are read"):
             picture(name, tmp_path / "d")
 
 

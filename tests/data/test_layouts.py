@@ -48,7 +48,7 @@ def test_known_layouts_are_splits(tmp_path, name):
     assert len(open_data(folder)) == len(open_data(folder, "test")) == 12
     assert len(open_image_set(folder).images) == 12 * n
     if name == "masks":
-        assert "masks/: beside the splits" in about["left out"]
+        assert "masks/: next to the splits" in about["left out"]
 
 
 def test_domains_and_classes_with_splits_of_their_own_are_labels(tmp_path):
@@ -98,7 +98,7 @@ def test_what_ptheta_wrote_is_no_data_unless_it_is_named(tmp_path):
     } <= set(about["left out"])
     assert torch.equal(open_image_set(folder / "made").images, x)
     write_images(x, tmp_path / "only" / "grid.png")
-    with pytest.raises(PthetaError, match="left out are 1 picture drawn by ptheta"):
+    with pytest.raises(PthetaError, match="skipped: 1 picture drawn by ptheta"):
         open_data(tmp_path / "only")
     with pytest.raises(PthetaError, match="samples must not be mixed with"):
         write_images(x, folder)
@@ -113,7 +113,7 @@ def test_a_name_never_turns_into_a_folder(tmp_path, monkeypatch, name):
     assert isinstance(recorded(kept), Name)
     again = reader_of(recorded(kept))
     assert again.kind == kind
-    assert f"{name} is the data set of that name" in again.notes[0]
+    assert f"{name} is the built-in data set of that name" in again.notes[0]
     for path in (f"./{name}", Path(name), tmp_path / name):
         assert reader_of(path).kind == "folder of images"
         assert recorded(record(path)) == tmp_path / name

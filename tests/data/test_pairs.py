@@ -139,7 +139,7 @@ def test_halves_of_unequal_size_are_told(tmp_path):
     data = opened(source, pairs="side-by-side")
     assert any("odd.png: 15 pixels wide" in line for line in data.skipped)
     odd = side_by_side(tmp_path / "b", LEFT[:, :, :7])
-    with pytest.raises(PthetaError, match="unequal size"):
+    with pytest.raises(PthetaError, match="halves differ in size"):
         opened(odd, pairs="side-by-side")
 
 
@@ -365,7 +365,7 @@ ODD: dict[str, Any] = {
     "no two folders": (bare, {"pairs": "folders"}, "has 0 folders with pictures"),
     "three folders": (three, {"pairs": "folders"}, "has 3 folders with pictures"),
     "other names": (strangers, {"pairs": "folders"}, "no picture of input/ has the name"),
-    "no columns": (bare, {"pairs": "columns"}, "stores no such pairs"),
+    "no columns": (bare, {"pairs": "columns"}, "has no such pairs"),
     "one column": (
         two_columns,
         {"pairs": "columns", "input_column": "true", "image_column": "true"},
@@ -380,15 +380,15 @@ ODD: dict[str, Any] = {
     "grey of grey": (bare, {"pairs": "grey"}, "these are grey"),
     "not a kind": (bare, {"pairs": "twins"}, "pairs"),
     "reverse alone": (bare, {"reverse": True}, "add --pairs"),
-    "column alone": (two_columns, {"input_column": "true"}, "is of --pairs columns"),
+    "column alone": (two_columns, {"input_column": "true"}, "needs --pairs columns"),
     "strength of none": (
         bare,
         {"pairs": "edges", "pair_strength": 2.0},
         "-strength is of small",
     ),
-    "colours of none": (bare, {"label_colours": 4}, "add --label-maps"),
+    "colours of none": (bare, {"label_colours": 4}, "needs --label-maps"),
     "input of none": (bare, {"label_maps": "input"}, "add --pairs"),
-    "planes of made": (bare, {"pairs": "edges", "label_maps": "input"}, "are made"),
+    "planes of made": (bare, {"pairs": "edges", "label_maps": "input"}, "are computed"),
     "planes of arrays": ("digits", {"label_maps": "target"}, "read from pictures in files"),
     "pairs of rows": ("points-moons", {"pairs": "edges"}, "holds rows"),
 }

@@ -143,7 +143,7 @@ def test_a_run_reads_whatever_data_as_it_was_trained(tmp_path):
     plain = ImageDataset("plain", "test", parts["test"].images)
     others = run.data("test", plain)
     assert len(others) == len(plain)
-    assert any("--where is let be" in note for note in others.notes)
+    assert any("--where is ignored" in note for note in others.notes)
     assert (
         selected(plain, Request("test", DataSettings(**how), learned=Learned(plain.spec)))
         is not plain
@@ -190,5 +190,5 @@ def test_nothing_that_is_so_is_an_error():
     data = made(n=8)
     assert data.attributes is not None
     values = np.array([[0, 0, 1], [1, 0.5, 1]] * 4)
-    with pytest.raises(PthetaError, match="none of the 8 train images of made is so"):
+    with pytest.raises(PthetaError, match="none of the 8 train images of made matches"):
         chosen(replace(data, attributes=values), where=("colour=0", "size=0.5"))

@@ -186,7 +186,7 @@ def read_text(path: Path, request: Request) -> tuple[Dataset, Part]:
 def test_a_new_kind_of_source_is_a_function_and_an_entry(tmp_path, monkeypatch):
     rows = RNG.integers(0, 256, (30, 12))
     np.savetxt(tmp_path / "a.TXT", rows, fmt="%d")
-    with pytest.raises(PthetaError, match=r"is not data that is known here: .* \.zip or IDX file"):
+    with pytest.raises(PthetaError, match=r"is not a supported data format: .* \.zip or IDX file"):
         open_images(tmp_path / "a.TXT")
     entry = sources.PathKind.of_files(
         ".txt", open=lambda path: SourceReader("text", lambda request: read_text(path, request))
@@ -217,7 +217,7 @@ def test_bad_sources_are_one_clear_line(tmp_path):
         "digts": "did you mean 'digits'",
         tmp_path / "missing": "no such file or folder",
         tmp_path / "empty": "holds no images",
-        tmp_path / "note.txt": "not data that is known here",
+        tmp_path / "note.txt": "not a supported data format",
         tmp_path / "cut-images-idx3-ubyte": "cut short",
         tmp_path / "bad-images-idx3-ubyte": "not an IDX file",
         tmp_path / "signed.npy": r"floats from -1 to",

@@ -64,7 +64,7 @@ def test_train_is_in_no_other_split_and_nothing_is_lost(tmp_path, make, own):
         assert val == test
         other = "test" if make is train_and_val else "val"
         notes = " ".join(open_data(source, other).notes)
-        assert notes.startswith(("no splits: 2 of 20", f"no {other} split: these are"))
+        assert notes.startswith(("no splits: 2 of 20", f"no {other} split: the"))
 
 
 def test_words_of_names():
@@ -164,11 +164,11 @@ def test_of_few_images_none_is_held_out(tmp_path, n):
     assert len(data) == n
     assert data.notes[0].startswith("nothing is held out")
     for split in ("val", "test"):
-        with pytest.raises(PthetaError, match=f"has no {split} images .* give some beside them"):
+        with pytest.raises(PthetaError, match=f"has no {split} images .* add some"):
             open_data(source, split)
     about = describe(source)
     assert about["images"] == {"train": n}
-    assert f"{n} training images are few" in " ".join(about["suggestions"])
+    assert f"{n} training images only" in " ".join(about["suggestions"])
     if n > 1:
         assert len(open_image_set(source).images) == n
     else:

@@ -235,7 +235,7 @@ def test_the_columns_of_a_run_hold_for_whatever_is_read(tmp_path):
     assert open_split(data.cells, asked).spec == spec
     assert open_split(data, asked).spec == spec
     for text, words in (
-        ("pet,age\nowl,20\ndog,3\n", "no column 'height', which was learned"),
+        ("pet,age\nowl,20\ndog,3\n", "no column 'height', which the model was trained on"),
         ("pet,age,height\neel,20,1\ndog,3,2\n", "'eel' in column 'pet'"),
         ("pet,age,height\nowl,old,1\ndog,3,2\n", "'age'"),
     ):
@@ -255,12 +255,12 @@ def test_the_columns_of_a_run_hold_for_whatever_is_read(tmp_path):
         ("a,b\n1,2\n", "has 1 rows below"),
         ("a,b\n1,2\n3\n", "line 3 has 1 cells"),
         ("a,b\n1,2\n3,4,5\n", "line 3 has 3 cells"),
-        ("5.1,3.5,setosa\n4.9,3.0,setosa\n", "5.1 is a number: write a line of names"),
+        ("5.1,3.5,setosa\n4.9,3.0,setosa\n", "5.1 is a number: add a header line"),
         ("a,b,a\n1,2,3\n2,3,4\n", "two columns 'a'"),
-        ("a,b\n1,\n2,NA\n", "column 'b' holds nothing: every cell is missing"),
+        ("a,b\n1,\n2,NA\n", "column 'b' is empty: every cell is missing"),
         ("a,b\n1,inf\n2,3\n", "column 'b' is infinite in row 1"),
         ("a,b\n1,1e300\n2,3\n", "column 'b' is 1e+300 in row 1"),
-        ("a,b\n1,2020-01-02\n2,2021-11-30\n", "dates: store a number"),
+        ("a,b\n1,2020-01-02\n2,2021-11-30\n", "dates: store numbers"),
         ("a,b\n1,2020-01-02 10:30\n2,2021-11-30 11:00\n", "leave it out: --columns a"),
         (b"a,b\n1,caf\xe9\n", "is not UTF-8"),
         (b"\xff\xfe\x00", "is not UTF-8"),
@@ -272,7 +272,7 @@ def test_the_columns_of_a_run_hold_for_whatever_is_read(tmp_path):
             "id,x\n" + "\n".join(f"u{i},{i}" for i in range(50)),
             "--category-columns id); or leave it out",
         ),
-        ("label\n1\n2\n", "no column but the label"),
+        ("label\n1\n2\n", "has only the label column"),
     ],
 )
 def test_odd_tables_are_told_in_one_line(tmp_path, text, words):
@@ -289,14 +289,14 @@ def test_odd_tables_are_told_in_one_line(tmp_path, text, words):
         ({"columns": ("agee",)}, "no column 'agee' for --columns: did you mean 'age'"),
         (
             {"columns": ("age",), "category_columns": ("pet",)},
-            "'pet' is among --category-columns, and is not learned",
+            "'pet' is among --category-columns but not among --columns",
         ),
         (
             {"category_columns": ("pets",)},
             "no column 'pets' for --category-columns: did you mean 'pet'",
         ),
         ({"label_column": "pat"}, "no column 'pat' for --label-column: did you mean 'pet'"),
-        ({"label_column": "pet", "columns": ("pet", "age")}, "leave it out of one"),
+        ({"label_column": "pet", "columns": ("pet", "age")}, "remove it from one"),
         ({"size": 8}, "--size 8"),
         ({"channels": 1}, "--channels 1"),
         ({"white": 255.0}, "--white 255"),
@@ -395,7 +395,7 @@ def test_a_table_is_described(tmp_path):
     assert set(about["classes"]) == {"yes", "no"}
     odd = "\n".join(["n,same,x", *(f"{i},1,{i % 7}" for i in range(40))])
     advice = " ".join(describe(written(tmp_path / "b.csv", odd))["suggestions"])
-    assert "'n' has another whole number in every row" in advice
+    assert "'n' has a different whole number in every row" in advice
     assert "'same' is the same in every row" in advice
 
 
@@ -476,7 +476,7 @@ def test_columns_and_cells_are_pure_functions(tmp_path):
 
 def test_rows_that_may_be_flat_images_are_remarked_on():
     array = np.random.default_rng(0).integers(0, 256, (50, 144), dtype=np.uint8)
-    assert any("images are stored as (50, 12, 12)" in note for note in open_data(array).notes)
+    assert any("images need the shape (50, 12, 12)" in note for note in open_data(array).notes)
     assert any("(1, 50, 50)" in note for note in open_data(array[:, :50]).notes)
     assert not any("images" in note for note in open_data(array[:, :30]).notes)
 
@@ -484,4 +484,4 @@ def test_rows_that_may_be_flat_images_are_remarked_on():
 def test_rows_that_mostly_repeat_are_remarked_on(tmp_path):
     rows = [f"{i % 5},{'ab'[i % 2]},{i % 3}" for i in range(200)]
     about = describe(written(tmp_path / "a.csv", "\n".join(["x,y,z", *rows]) + "\n"))
-    assert any("most rows repeat others" in line for line in about["suggestions"])
+    assert any("most rows are duplicates" in line for line in about["suggestions"])

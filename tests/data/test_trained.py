@@ -106,7 +106,7 @@ def test_added_images_are_told_from_those_of_the_run(world):
     if unseen.any():
         assert np.array_equal(keys(found.test), keys(test)[unseen])
     else:
-        with pytest.raises(PthetaError, match="every held-out image"):
+        with pytest.raises(PthetaError, match="all held-out images"):
             _ = found.test
     assert found.known_test == (~unseen).sum()
 

@@ -137,7 +137,7 @@ def test_dark_bytes_are_left_alone_and_named(tmp_path):
 
 def test_what_cannot_be_told_is_asked_for(tmp_path):
     between = tiffs(tmp_path / "a", MASKS.astype(np.float32) * 7)
-    with pytest.raises(PthetaError, match=r"values reach 7, and which value is white .* --white"):
+    with pytest.raises(PthetaError, match=r"values reach 7, and the value of white .* --white"):
         open_images(between)
     assert open_images(between, white=7).images.max() == 255
     with pytest.raises(PthetaError, match="values reach 7, above --white 6: give at least 7"):
@@ -154,7 +154,7 @@ def test_a_run_keeps_its_white_for_other_data(tmp_path):
     dim = pngs(tmp_path / "dim", bits[:, ::-1] * 200)  # alone, of 8 bits
     with pytest.warns(UserWarning, match="values reach 200, and 4095 is white, as in training"):
         assert Run.open(run.path).data("test", dim).stored.max() == round(200 * 255 / 4095)
-    with pytest.raises(PthetaError, match=r"values reach 60000, and 4095 is white in"):
+    with pytest.raises(PthetaError, match=r"values reach 60000, but white is 4095 in"):
         run.data("test", pngs(tmp_path / "bright", bits * 60000))
     told = run.data("test", pngs(tmp_path / "bytes", MASKS * np.uint8(255)))  # of another kind
     assert told.stored.max() == 255
@@ -162,7 +162,7 @@ def test_a_run_keeps_its_white_for_other_data(tmp_path):
     binary = ptheta.train("vae", tmp_path / "bytes", tmp_path / "b", steps=1, hidden=(4,), latent=2)
     with pytest.warns(UserWarning, match="values reach 1, and 255 is white, as in training"):
         assert binary.data("test", dark).stored.max() == 1
-    with pytest.raises(PthetaError, match=r"white = 255.0 but the run was started with None"):
+    with pytest.raises(PthetaError, match=r"white = 255.0, but the run was started with None"):
         ptheta.train("vae", own, run.path, resume=True, steps=2, white=255)
 
 

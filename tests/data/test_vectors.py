@@ -86,7 +86,7 @@ def test_other_cells_are_refused(cells, fault):
 
 def test_scales_are_numbers_above_zero():
     for center, scale in ((0.0, 0.0), (0.0, NAN), (math.inf, 1.0)):
-        with pytest.raises(PthetaError, match="scale is a number above 0"):
+        with pytest.raises(PthetaError, match="give a finite scale above 0"):
             Column("a", center=center, scale=scale)
 
 
@@ -122,7 +122,7 @@ def test_keys_are_of_what_the_cells_mean():
 def test_columns_that_a_run_does_not_know_are_named():
     data = table(40)
     words = replace(SPEC.columns[1], values=("cat", "dog"))
-    with pytest.raises(PthetaError, match=r"'owl' in column 'pet' of people is none"):
+    with pytest.raises(PthetaError, match=r"'owl' in column 'pet' of people is not among"):
         data.with_columns(VectorSpec((SPEC.columns[0], words, SPEC.columns[2])))
     with pytest.raises(PthetaError, match="has no column 'weight'"):
         data.with_columns(VectorSpec((Column("weight"),)))
@@ -162,7 +162,7 @@ def test_levels_are_of_images():
 
 
 def test_missing_cells_are_refused_with_their_columns_and_the_models_that_can():
-    with pytest.raises(PthetaError, match="cells are missing, as they are of height: fill"):
+    with pytest.raises(PthetaError, match="missing cells, here in height: fill"):
         ptheta.create("gan", SPEC)
 
 

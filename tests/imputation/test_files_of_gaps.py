@@ -75,7 +75,7 @@ def test_a_whole_number_of_arrow_is_rounded_and_what_does_not_fit_is_said(tmp_pa
     spec = VectorSpec((Column("a", missing=True),))
     out = pq.read_table(_filled(tmp_path / "t.parquet", spec, 6.7))
     assert out["a"].to_pylist() == [1, 7]
-    with pytest.raises(PthetaError, match="'a' of the type int8: what is filled in cannot"):
+    with pytest.raises(PthetaError, match="'a' of the type int8: it cannot store"):
         _filled(tmp_path / "t.parquet", spec, 300.0)
 
 
@@ -86,7 +86,7 @@ def test_damaged_files_of_arrow_and_two_columns_of_a_name_are_one_line(tmp_path)
     (tmp_path / "bad.parquet").write_bytes(b"PAR1 and no more")
     twice = pa.Table.from_arrays([pa.array([1.0])] * 3, names=["a", "a", "b"])
     pq.write_table(twice, tmp_path / "twice.parquet")
-    for name, told in (("bad", "cannot read .*fetch"), ("twice", "two columns 'a'")):
+    for name, told in (("bad", "cannot read .*download"), ("twice", "two columns 'a'")):
         with pytest.raises(PthetaError, match=told) as error:
             list(gaps_of(tmp_path / f"{name}.parquet", AB).parts())
         assert "\n" not in str(error.value)

@@ -80,7 +80,7 @@ def test_m_is_lowered_where_too_few_would_be_kept():
     assert bound.share == pytest.approx(LEAST, rel=1e-3)
     assert bound.log_m < 8.0
     assert 0 < bound.cut < 1
-    assert "above M is lost" in Rejection(Loaded(), same, bound).about
+    assert "above M is cut off" in Rejection(Loaded(), same, bound).about
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -134,7 +134,7 @@ def test_a_gan_draws_truncated_codes(name):
     assert seen[-1][:, : model.config.latent].abs().max() <= 0.3
     tasks.sample(model, 64)
     assert seen[-1][:, : model.config.latent].abs().max() > 1
-    with pytest.raises(PthetaError, match="prior = uniform has none that are far out"):
+    with pytest.raises(PthetaError, match="prior = uniform has no tails"):
         tasks.sample(truncated(tiny("gan", SPEC, prior="uniform").eval(), 0.3), 2)
     with pytest.raises(PthetaError, match=r"^this model cannot sample truncated codes: it has no"):
         truncated(tiny("made", SPEC), 0.5)
@@ -208,7 +208,7 @@ def test_where_no_temperature_is_defined_it_is_refused():
     with pytest.raises(PthetaError, match="mixtures of densities"):
         tasks.sample(mixed, 2)
     vamp = tempered(tiny("vae", SPEC, prior="vamp").eval(), 0.5)
-    with pytest.raises(PthetaError, match="its prior is no Gaussian"):
+    with pytest.raises(PthetaError, match="its prior is not Gaussian"):
         tasks.sample(vamp, 2)
     for bad in (0.0, -1.0, math.inf):
         with pytest.raises(PthetaError, match="want a finite number above 0"):

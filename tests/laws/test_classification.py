@@ -35,7 +35,7 @@ def every_image() -> torch.Tensor:
     return on.view(-1, *SPEC.shape)
 
 
-def told_apart(name: str, **options: object) -> torch.nn.Module:
+def distinct_names(name: str, **options: object) -> torch.nn.Module:
     """A tiny model with random weights, that makes something of its labels."""
     model: torch.nn.Module = tiny(name, SPEC, classes=3, **options).eval()
     with torch.no_grad():
@@ -47,7 +47,7 @@ def told_apart(name: str, **options: object) -> torch.nn.Module:
 @pytest.mark.parametrize("name", ["nade", "fvsbn", "made"])
 def test_probabilities_are_those_of_enumeration(name):
     """They sum to 1, and by p(x) = sum_y p(x | y) p(y) over all x have the prior as their mean."""
-    model, x = told_apart(name), every_image()
+    model, x = distinct_names(name), every_image()
     log_p = tasks.classify(model, of(x), prior=PRIOR).log_p
     with torch.no_grad():
         given = [model.log_prob(x, torch.full((len(x),), k)).double() for k in range(3)]  # type: ignore[operator]
@@ -61,7 +61,7 @@ def test_probabilities_are_those_of_enumeration(name):
 
 
 def test_an_importance_bound_goes_to_the_integral_over_codes():
-    model, x = told_apart("cvae", latent=1), every_image()[::7]
+    model, x = distinct_names("cvae", latent=1), every_image()[::7]
     found = tasks.classify(model, of(x), prior=PRIOR, samples=2000)
     z = torch.linspace(-6, 6, 2001)
     weight = torch.from_numpy(norm.logpdf(z.numpy())) + math.log(12 / 2000)
@@ -77,7 +77,7 @@ def test_an_importance_bound_goes_to_the_integral_over_codes():
 
 
 def test_probabilities_of_what_the_model_itself_draws_are_calibrated():
-    model, n = told_apart("nade"), 4000
+    model, n = distinct_names("nade"), 4000
     draw = torch.Generator().manual_seed(0)
     y = torch.multinomial(PRIOR.exp(), n, replacement=True, generator=draw)
     x = tasks.sample(model, n, condition=y, seed=1)

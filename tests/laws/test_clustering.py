@@ -103,8 +103,8 @@ def test_what_cannot_be_clustered_is_told_why():
     vae = tiny("vae", SPEC).eval()
     for model, asked, how, words in (
         (tiny("nade", SPEC), 2, "auto", "cannot cluster: it has no `encode`"),
-        (tiny("cvae", SPEC), 2, "auto", "told labels, on which its codes depend"),
-        (tiny("infogan", SPEC), 2, "auto", "--clusters 2: this model has categories of its own"),
+        (tiny("cvae", SPEC), 2, "auto", "conditional on labels, so its codes depend on it"),
+        (tiny("infogan", SPEC), 2, "auto", "--clusters 2: this model has its own categories"),
         (vae, None, "auto", "give --clusters"),
         (vae, 10, "auto", "10 clusters of 9 examples"),
         (vae, 2, "own", "cannot cluster by itself: it has no `cluster`"),

@@ -87,7 +87,7 @@ def test_what_are_no_codes_is_refused():
     holed = z.clone()
     holed[[1, 4]] = math.nan
     for bad, words in (
-        (wide, "codes of 6 numbers, and those of this model have 3"),
+        (wide, "codes of 6 dimensions, but those of this model have 3"),
         (holed, "the code is not finite in rows 1, 4, from 0"),
         (z.long(), "want float32"),
         (z[0], "want float32"),
@@ -95,7 +95,7 @@ def test_what_are_no_codes_is_refused():
         with pytest.raises(PthetaError, match=words) as said:
             tasks.decode(model, bad)
         assert "\n" not in str(said.value)
-    with pytest.raises(PthetaError, match="no `encode`; look for the codes"):
+    with pytest.raises(PthetaError, match="no `encode`; search for codes"):
         tasks.encode(tiny("gan", SPEC), X)
     with pytest.raises(PthetaError, match="no `decode`"):
         tasks.decode(tiny("rbm", SPEC), z)

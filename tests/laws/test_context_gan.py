@@ -138,11 +138,14 @@ def test_only_the_hole_is_paid_for_and_what_is_known_is_real():
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"masks": ()}, "name what is unknown"),
+        ({"masks": ()}, "name the masks"),
         ({"mask_shares": (1.0,)}, "1 mask_shares of 4 masks"),
-        ({"l1_weight": 0.0, "global_weight": 0.0, "patch_weight": 0.0}, "nothing is left"),
+        (
+            {"l1_weight": 0.0, "global_weight": 0.0, "patch_weight": 0.0},
+            "give at least one above 0",
+        ),
         ({"norm": "virtual"}, "needs a reference batch"),
-        ({"loss": "began"}, "rebuilds images"),
+        ({"loss": "began"}, "autoencoding discriminator"),
     ],
 )
 def test_options_that_do_not_go_together(options, words):
@@ -153,7 +156,7 @@ def test_options_that_do_not_go_together(options, words):
 def test_one_completion_is_given_and_it_is_said():
     model, x = grown(), examples(SPEC, 2)
     known = tasks.region("hole", SPEC)
-    with pytest.warns(UserWarning, match="completes an image in one way"):
+    with pytest.warns(UserWarning, match="only one completion of an image"):
         two = tasks.inpaint(model, x, known, candidates=2)
     assert torch.equal(two, tasks.inpaint(model, x, known, seed=5))
 

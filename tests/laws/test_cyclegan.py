@@ -149,7 +149,7 @@ def test_images_of_any_size_are_carried_over(way, size):
 @pytest.mark.parametrize(
     ("x", "to", "says"),
     [
-        (examples(SPEC, 2), None, "over to 0 or 1 and was not told which"),
+        (examples(SPEC, 2), None, "translates images to 0 or 1, but no target domain was given"),
         (examples(SPEC, 2), torch.tensor([0, 2]), "unknown label 2"),
         (examples(SPEC, 2), torch.tensor([0]), "2 images and 1 domains"),
         (examples(ImageSpec(1, 16, 16), 1), torch.tensor([0]), "this model takes uint8"),

@@ -382,11 +382,11 @@ def test_columns_that_never_vary_are_left_out_and_drawn_as_they_are(name):
 
 
 def test_what_cannot_be_is_one_line():
-    with pytest.raises(PthetaError, match=r"has one channel and a side that is odd.*realnvp"):
+    with pytest.raises(PthetaError, match=r"has one channel and an odd side.*realnvp"):
         tiny("glow", ImageSpec(1, 5, 6))
     with pytest.raises(PthetaError, match="have no bins; leave it out"):
         tiny("maf", POINTS, dequantisation="variational")
-    with pytest.raises(PthetaError, match="has but one value"):
+    with pytest.raises(PthetaError, match="is constant"):
         tiny("maf", VectorSpec((Column("b", low=2.0, high=2.0, center=2.0),)))
 
 
@@ -451,5 +451,7 @@ def test_one_number_alone_is_learned_without_a_word(name, recwarn):
 def test_a_share_that_leaves_levels_nothing_is_refused():
     with pytest.raises(PthetaError, match="edge = 1"):
         ptheta.create("maf", IMAGES, edge=1)
-    with pytest.raises(PthetaError, match=r"--edge 0\.1 is of --input, which is none here"):
+    with pytest.raises(
+        PthetaError, match=r"--edge 0\.1 only applies to --input, which is none here"
+    ):
         plan.make("maf", "digits", {"steps": 1, "input": "none", "edge": 0.1})

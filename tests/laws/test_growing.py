@@ -120,7 +120,7 @@ def test_fewer_stages_begin_at_a_larger_size_with_the_same_network():
         assert torch.equal(last(z), every.at(z, 3, 1.0))
     with pytest.raises(PthetaError, match=r"have 3 sizes .*: give 3 or less"):
         growing(stages=4)
-    with pytest.raises(PthetaError, match="net = conv does not grow: use --net growing"):
+    with pytest.raises(PthetaError, match="net = conv cannot grow: use --net growing"):
         tiny("gan", SPEC, stages=2, net="conv")
     with pytest.raises(PthetaError, match="d_norm = virtual does not go with stages = 2"):
         tiny("gan", SPEC, stages=2, net="growing", d_norm="virtual")
@@ -260,7 +260,7 @@ def games() -> list[dict[str, Any]]:
 @pytest.mark.parametrize("options", games(), ids=lambda game: "-".join(map(str, game.values())))
 def test_every_part_goes_with_growth_or_is_refused(options):
     if unsupported(options, TWO):
-        with pytest.raises(PthetaError, match=r"take --stages 1|use --net growing"):
+        with pytest.raises(PthetaError, match=r"use --stages 1|use --net growing"):
             build(options, TWO)
         return
     model = build(options, TWO)

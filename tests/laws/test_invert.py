@@ -168,7 +168,7 @@ def test_directions_in_closed_form_change_the_first_layer_most(linear):
     torch.testing.assert_close(reach, singular, atol=1e-5, rtol=1e-5)
     gan: Any = tiny("gan", ImageSpec(1, 8, 8))
     assert closed_form(gan, 2).shape == (2, 6)
-    with pytest.raises(PthetaError, match="ask for 1 to 4"):
+    with pytest.raises(PthetaError, match="give 1 to 4"):
         closed_form(linear, 5)
 
 
@@ -180,7 +180,7 @@ def test_codes_that_are_moved_are_decoded_where_they_went(linear):
     assert torch.equal(made, wanted.flatten(0, 1))
     each = moved(linear, codes, torch.stack([direction, 0 * direction]), (1.0,))
     assert torch.equal(each[1], made[2])
-    with pytest.raises(PthetaError, match="of different models"):
+    with pytest.raises(PthetaError, match="belong to different models"):
         moved(linear, codes, torch.zeros(3), (1.0,))
 
 

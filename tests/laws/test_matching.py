@@ -94,8 +94,8 @@ def test_a_word_that_comes_twice_is_told_once_and_padding_never():
     matcher = Matcher(ImageSpec(1, 8, 8), TEXT, "bag", width=16, features=8)
     points = normalize(torch.randn(3, 16))
     once, twice, none = TEXT.encode(["grey", "grey grey", ""])[:, None]
-    told = matcher.told(points, torch.cat([once, twice, none]))
-    torch.testing.assert_close(told[1:2], matcher.told(points[1:2], once))
+    told = matcher.word_loss(points, torch.cat([once, twice, none]))
+    torch.testing.assert_close(told[1:2], matcher.word_loss(points[1:2], once))
     logits = matcher.words(10 * points[2:])
     torch.testing.assert_close(told[2], -logsigmoid(-logits).sum())
 

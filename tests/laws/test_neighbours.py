@@ -200,5 +200,5 @@ def test_equal_rows_stand_out_from_nothing():
 def test_too_few_tell_nothing():
     train = data(TRAIN)
     for samples, unseen in ((TEST[: LEAST - 1], TEST), (TEST, TEST[: LEAST - 1])):
-        with pytest.raises(PthetaError, match=r"9 .*: copies are told from 10 on"):
+        with pytest.raises(PthetaError, match=r"9 .*: copies can be detected with 10"):
             neighbours(samples, train, data(unseen), {"pixels": Numbers(train)})

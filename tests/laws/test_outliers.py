@@ -198,7 +198,7 @@ def test_every_score_that_is_defined_is_a_number_of_each_example(name, spec):
         assert values.isfinite().all(), key
         assert torch.equal(values, again.scores[key]), key
     for key in set(SCORES) - set(names):
-        with pytest.raises(PthetaError, match=r"it has no `|--background|it is of images"):
+        with pytest.raises(PthetaError, match=r"it has no `|--background|it needs images"):
             tasks.outliers(known.model, x, known.bank, scores=[key])
 
 
@@ -320,7 +320,7 @@ def test_the_verb_writes_a_row_for_each_file_and_a_picture(run, tmp_path):
     assert all(row["flagged"] == "1" == row["outlier"] for row in worst)
     with Image.open(show) as picture:
         assert picture.size[1] > picture.size[0]
-    with pytest.raises(PthetaError, match="is there already: name another, or give --force"):
+    with pytest.raises(PthetaError, match="already exists: give another name, or --force"):
         ptheta.outliers(run, tmp_path / "some", out=out)
     again = ptheta.outliers(run, tmp_path / "some", out=out, force=True, false_alarms=0.2)
     assert [f"{v:.6g}" for v in again.found.scores["combined"]] == [r["combined"] for r in rows]
@@ -338,7 +338,7 @@ def test_a_folder_of_any_pictures_is_read_as_the_run_reads_its_data(run, tmp_pat
     assert found.names == ["colour.png", "small.png"]
     told = " ".join(found.remarks)
     assert "2 of 4 images cannot be read and are left out: bad.png" in told
-    assert "pictures were brought to 16x16 pixels" in told
+    assert "images were resized to 16x16 pixels" in told
     for name in found.names:
         (tmp_path / "some" / name).unlink()
     with pytest.raises(PthetaError, match="none of the 2 images can be read"):
@@ -347,11 +347,11 @@ def test_a_folder_of_any_pictures_is_read_as_the_run_reads_its_data(run, tmp_pat
 
 def test_held_out_examples_that_are_scored_set_no_threshold(run):
     found = ptheta.outliers(run, run.place(), split="test", score=["nearest"])
-    assert found.remarks == ("threshold set by 21 reserve images",)
+    assert found.remarks == ("threshold set on 21 reserve images",)
     whole = np.load(run.place())["images"]
     found = ptheta.outliers(run, whole, score=["nearest"])
     assert found.remarks == (
-        "no held-out example is left to set a threshold by, all are scored: none is flagged",
+        "all held-out examples are scored, so there is none to set a threshold: nothing is flagged",
     )
     assert found.found.threshold is None
     assert not found.found.flagged.any()
@@ -443,7 +443,7 @@ def test_scored_examples_are_not_in_the_bank(run):
 def test_what_decides_nothing_and_what_is_read_are_refused_before_the_work(run, tmp_path):
     images = np.load(run.place())["images"][:4]
     np.savez(tmp_path / "some.npz", images=images, labels=np.zeros(4, np.int64))
-    with pytest.raises(PthetaError, match="4 outliers and 0 others: there is nothing to tell"):
+    with pytest.raises(PthetaError, match="4 outliers and 0 others: there is nothing to compare"):
         ptheta.outliers(run, tmp_path / "some.npz", outlier_where=["label=0"], score=["none"])
     (tmp_path / "t.csv").write_text("a,b\n1,2\n3,4\n")
     with pytest.raises(PthetaError, match="this is the data itself"):

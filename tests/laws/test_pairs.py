@@ -196,9 +196,9 @@ def test_images_of_any_size_are_carried_over(generator, spec):
         assert y.dtype == torch.uint8
     with torch.no_grad():
         assert torch.equal(model.sample(2, x), y)
-    with pytest.raises(PthetaError, match=r"carries over uint8 \(B, 3, H, W\)"):
+    with pytest.raises(PthetaError, match=r"translates uint8 \(B, 3, H, W\)"):
         model.translate(x[:, :1])
-    with pytest.raises(PthetaError, match="knows no domains"):
+    with pytest.raises(PthetaError, match="has no domains"):
         model.translate(x, torch.zeros(2, dtype=torch.int64))
 
 
@@ -268,8 +268,8 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "nothing": ({"l1_weight": 0.0, "adversarial_weight": 0.0}, "nothing is left to learn"),
     "features": ({"adversarial_weight": 0.0, "feature_matching": 1.0}, "leave one of both out"),
     "noise": ({"noise_in_sampling": True}, "give --dropout"),
-    "norm": ({"norm": "virtual"}, "take norm = batch, layer, instance, pixel, none"),
-    "loss": ({"loss": "began"}, "take loss = minimax"),
+    "norm": ({"norm": "virtual"}, "use norm = batch, layer, instance, pixel, none"),
+    "loss": ({"loss": "began"}, "use loss = minimax"),
     "edges": ({"instance_edges": True}, "leave it out"),
     "size": ({"condition": Image(ImageSpec(3, 8, 8))}, "bring both to one size"),
     "labels": ({"condition": ptheta.Labels(("a",))}, "cannot be conditional on labels"),

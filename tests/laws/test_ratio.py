@@ -135,8 +135,8 @@ def test_a_floor_finds_what_a_blind_discriminator_does_not():
 
 REFUSED = {
     "made": r"it has no `log_ratio`; models that can: .*gan",
-    "wgan": "loss = wasserstein: its best discriminator does not tell",
-    "sngan": "loss = hinge: its best",
+    "wgan": "loss = wasserstein: its optimal discriminator is not a function",
+    "sngan": "loss = hinge: its optimal",
     "dragan": "penalty changes what the discriminator learns",
 }
 
@@ -146,7 +146,9 @@ def test_what_tells_no_ratio_is_refused_in_one_line(name):
     spec = ImageSpec(1, 8, 8, 2) if name == "made" else VECTORS
     model = tiny(name, spec).eval()
     data = VectorDataset("some", "test", examples(VECTORS, 20).numpy(), VECTORS)
-    with pytest.raises(PthetaError, match=f"^this model cannot say how real .*{REFUSED[name]}"):
+    with pytest.raises(
+        PthetaError, match=f"^this model cannot estimate the density ratio.*{REFUSED[name]}"
+    ):
         calibrated(model, data)
 
 

@@ -162,7 +162,9 @@ def test_a_label_that_a_model_does_not_know_or_take_is_refused(use):
     knowing = model(name, classes=3)
     call(knowing, torch.tensor([0, 2]))
     for label in (3, -1):
-        with pytest.raises(PthetaError, match=f"unknown label {label}: this model knows 0 to 2"):
+        with pytest.raises(
+            PthetaError, match=f"unknown label {label}: the labels of this model are 0 to 2"
+        ):
             call(knowing, torch.tensor([label, 0]))
     with pytest.raises(PthetaError, match="takes no condition"):
         call(model({"cvae": "vae"}.get(name, name)), torch.tensor([0, 1]))

@@ -16,6 +16,7 @@ from ptheta.data import open_data
 from ptheta.models.matching.gmmn import GMMN
 from ptheta.models.matching.wae import WAE
 from ptheta.models.text.base import TextToImage
+from ptheta.models.variational.beta_tcvae import BetaTCVAE
 from ptheta.nets.minibatch import MinibatchLayer
 from ptheta.specs import ImageSpec
 from ptheta.training.engine import Engine
@@ -171,12 +172,12 @@ def gradients(model: nn.Module, batch: Batch) -> dict[str, Tensor]:
 
 def mixes_examples(model: nn.Module) -> bool:
     """Whether batch normalisation or a statistic of the batch ties its examples together; dragan's
-    noise is as wide as the batch's pixels are spread, wrong captions are those of others, and a
-    kernel matches two whole batches."""
+    noise is as wide as the batch's pixels are spread, wrong captions are those of others, a
+    kernel matches two whole batches, and an aggregate posterior is estimated from one."""
     config: Any = model.config
     tying = nn.BatchNorm1d | nn.BatchNorm2d | MinibatchLayer
     tied = any(isinstance(m, tying) for m in model.modules()) or isinstance(
-        model, TextToImage | GMMN | WAE
+        model, TextToImage | GMMN | WAE | BetaTCVAE
     )
     return tied or "dragan" in getattr(config, "penalty", ())
 

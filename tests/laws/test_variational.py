@@ -240,7 +240,7 @@ def test_a_conditional_vae_refuses_what_it_cannot_use():
             call(binary())
     with pytest.raises(PthetaError, match="this model takes"):
         model.elbo(binary(), torch.zeros(6, 5))
-    with pytest.raises(PthetaError, match="knows no condition"):
+    with pytest.raises(PthetaError, match="cannot depend on a condition"):
         tiny("cvae", SPEC, prior="vamp")
 
 

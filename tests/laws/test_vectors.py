@@ -197,12 +197,12 @@ def test_learned_priors_are_of_vectors_as_well(prior):
 @pytest.mark.parametrize(
     ("name", "options", "reason"),
     [
-        ("vae", {"net": "conv"}, "net = conv is of images"),
-        ("ae", {"net": "resize"}, "net = resize is of images"),
-        ("ae", {"loss": "cross-entropy"}, "cross-entropy is of grey values"),
-        ("vae", {"likelihood": "bernoulli"}, "likelihood = bernoulli is of pixels"),
-        ("made", {"likelihood": "categorical"}, "likelihood = categorical is of pixels"),
-        ("vae", {"sigma": "shared"}, "sigma = shared is of pixels"),
+        ("vae", {"net": "conv"}, "net = conv is for images"),
+        ("ae", {"net": "resize"}, "net = resize is for images"),
+        ("ae", {"loss": "cross-entropy"}, "cross-entropy needs grey values"),
+        ("vae", {"likelihood": "bernoulli"}, "likelihood = bernoulli is for pixels"),
+        ("made", {"likelihood": "categorical"}, "likelihood = categorical is for pixels"),
+        ("vae", {"sigma": "shared"}, "sigma = shared is for pixels"),
     ],
 )
 def test_options_of_images_are_refused_before_anything_is_built(name, options, reason):
@@ -297,7 +297,7 @@ def test_a_column_that_lacked_cells_excuses_no_other(name):
     x[1, 0] = math.nan
     assert model.elbo(x, condition).isfinite().all()
     x[2, 1] = math.nan
-    with pytest.raises(PthetaError, match="cells of height are missing, which was whole"):
+    with pytest.raises(PthetaError, match="cells of height are missing, but were complete"):
         model.elbo(x, condition)
 
 

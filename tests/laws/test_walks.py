@@ -92,7 +92,7 @@ def test_means_are_those_of_the_codes_that_samples_are_drawn_of():
     drawn = torch.stack([tasks.sample(model, 5, seed=3).double(), *_redrawn(model, z, 400)])
     assert (drawn.mean(0) - means.double()).abs().mean() < 255 / 400**0.5
     assert set(tasks.sample(model, 5, seed=3).unique().tolist()) <= {0, 255}
-    with pytest.raises(PthetaError, match="draws nothing given a code"):
+    with pytest.raises(PthetaError, match="does not sample given a code"):
         averaged(tiny("gan", SPEC))
 
 

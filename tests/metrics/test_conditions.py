@@ -142,8 +142,8 @@ def test_a_condition_that_a_model_does_not_take_is_one_line():
     y = torch.arange(4)
     assert len(sample(model, 4, condition=y)) == 4
     for call, words in (
-        (lambda: sample(model, 5, condition=y), "wants one for each of 5"),
-        (lambda: sample(model, 4, condition=y + 8), "this model knows 0 to 9"),
+        (lambda: sample(model, 5, condition=y), "needs one for each of 5"),
+        (lambda: sample(model, 4, condition=y + 8), "the labels of this model are 0 to 9"),
         (lambda: sample(model, 4, condition=y, labels=[1]), "give one of them"),
         (lambda: sample(Perfect(open_data("digits"), 0), 4, condition=y), "takes no condition"),
     ):

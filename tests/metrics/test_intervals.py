@@ -255,7 +255,7 @@ def test_no_pair_is_judged_across_protocols_and_it_is_said_why(one, other, said)
     assert judged is not None
     assert judged.different
     cells = dict(matrix(list(found.values())).rows)["b"]
-    assert {c.value for c in cells if c is not None} == {"not judged"}
+    assert {c.value for c in cells if c is not None} == {"not compared"}
     verdict = verdicts(evaluations, ["m"], {})
     assert not verdict["b"].good
     assert not verdict["b"].bad

@@ -206,10 +206,10 @@ def test_equal_samples_are_not_told_apart():
         x, y = normal(40, 3, seed), normal(60, 3, seed + 1000)
         found = two_sample(x, y, permutations=19, seed=seed)
         assert found.draws is not None
-        auc = estimate(found.told.auc, found.draws[0]).named("auc")
+        auc = estimate(found.scores.auc, found.draws[0]).named("auc")
         assert auc.interval is not None
         held += auc.interval[0] <= 0.5 <= auc.interval[1]
-        areas.append(found.told.auc)
+        areas.append(found.scores.auc)
         ps.append(found.p_value)
     spread = torch.tensor(areas).std().item()
     assert abs(sum(areas) / 40 - 0.5) < 3 * spread / math.sqrt(40)
@@ -220,10 +220,10 @@ def test_equal_samples_are_not_told_apart():
 def test_different_samples_are_told_apart():
     x, y = normal(60, 2, 1), normal(80, 2, 2)
     apart = two_sample(x + 20, y, permutations=49)
-    assert apart.told == (1, 1)
+    assert apart.scores == (1, 1)
     assert apart.p_value == pytest.approx(1 / 50)
     near, nearer = (two_sample(x + by, y, permutations=49) for by in (1.5, 0.7))
-    assert 1 > near.told.auc > nearer.told.auc > 0.5
+    assert 1 > near.scores.auc > nearer.scores.auc > 0.5
     # another spread about the same mean, which no linear classifier sees
     assert two_sample(normal(150, 2, 3, 2.5), normal(150, 2, 4), permutations=49).p_value < 0.05
 
@@ -233,7 +233,7 @@ def test_the_test_knows_no_axes_and_no_unit():
     rotation = torch.linalg.qr(normal(3, 3, 9)).Q
     found = two_sample(x, y, permutations=9)
     moved = two_sample(7 * x @ rotation + 3, 7 * y @ rotation + 3, permutations=9)
-    assert moved.told == pytest.approx(found.told)
+    assert moved.scores == pytest.approx(found.scores)
     assert moved.p_value == found.p_value
 
 

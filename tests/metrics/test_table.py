@@ -32,6 +32,7 @@ from ptheta.report.tables import Heading, tables
 from ptheta.specs import ImageSpec, VectorSpec
 from ptheta.tasks.inpaint import regions
 from tests.metrics.caption_laws import CAPTION_LAWS
+from tests.metrics.factor_laws import gap_of_known_codes
 from tests.metrics.translation_laws import TRANSLATION_LAWS
 from tests.metrics.vector_laws import FOUR, VECTOR_LAWS, Points, Sampler, rows
 
@@ -196,7 +197,7 @@ def edges_are_as_strong_as_in_real_images() -> None:
     beside = [number for number in both if isinstance(number, float)]
     assert len(beside) == 2
     shown = [f"{number:,.0f}" if number >= 1000 else f"{number:.4g}" for number in beside]
-    assert found.note == f"{shown[0]} beside {shown[1]} of real images"
+    assert found.note == f"{shown[0]}, and {shown[1]} for real images"
 
 
 def labels_are_followed_or_not() -> None:
@@ -327,6 +328,7 @@ LAWS: dict[str, Callable[[], None]] = {
     "path_length_{extractor}": a_constant_decoder_goes_nowhere,
     "sampling_speed": the_clock_is_read,
     "parameters": of_the_model("parameters", 7, "="),
+    "information_gap_{term}": gap_of_known_codes,
     **VECTOR_LAWS,
     **CAPTION_LAWS,
     **TRANSLATION_LAWS,
@@ -423,7 +425,7 @@ def test_rows_are_of_the_examples_that_there_are():
     assert {r.reason for r in found["all"].results} == {"", "it has no codes with a prior"}
     for name, undefined, reason in (
         ("no density", ("kl", "total_variation"), "it has no exact density"),
-        ("unknown", ("kl", "modes_found"), "the density of the data is not known"),
+        ("unknown", ("kl", "modes_found"), "the density of the data is unknown"),
     ):
         for metric in undefined:
             result = found[name].get(metric)
@@ -433,7 +435,7 @@ def test_rows_are_of_the_examples_that_there_are():
     sampler = Sampler(known.batch(slice(0, 60)).x)
     result = evaluate(sampler, holes, None, n=60).get("mmd")
     assert result is not None
-    assert "test rows lack a cell" in result.reason
+    assert "test rows have missing cells" in result.reason
 
 
 def test_every_result_finds_its_metric_again():

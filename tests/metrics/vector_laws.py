@@ -109,7 +109,7 @@ def divergence(name: str, to_wide: float, to_moved: float) -> Callable[[], None]
     return check
 
 
-def told_apart(name: str) -> Callable[[], None]:
+def distinct_names(name: str) -> Callable[[], None]:
     """1/2 within its error for the same distribution, 1 far away."""
 
     def check() -> None:
@@ -161,8 +161,8 @@ VECTOR_LAWS: dict[str, Callable[[], None]] = {
     "total_variation": divergence(
         "total_variation", 4 ** (-1 / 3) - 4 ** (-4 / 3), 2 * norm.cdf(0.5) - 1
     ),
-    "two_sample_auc": told_apart("two_sample_auc"),
-    "two_sample_accuracy": told_apart("two_sample_accuracy"),
+    "two_sample_auc": distinct_names("two_sample_auc"),
+    "two_sample_accuracy": distinct_names("two_sample_accuracy"),
     "mmd": kernels_tell_apart,
     "modes_found": some_modes_are_found,
     "good_samples": samples_are_near_modes,

@@ -84,9 +84,9 @@ def test_damage_of_what_was_stored_is_told_in_a_line(
 
 def test_a_picture_that_is_missing_is_told(copied):
     next((copied / "pictures").iterdir()).unlink()
-    with pytest.raises(PthetaError, match="is not there: compare the runs again"):
+    with pytest.raises(PthetaError, match="does not exist: compare the runs again"):
         ptheta.write_report(copied)
-    with pytest.raises(PthetaError, match=r"holds no measured\.json"):
+    with pytest.raises(PthetaError, match=r"contains no measured\.json"):
         ptheta.write_report(copied / "pictures")
 
 
@@ -119,7 +119,7 @@ def _dangling(file: Path) -> None:
 def test_a_picture_that_is_none_is_told_in_a_line(copied, damage: Callable[[Path], object]):
     file = copied / "pictures" / "00-0.png"
     damage(file)
-    with pytest.raises(PthetaError, match=r"00-0\.png is no .*: \w+ .* again|put the file back"):
+    with pytest.raises(PthetaError, match=r"00-0\.png is not .*: \w+ .* again|put the file back"):
         ptheta.write_report(copied)
     assert not (copied / "report.html").exists()
 
@@ -131,7 +131,7 @@ def test_numbers_that_no_report_can_hold_are_told_and_nothing_is_written(copied)
         if result["value"] is not None:
             result["error"] = 1e308
     file.write_text(json.dumps(values))
-    with pytest.raises(PthetaError, match=r"no report can be made of its numbers .*: compare"):
+    with pytest.raises(PthetaError, match=r"cannot make a report of its numbers .*: compare"):
         ptheta.write_report(copied)
     assert not any((copied / name).exists() for name in WRITTEN)
 
@@ -218,7 +218,7 @@ def test_every_metric_of_a_table_is_explained(page, report):
 
 def test_samples_stand_beside_what_they_may_be_copies_of(page):
     copies = page.split('id="copies"')[1].split('id="taxonomy"')[0]
-    assert copies.index("Samples as they come") < copies.index("closest pairs of all")
+    assert copies.index("Uncurated samples") < copies.index("The closest pairs")
     assert 'alt="game: Samples and their nearest training images"' in copies
     assert "The first 20 samples, uncurated" in copies
 
@@ -259,7 +259,7 @@ def compared(*rows: Measured) -> Comparison:
 @pytest.mark.parametrize(
     ("rows", "wanted"),
     [
-        ([("vae", "variational", "")], "vae measured on digits"),
+        ([("vae", "variational", "")], "vae evaluated on digits"),
         ([("vae", "variational", "")] * 3, "vae on digits, over three seeds"),
         (
             [("vae", "variational", "lr 1"), ("vae", "variational", "lr 2")],
@@ -279,7 +279,7 @@ def test_the_title_says_what_was_compared(rows, wanted):
 
 def test_images_of_another_program_are_no_models():
     found = compared(row("x", "images", "images", run=False))
-    assert title(found) == "Images of other programs, measured on digits"
+    assert title(found) == "Images from other programs, evaluated on digits"
     assert "one set of images" in lead(found)
 
 

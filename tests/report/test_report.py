@@ -30,8 +30,8 @@ def test_what_is_another_thing_is_marked(report):
     found = json.loads((report / "report.json").read_text())
     remarks = {name: " ".join(run["remarks"]) for name, run in found["runs"].items()}
     assert remarks["plain"] == remarks["again"] == ""
-    assert "binarised afresh for each batch, the others once" in remarks["afresh"]
-    assert "its likelihood is of p(x | y)" in remarks["labelled"]
+    assert "binarised anew for each batch, the others once" in remarks["afresh"]
+    assert "its likelihood is p(x | y)" in remarks["labelled"]
     assert "mixture fitted" in remarks["fitted"]
     table = section(report, "Likelihood")
     assert "| plain |" in table
@@ -58,13 +58,13 @@ def test_images_of_another_program_stand_beside_the_runs(report):
     found = json.loads((report / "report.json").read_text())
     other = found["runs"]["elsewhere"]
     assert other["training_seconds"] is None
-    assert "made by another program" in other["remarks"][0]
+    assert "comes from another program" in other["remarks"][0]
     assert "rounded to 2 levels" in other["remarks"][0]
     assert len(other["remarks"]) == 1
     few = found["runs"]["few"]["remarks"]
     assert "resized and cropped" in few[0]
-    assert few[1] == "was measured with samples 30, not 40"
-    assert few[2] == "can be held against the others once you give the same -n 30 to both"
+    assert few[1] == "was evaluated with samples 30, not 40"
+    assert few[2] == "becomes comparable with the others if you give the same -n 30 to both"
     kd = {(p["a"], p["b"]): p for p in found["differences"]["kd_pixels"]}
     assert "low" in kd["plain", "elsewhere"]
     assert kd["plain", "few"] == {
@@ -74,9 +74,9 @@ def test_images_of_another_program_stand_beside_the_runs(report):
     }
     assert (
         "plain and few: measured differently: samples 40 and 30; give the same -n 30 to both "
-        "(Frechet distance " in section(report, "Not judged")
+        "(Frechet distance " in section(report, "Not compared")
     )
-    assert "not judged" in (report / "report.html").read_text()
+    assert "not compared" in (report / "report.html").read_text()
     distance = section(report, "Distance to real data")
     assert "| elsewhere [" in distance
     named = {p[side] for p in found["differences"]["kd_pixels"] for side in ("a", "b")}

@@ -60,14 +60,14 @@ def run_of(value: float, error: float, **more: Any) -> Evaluation:
 def test_the_summary_names_the_best_and_how_sure_that_is() -> None:
     runs = {"a": run_of(1.0, 1e-6), "b": run_of(2.0, 1e-6), "c": run_of(1.0 + 1e-9, 1e-6)}
     (line,) = summary({k: runs[k] for k in "ab"}, ["kd_x"], {}, {})
-    assert line.startswith("a draws the samples that are nearest to real data, and differs")
+    assert line.startswith("a draws the samples nearest to real data, and differs")
     assert "it has 1.00 by kernel distance (x; " in line
     assert "kernel distance" in line
     assert "lower is better" in line
-    assert "differs from the other by the 95 % interval" in line
+    assert "differs significantly from the other (95 % interval)" in line
     (line,) = summary({"b": runs["b"], "a": runs["a"]}, ["kd_x"], {}, {})
     assert line.startswith("a draws")
-    assert summary({"a": runs["a"]}, ["kd_x"], {}, {})[0].startswith("One row alone")
+    assert summary({"a": runs["a"]}, ["kd_x"], {}, {})[0].startswith("Only one row")
 
 
 def test_likelihoods_of_several_kinds_are_told_and_not_ranked() -> None:
@@ -97,7 +97,7 @@ def test_what_all_cells_of_a_column_say_is_said_once() -> None:
         (Cell("not defined", "no {x}, none"), Cell("not defined", "no {x}, none"), Cell()),
         (Cell("1"), Cell("2", "few"), Cell("3", "few")),
         (Cell("not defined", "no"), Cell("not defined", "few"), Cell("3")),
-    ).told_once()
+    ).without_repeats()
     assert [h.name for h in made.head] == ["m0", "m2", "m3"]
     assert [h.also for h in made.head] == ["1 of real", "", ""]
     assert [[cell.why for cell in row.cells] for row in made.rows] == [
@@ -134,7 +134,7 @@ def test_a_best_is_named_only_where_it_is_beyond_what_knows_nothing(floor, named
         *summary(runs, ["kd_x"], {}, chance),
     ]
     first = ["lr 1 draws", "a draws"]
-    none = ["Over seeds: No row is surely", "No row is surely"]
+    none = ["Over seeds: No row is significantly", "No row is significantly"]
     assert all(map(str.startswith, lines, first if named else none))
     assert all("shuffled pixels" in line for line in lines) != named
     said = verdicts(runs, ["kd_x"], chance)
@@ -160,8 +160,8 @@ def test_a_conditional_row_says_where_its_likelihood_stands() -> None:
     }
     (table,) = tables(bits, {}, marks={})
     cells = {row.name: [cell.why for cell in row.cells] for row in table.rows}
-    assert cells["given"][0] == "it is given a condition: see bits per dimension (given label)"
-    assert cells["plain"][1] == "it is given no condition"
+    assert cells["given"][0] == "conditional model: see bits per dimension (given label)"
+    assert cells["plain"][1] == "unconditional model"
 
 
 @pytest.mark.parametrize("key", COMPARABLE)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ptheta.study.export import answers
+from ptheta.study.guard import Doors
 from ptheta.study.interview import NAMES
 from ptheta.study.words import WORDS
 from tests.study.sites import SIDE, make, served
@@ -427,6 +428,30 @@ def test_a_page_before_its_time_asks_for_nothing(browser, place):
         if what == "ask image" and i > first:
             assert shown[i - 1] in ("api", "ask image")
     assert shown.count("ask image") >= sum(made.study.counts.values())
+
+
+def test_a_page_below_a_base_path_stays_below_it(browser, place):
+    made = make(place, "rating", **SHORT)
+    asked = list[str]()
+    doors = Doors(base="/lab/study", hosts=(), token="a-long-token", mark="m")
+    with served(made.folder, doors) as port:
+        page = browser.new_page(locale="en-GB")
+        page.on("request", lambda one: asked.append(one.url))
+        page.goto(f"http://127.0.0.1:{port}/lab/study/?token=a-long-token")
+        page.wait_for_selector("#name")
+        assert page.url == f"http://127.0.0.1:{port}/lab/study/"
+        join(page)
+        to_questions(page)
+        page.click(f"{ACTIVE}[data-answer='4']")
+        page.wait_for_function(
+            "() => document.querySelector('.count').textContent.includes('2 of')"
+        )
+        page.reload()
+        page.wait_for_selector(ACTIVE)
+        page.close()
+    home = f"http://127.0.0.1:{port}/lab/study/"
+    assert [one for one in asked if not one.startswith((home, "blob:"))] == []
+    assert len(answers(made.folder)) == 1
 
 
 # -- what it looks like

@@ -232,3 +232,10 @@ def test_a_study_without_its_images_says_so(place):
     (made.folder / "plan.json").write_text(json.dumps({**plan, "width": "wide"}))
     with pytest.raises(PthetaError, match=r"plan\.json: width"):
         invoked("serve", made.folder, "--port", "0")
+
+
+def test_without_the_web_libraries_the_command_says_what_to_install(place, monkeypatch):
+    monkeypatch.setattr("ptheta.study.serving.NEEDED", ("no_such_library",))
+    made = make(place, "rating")
+    with pytest.raises(PthetaError, match=r"pip install 'ptheta\[web\]'"):
+        invoked("serve", made.folder)

@@ -51,7 +51,7 @@ def test_a_column_is_the_label_and_the_numbers_are_a_table(table, tmp_path):
     ]
     assert all(len("  ".join(row)) <= 80 for row in (*found.learned(), *found.passed()))
     json.dumps(found.to_json())
-    with pytest.raises(PthetaError, match="is there already"):
+    with pytest.raises(PthetaError, match="already exists"):
         ptheta.usefulness(table, target="kind", repeats=1, out=out)
 
 
@@ -68,7 +68,7 @@ def test_without_labels_the_tests_are_taken_alone_and_it_is_said(table):
     ("options", "text"),
     [
         ({"target": "kin"}, "unknown column 'kin'"),
-        ({"target": "a"}, "the column holds .* different numbers; .*: kind"),
+        ({"target": "a"}, "the column has .* different numbers; .*: kind"),
         ({"repeats": 0}, "--repeats 0: want 1 or more"),
         ({"n": 0}, "-n 0: want 1 or more"),
         ({"out": "x.txt"}, "csv"),

@@ -72,7 +72,7 @@ def test_a_callback_that_fails_costs_a_line_and_no_training(strokes, tmp_path, c
     assert same(run(strokes, tmp_path / "r", broken).path, plain.path)
     assert broken.calls == 1
     said = capfd.readouterr().err
-    assert said.count("Broken failed (ConnectionError: no route to host): it is not called") == 1
+    assert said.count("Broken failed (ConnectionError: no route to host): it is disabled") == 1
 
 
 class Failing(Noted):

@@ -319,8 +319,8 @@ def test_a_sweep_of_other_data_is_refused_before_any_training(place, tmp_path):
 
 def test_a_resume_that_cannot_go_on_writes_nothing(place, run):
     cases: list[tuple[str, dict[str, Any], str]] = [
-        ("new", {"steps": 5}, "is at step 6 already, and 5 steps are asked for"),
-        ("grown", {"more_data": True, "steps": 6}, "already, and 6 steps are asked for"),
+        ("new", {"steps": 5}, "is already at step 6, and 5 steps are requested"),
+        ("grown", {"more_data": True, "steps": 6}, "and 6 steps are requested"),
     ]
     before = contents(run)
     for data, how, said in cases:

@@ -28,7 +28,7 @@ from ptheta.dynamics import alternating
 from ptheta.errors import Interrupted
 from ptheta.games import Game, Move, Player
 from ptheta.runs.folder import Run
-from ptheta.terminal.screen import PLAIN, clock, cut, figure, fitting, said, shortened
+from ptheta.terminal.screen import PLAIN, clock, cut, figure, fitting, loss_texts, shortened
 from ptheta.training import checkpoint
 from ptheta.training import display as displays
 from ptheta.training.display import Display, Pace
@@ -74,7 +74,7 @@ def test_a_line_fits_its_terminal_and_has_the_losses(kind: str, width: int, titl
     assert disp_len(line) <= width
     assert line.isprintable()
     assert "1234/12000" in line
-    numbers = [text.split()[1][:3] for text in said(LOSSES[kind])]
+    numbers = [text.split()[1][:3] for text in loss_texts(LOSSES[kind])]
     there = [number for number in numbers if number in line]
     assert there == numbers[: len(there)]
     assert len(there) >= (len(numbers) if width >= 60 else min(2, len(numbers)))
@@ -238,8 +238,8 @@ def test_lines_show_what_the_players_minimise(
     run = ptheta.train(name, strokes, tmp_path / "r", **how)
     shown = next(x for x in capfd.readouterr().err.splitlines() if "  step 2/2  " in x)
     assert any(key.endswith("gradient_norm") for line in run.metrics() for key in line)
-    said = {"gan": ["generator", "discriminator"], "vae": ["reconstruction", "kl"]}
-    for word in said.get(name, ["reconstruction"]):
+    loss_texts = {"gan": ["generator", "discriminator"], "vae": ["reconstruction", "kl"]}
+    for word in loss_texts.get(name, ["reconstruction"]):
         assert f"  {word} " in shown
     assert "gradient_norm" not in shown
     assert "/" not in shown.replace("step 2/2", "").replace("images/s", "")

@@ -54,18 +54,18 @@ def test_they_are_small_and_of_three_kinds():
 @pytest.mark.slow
 def test_their_numbers_are_not_kept():
     before = files()
-    with pytest.warns(UserWarning, match="example:gan ships with ptheta and is not changed: no ev"):
+    with pytest.warns(UserWarning, match="example:gan is shipped with ptheta and read-only"):
         assert ptheta.evaluate("example:gan", n=20).results
     assert files() == before
 
 
 def test_nothing_is_written_into_them():
     before = files()
-    cure = "not changed: train one yourself, `ptheta train vae --data digits --out runs/vae`"
+    cure = "read-only: train one yourself, `ptheta train vae --data digits --out runs/vae`"
     with pytest.raises(PthetaError, match=cure):
         ptheta.fit("example:vae")
     for out in ("example:vae", PLACE / "vae"):
-        with pytest.raises(PthetaError, match="ships with ptheta and is not changed: choose ano"):
+        with pytest.raises(PthetaError, match="which are read-only: choose ano"):
             ptheta.train("vae", "digits", out, resume=True)
     assert files() == before
 
@@ -75,7 +75,7 @@ def test_a_wrong_name_is_told_in_a_line():
         error = CliRunner().invoke(cli, verb).exception
         assert isinstance(error, PthetaError)
         known = "example:gan, example:pixelcnn, example:vae"
-        assert str(error) == f"example:vea: no such example; there are {known}"
+        assert str(error) == f"example:vea: no such example; available: {known}"
 
 
 @pytest.mark.slow

@@ -224,7 +224,7 @@ def test_options_of_gradients_are_named_and_change_nothing(strokes, tmp_path, ca
     plain = ptheta.train("gaussian", strokes, tmp_path / "a", **QUIET)
     capfd.readouterr()
     run = ptheta.train("gaussian", strokes, tmp_path / "b", ema=0.9, clip=1.0, beta=4.0, **QUIET)
-    assert "--clip, --ema, --beta: of training by gradients" in capfd.readouterr().err
+    assert "--clip, --ema, --beta: only for gradient training" in capfd.readouterr().err
     assert same(plain.path, run.path)
     assert json.loads((run.path / "config.json").read_text())["train"]["ema"] == 0.9
     known = set(config.options(TrainSettings))

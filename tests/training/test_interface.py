@@ -102,6 +102,7 @@ NEED_DATA: dict[str, Callable[..., Any]] = {
     "probe": lambda run, **given: api.probe(run, (4,), **given, draws=1, steps=1),
     "closest": lambda run, **given: api.closest(run, **given, n=4, pairs=2),
     "latents": lambda run, **given: ptheta.latents(run, 20, **given),
+    "layers": lambda run, **given: ptheta.layers(run, 20, **given),
     "look": lambda run, **given: Run.open(run).look(*given.values()),
 }
 
@@ -125,7 +126,7 @@ def test_a_run_goes_on_with_images_in_memory(place, tmp_path):
 def test_a_data_set_that_was_trained_on_whole_has_none_to_measure_on(place, tmp_path):
     train, test = (open_images(place / "a.npz", split) for split in ("train", "test"))
     run = ptheta.train("vae", train, tmp_path / "run", **SMALL)
-    with pytest.raises(PthetaError, match="trained on every held-out image"):
+    with pytest.raises(PthetaError, match="trained on all held-out images"):
         run.data("test", train)
     assert len(run.data("test", test)) == len(test)
     assert run.own({"train": train, "test": test}).kind == "same"
@@ -138,7 +139,7 @@ def test_images_in_memory_are_measured_like_those_of_a_folder(place):
     )
     assert kept == again
     assert len(open_image_set(IMAGES).images) == 60
-    with pytest.raises(PthetaError, match="real ones beside them"):
+    with pytest.raises(PthetaError, match="compared with real ones"):
         api.closest(IMAGES)
 
 
@@ -386,8 +387,8 @@ def test_a_picture_has_the_scale_that_is_asked_for(verb, suffix, place, tmp_path
 @pytest.mark.parametrize(
     ("out", "scale", "words"),
     [
-        ("x.npy", 2, "a picture alone has a scale, and .*x.npy is none"),
-        ("folder", 2, "folder is none"),
+        ("x.npy", 2, "--scale 2 applies only to image files, and .*x.npy is not"),
+        ("folder", 2, "folder is not an image"),
         (None, 2, "no file is named"),
         ("x.png", 0, "want 1 or more"),
         ("x.png", 10**9, r"more than programs open: give \d+ or less"),
@@ -418,7 +419,7 @@ def test_the_streams_of_the_caller_go_on(verb, place, tmp_path):
 
 def test_a_table_that_is_there_is_not_overwritten(place, tmp_path):
     (tmp_path / "rows.csv").write_text("mine")
-    with pytest.raises(PthetaError, match=r"rows.csv is there already: name another, or give"):
+    with pytest.raises(PthetaError, match=r"rows.csv already exists: give another name"):
         ptheta.sample(place / "table", 3, out=tmp_path / "rows.csv")
     assert (tmp_path / "rows.csv").read_text() == "mine"
     ptheta.sample(place / "table", 3, out=tmp_path / "rows.csv", force=True)

@@ -92,7 +92,7 @@ def test_the_settings_say_how_many_processes_there_are(name, monkeypatch):
 def test_tasks_of_another_launcher_are_told_what_to_do(name, monkeypatch):
     for key, value in ENVIRONMENTS[name][0].items():
         monkeypatch.setenv(key, value)
-    with pytest.warns(UserWarning, match=r"trains by itself: .* start it once \(.*\) with --proc"):
+    with pytest.warns(UserWarning, match=r"trains separately: .* start it once \(.*\) with --proc"):
         launch(SETTINGS, itself)
     two = TrainSettings(steps=1, device="cpu", processes=2)
     with pytest.raises(PthetaError, match=r"would start 2 processes of its own: start it once"):
@@ -325,7 +325,7 @@ def test_of_several_ends_the_cause_is_told(name):
 
 
 def test_what_cannot_be_sent_is_refused():
-    with pytest.raises(PthetaError, match="cannot be sent to other processes"):
+    with pytest.raises(PthetaError, match="cannot be pickled for other processes"):
         launch(TrainSettings(steps=1, device="cpu", processes=2), lambda group: group)
 
 
@@ -470,7 +470,7 @@ def test_however_a_training_is_ended_it_leaves_a_checkpoint_and_nothing_else(
     assert all(line.startswith("vae on strokes") for line in rest), err
     assert len(said) == bool(text)
     assert all(line.startswith(f"ptheta: {text}") for line in said)
-    assert all(line.endswith(f"is in {out}: go on with --resume") for line in said)
+    assert all(line.endswith(f"is in {out}: continue with --resume") for line in said)
     assert checkpoint.latest(out / "state") is not None
 
 
@@ -537,5 +537,5 @@ def test_a_script_that_every_process_would_run_again_is_told_so(strokes, tmp_pat
     script.write_text(UNGUARDED % (str(strokes), str(tmp_path / "r")))
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=100)
     assert done.stderr == ""
-    assert 'below a line if __name__ == "__main__":' in done.stdout
+    assert 'guard the script by if __name__ == "__main__":' in done.stdout
     assert len(done.stdout.splitlines()) == 1

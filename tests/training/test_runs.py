@@ -324,7 +324,7 @@ def test_a_run_is_json_and_safetensors_only(strokes, tmp_path):
 
 def test_what_cannot_change_on_resume(strokes, tmp_path):
     run = train("vae", strokes, tmp_path / "r", steps=4)
-    with pytest.raises(PthetaError, match="latent = 5 but the run was started with 3"):
+    with pytest.raises(PthetaError, match="latent = 5, but the run was started with 3"):
         train("vae", strokes, run.path, steps=8, resume=True, latent=5)
     with pytest.raises(PthetaError, match="with model vae, not dcgan"):
         train("dcgan", strokes, run.path, steps=8, resume=True)
@@ -376,7 +376,7 @@ def test_a_run_that_ends_collapsed_says_so(strokes, tmp_path, monkeypatch, every
     run = ptheta.train("infogan", strokes, tmp_path / "r", **options)
     said = (run.path / "warnings.jsonl").read_text()
     assert said.count("mode collapse") == 1
-    assert "1 classes in effect, and real images of 9.5" in said
+    assert "1 effective classes, real images 9.5" in said
     assert run.metrics()[-1]["held_out/classes_x"] == 1.0
     chosen = (run.path / "last.safetensors").exists()
     assert chosen == (every > 0)
@@ -403,7 +403,7 @@ def test_a_fitted_prior_belongs_to_its_weights(strokes, tmp_path):
     run = train("ae", strokes, tmp_path / "r", steps=20)
     with pytest.raises(PthetaError, match="cannot sample"):
         tasks.sample(run.model(), 2)
-    with pytest.raises(PthetaError, match="is not there yet: run `ptheta fit"):
+    with pytest.raises(PthetaError, match="does not exist: run `ptheta fit"):
         run.model(prior="fitted")
     api.fit(run.path, components=2)
     x = tasks.sample(run.model(), 4)

@@ -301,7 +301,7 @@ def test_numbers_that_cannot_be_written_are_printed(strokes, tmp_path, monkeypat
     assert "cannot write" in err.splitlines()[-1]
     with monkeypatch.context() as patch:
         patch.setattr(os, "access", lambda *_: False)  # a file system that is read-only
-        with pytest.warns(UserWarning, match="no evaluation.json is kept"):
+        with pytest.warns(UserWarning, match="no evaluation.json is written"):
             found = ptheta.evaluate(run.path, n=20, is_k=2)
         assert found.results
         assert not (run.path / "evaluation.json").exists()

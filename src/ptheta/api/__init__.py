@@ -22,6 +22,7 @@ from ptheta.api.imputing import Imputed, impute, score_imputation
 from ptheta.api.inpainting import inpaint
 from ptheta.api.inverting import Inversions, invert
 from ptheta.api.latent import fit, latents, manifold, probe
+from ptheta.api.layering import layers
 from ptheta.api.measuring import Unwritten, closest, evaluate, evaluate_images
 from ptheta.api.nearby import Nearby
 from ptheta.api.neighbouring import neighbours
@@ -95,6 +96,7 @@ __all__ = [
     "invert",
     "is_run",
     "latents",
+    "layers",
     "list_datasets",
     "list_metrics",
     "list_models",

@@ -1,4 +1,4 @@
-"""Which pictures a folder holds the answers to, so that a stopped translation is gone on with."""
+"""Record of the inputs whose translations a folder contains, to resume a stopped translation."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from ptheta.errors import PthetaError
 from ptheta.files.atomic import digest, writing
 from ptheta.schemas import Answer, lines
 
-ANSWERED = ".ptheta-answered"  # a file beside the answers, a line for each picture
+ANSWERED = ".ptheta-answered"  # file next to the outputs, with a line for each input
 
 
 class Answered:
-    """The pictures that were answered, by what they held: another picture under the same name is
-    answered anew, however old it is.
+    """The inputs that were translated, identified by content: a different image with the same name
+    is translated again, whatever its date.
 
-    folder: of the answers; None where nothing is kept of them
+    folder: folder of the outputs; None to keep no record
     """
 
     def __init__(self, folder: Path | None) -> None:
@@ -28,23 +28,23 @@ class Answered:
         self.known = {row.picture: row.digest for _, row in rows}
 
     def digest(self, named: Named) -> str | None:
-        """Of what a picture holds; None where nothing is kept, and for what cannot be read."""
+        """Hash of an image file; None if no record is kept or the file cannot be read."""
         if self.file is None or named.file is None:
             return None
         try:
             return digest(named.file)
-        except PthetaError:  # the reader says why
+        except PthetaError:  # the reader reports why
             return None
 
     def has(self, named: Named, found: str | None) -> bool:
         return found is not None and self.known.get(shown(named.name)) == found
 
     def add(self, named: Named, found: str | None) -> None:
-        """Once the answers are on disk. Raises CannotWrite."""
+        """Adds an input once its outputs are on disk. Raises CannotWrite."""
         if self.file is None or found is None:
             return
         row = {"picture": shown(named.name), "digest": found}
         how = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
         with writing(self.file), os.fdopen(os.open(self.file, how, 0o666), "w") as file:
-            # a line that a killed process left half written ends here
+            # terminates a line left incomplete by a killed process
             file.write(f"\n{json.dumps(row)}\n")

@@ -1,4 +1,4 @@
-"""Captions in a file, a caption to a line."""
+"""Reading captions from a file, one per line."""
 
 from __future__ import annotations
 
@@ -16,11 +16,10 @@ MOST = 2**26  # bytes
 
 
 def captions_in(place: str | Path, condition: ConditionSpec | None) -> list[str]:
-    """The captions in a text file in UTF-8, or marked as UTF-16, one to a line, for a model of this
-    condition.
+    """Reads captions from a text file (UTF-8, or UTF-16 with a byte order mark), one per line.
 
-    Raises PthetaError for a file that is none, for a line that the model cannot be asked, with its
-    number, and where the model takes no text.
+    Raises PthetaError if it is not a text file, if the model does not accept a line (naming its
+    number), or if the model takes no text.
     """
     if not isinstance(place, str | Path):
         raise PthetaError(f"{FLAG} of type {type(place).__name__}: give the path of a text file")
@@ -29,12 +28,12 @@ def captions_in(place: str | Path, condition: ConditionSpec | None) -> list[str]
     if text is None:
         takes = " and ".join(part.kind for part in parts_of(condition)) or "no condition"
         raise PthetaError(f"{where}: this model takes no text, it takes {takes}; leave it out")
-    # not `splitlines`, for which form feeds and separators within a line end one as well
+    # not `splitlines`, which also splits at form feeds and separators
     lines = [line.rstrip("\n") for line in io.StringIO(_read(expand(place), where), newline=None)]
     while lines and not lines[-1].strip():
         lines.pop()
     if not lines:
-        raise PthetaError(f"{where}: there is no caption in it: write one to a line")
+        raise PthetaError(f"{where}: the file has no captions: write one per line")
     for number, line in enumerate(lines, 1):
         try:
             text.parse(line)
@@ -50,5 +49,5 @@ def _read(path: Path, where: str) -> str:
     except OSError as error:
         raise PthetaError(f"{where}: {error.strerror}; give a text file") from None
     if len(data) > MOST:
-        raise PthetaError(f"{where}: it is larger than {MOST // 2**20} MiB: give it in parts")
+        raise PthetaError(f"{where}: the file is larger than {MOST // 2**20} MiB: split it")
     return decoded(data, where)

@@ -1,4 +1,4 @@
-"""The verb that watches a model's chain: as a film, and by how quickly it forgets."""
+"""The `chain` function: film and mixing diagnostics of a model's Markov chain."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ from ptheta.runs.folder import Run
 from ptheta.specs import DataSpec, ImageSpec, images_only
 from ptheta.tasks.chain import Classify, Walk
 
-COLUMNS = 20  # states of a film, where nobody says how many
+COLUMNS = 20  # default number of states in a film
 HEADS = ("of", "effective sample size", "autocorrelation time, steps", "split R-hat")
 
 
 @dataclass(frozen=True)
 class Chained:
-    """What became of chains.
+    """Result of `ptheta.chain`.
 
-    mixing: by what was looked at: its autocorrelation, its time, and what follows from it
-    changes: the share of steps into another class; None without a classifier
-    images: states every so many steps, a row for each chain; None of rows of a table
+    mixing: autocorrelation, autocorrelation time and derived values, by monitored quantity
+    changes: fraction of steps into another class; None without a classifier
+    images: states at regular intervals, one row for each chain; None for tables
     """
 
     chains: int
@@ -55,23 +55,23 @@ class Chained:
         return f"Chained({self.about}{where})"
 
     def _repr_html_(self) -> str:
-        """For notebooks: the film, and the table."""
+        """Notebook display: the film and the table."""
         if self.images is None:
             return html.card(self, "")
         film = composed(self.images, self.images.n // self.chains)
         return html.card(self, html.picture(film, self.about))
 
     def blocks(self) -> list[Block]:
-        """What is printed of it: a line for each thing that was looked at, and how it forgets."""
+        """The printed output: a line for each monitored quantity."""
         rows: list[tuple[str, ...]] = [HEADS]
-        rows += [(what, *map(_told, (m.effective, m.time, m.r_hat))) for what, m in self.each()]
+        rows += [(what, *map(_number, (m.effective, m.time, m.r_hat))) for what, m in self.each()]
         lags = [(what, dict(thinned(m.autocorrelation, self.steps))) for what, m in self.each()]
         every = sorted({lag for _, found in lags for lag in found})
         fall: list[tuple[str, ...]] = [("lag, steps", *map(str, every))]
         fall += [(what, *(f"{found[lag]:.2f}" for lag in every)) for what, found in lags if found]
         lines = [f"{self.steps:,} steps of {self.chains} chains"]
         if self.changes is not None:
-            lines.append(f"{100 * self.changes:.3g} % of the steps are into another class")
+            lines.append(f"{100 * self.changes:.3g} % of the steps change the class")
         blocks = [Block(rows=rows, lines=lines)]
         return [*blocks, Block("autocorrelation", fall)] if every else blocks
 
@@ -88,7 +88,7 @@ class Chained:
         }
 
 
-def _told(value: float) -> str:
+def _number(value: float) -> str:
     return f"{value:.4g}" if math.isfinite(value) else "-"
 
 
@@ -150,18 +150,18 @@ def chain(
         write_gif(place, [grid(states, background=ground) for states in walk.states], side)
     elif images is not None:
         output.write(images, about, frames)
-    told, moved = _mixing(walk, 0 if seen is None else seen.classes)
-    return Chained(chains, steps, told, moved, images, about, place or output.path)
+    mixing, moved = _mixing(walk, 0 if seen is None else seen.classes)
+    return Chained(chains, steps, mixing, moved, images, about, place or output.path)
 
 
 def _side(spec: DataSpec, chains: int, frames: int, scale: int | None) -> int:
-    """Of a pixel of a film."""
+    """Integer enlargement of a film."""
     shape = images_only(spec, "a film").shape
     return film_side(chains, shape, frames, scale, fewer="keep fewer states (--every)")
 
 
 def _images(walk: Walk) -> Images:
-    """A row for each chain."""
+    """The states, one row for each chain."""
     return Images.of(walk.states.transpose(0, 1).flatten(0, 1))
 
 
@@ -177,25 +177,25 @@ def _mixing(walk: Walk, classes: int) -> tuple[dict[str, Mixing], float | None]:
 
 
 def _classifier(run: Run, asked: str | None, data: Source | None) -> Extractor | None:
-    """The classifier that is asked for, else the one that was trained on images like the run's.
+    """The given classifier, else the one trained on images of the run's kind.
 
-    Raises PthetaError for one of that name that gives no classes, and for images of a table.
+    Raises PthetaError if the extractor is not a classifier, or for a table.
     """
     if not isinstance(run.spec, ImageSpec):
         if asked is not None or data is not None:
-            raise PthetaError("--extractor and --data are of classes of images: leave them out")
+            raise PthetaError("--extractor and --data apply only to images: leave them out")
         return None
     if asked is not None:
         chosen = load_extractor(asked)
         if not chosen.classes:
-            raise PthetaError(f"--extractor {asked} gives no classes: give digits or fashion")
+            raise PthetaError(f"--extractor {asked} is not a classifier: give digits or fashion")
         return chosen
     try:
         known = run.data("test", data)
     except PthetaError:
         if data is not None:
             raise
-        return None  # the chain can be watched where the data is gone
+        return None  # diagnostics also work if the data is gone
     chosen = choose_extractor(known, None)[0]
     return chosen if chosen.classes else None
 

@@ -1,4 +1,4 @@
-"""The verb that changes one thing of images, by arithmetic with their codes."""
+"""The `arithmetic` function: edit images by vector arithmetic on their codes."""
 
 from __future__ import annotations
 
@@ -39,19 +39,19 @@ from ptheta.tasks.arithmetic import (
     slope,
 )
 
-EACH = 200  # images of a group, by whose codes a direction is found
+EACH = 200  # images of a group from whose codes a direction is computed
 SHOWN = 8
 STRENGTHS = (0.0, 0.5, 1.0, 1.5)
-TURNS = (-2.0, -1.0, 0.0, 1.0, 2.0)  # along a number, or a direction in closed form
+TURNS = (-2.0, -1.0, 0.0, 1.0, 2.0)  # steps along a numeric attribute or a closed-form direction
 
 
 @dataclass(frozen=True)
 class Ways:
-    """How a direction is found; one of them alone.
+    """How the direction is defined; exactly one must be given.
 
-    plus, minus: groups, NAME=VALUE,... or a class of training images, or pictures; along: a
-        number that is known of training images; closed: how many directions in closed form; saved:
-        a file
+    plus, minus: groups: NAME=VALUE,... or a class of training images, or image files; along: a
+        numeric attribute of training images; closed: number of closed-form directions; saved: a
+        file
     """
 
     plus: str | None
@@ -61,7 +61,7 @@ class Ways:
     saved: str | Path | None
 
     def check(self) -> None:
-        """Raises PthetaError unless there is one."""
+        """Raises PthetaError unless exactly one is given."""
         given = {
             "--plus": self.plus,
             "--along": self.along,
@@ -74,15 +74,15 @@ class Ways:
                 f"{' and '.join(named) or 'no direction'}: give one of {', '.join(given)}"
             )
         if self.minus is not None and self.plus is None:
-            raise PthetaError("--minus without --plus: say what is added as well")
+            raise PthetaError("--minus needs --plus: give the group to move towards as well")
 
 
 @dataclass(frozen=True, repr=False)
 class Moved(Grid):
-    """Images moved along directions.
+    """Result of `ptheta.arithmetic`.
 
-    directions: by what each is, (N or 1, L): of each image, or of all
-    codes: of the images before, (N, L); strengths: of the columns
+    directions: by name, (N or 1, L): one for each image, or one for all
+    codes: codes of the original images, (N, L); strengths: step sizes of the columns
     """
 
     directions: Mapping[str, Tensor] = None  # type: ignore[assignment]
@@ -92,7 +92,7 @@ class Moved(Grid):
 
 @dataclass(frozen=True)
 class Found:
-    """Directions by their name, each (L,) or of each image (N, L), and where they may be kept."""
+    """Directions by name, each (L,) or one for each image (N, L), and whether they can be saved."""
 
     each: dict[str, Tensor]
 
@@ -164,7 +164,7 @@ def arithmetic(
     ways = Ways(plus, minus, along, closed_form, direction)
     ways.check()
     if near is not None and plus is None:
-        raise PthetaError("--near is of groups (--plus): leave it out")
+        raise PthetaError("--near applies only to groups (--plus): leave it out")
     screen, opened = Screen.at(out, scale, fps), Run.open(run)
     images_only(opened.spec, "arithmetic")
     place = None if save is None else check_file(save, (".safetensors",), flag="--save")
@@ -179,14 +179,14 @@ def arithmetic(
 
 
 def _in_steps(usual: tuple[float, ...], screen: Screen) -> tuple[float, ...]:
-    """How far images are moved where nobody says: in a film in more steps."""
+    """Default step sizes; finer in a film."""
     if screen.film is None:
         return usual
     return tuple(np.linspace(usual[0], usual[-1], FILMED).tolist())
 
 
 def _how_far(ways: Ways, strengths: Sequence[float] | None, screen: Screen) -> tuple[float, ...]:
-    """Those that are asked for, else the usual ones. Raises PthetaError for what is no number."""
+    """The given step sizes, else the defaults. Raises PthetaError for non-finite numbers."""
     usual = STRENGTHS if ways.plus is not None or ways.saved is not None else TURNS
     found = _in_steps(usual, screen) if strengths is None else tuple(strengths)
     if not all(math.isfinite(s) for s in found) or not found:
@@ -196,7 +196,7 @@ def _how_far(ways: Ways, strengths: Sequence[float] | None, screen: Screen) -> t
 
 @dataclass(frozen=True)
 class Shown:
-    """Images that are changed, with their codes, conditions and, of test images, what is known."""
+    """The images to edit, with their codes, conditions and, for test images, attributes."""
 
     x: Tensor
     codes: Tensor
@@ -216,7 +216,9 @@ def _shown(
 ) -> Shown:
     if image is not None:
         if where:
-            raise PthetaError("--where is of test images, and --image names pictures: leave it out")
+            raise PthetaError(
+                "--where selects test images and cannot be combined with --image: leave it out"
+            )
         rows = rows_of_pictures(model, condition)
         own = Own.at(image, model, images_only(run.spec, "arithmetic"), "changes")
         x = torch.stack([own.read(i) for i in range(min(n, len(own)))])
@@ -235,7 +237,7 @@ def _shown(
 
 @dataclass(frozen=True)
 class _Known:
-    """Training images, by which directions are found."""
+    """The training images from which directions are computed."""
 
     run: Run
     model: nn.Module
@@ -248,18 +250,18 @@ class _Known:
         found = self.run.look(self.data).images
         if found is None:
             raise PthetaError(
-                "the run's training images are not there, by whose groups a direction is found: "
-                "give --data, or folders of pictures"
+                "the run's training images, from which the direction is computed, are not "
+                "available: give --data, or folders of images"
             )
         return found
 
     def codes(self, data: Dataset) -> Tensor:
-        """Of some of them, at random by the seed."""
+        """Codes of a random subset."""
         batch = data.shuffled(self.seed).batch(slice(0, self.each))
         return codes_of(self.model, batch.x, conditions_with(self.run, batch), seed=self.seed)
 
     def named(self, text: str | None) -> str | None:
-        """A class alone is the group of its label, where no picture is called so."""
+        """Expands a class name to label=NAME, unless an image file has that name."""
         if text is None or "=" in text or expand(text).exists():
             return text
         return f"{LABEL}={text}" if text in self.train().present_classes() else text
@@ -271,8 +273,8 @@ class _Known:
             return self.codes(train.subset(matching(train, text.split(","), flag)))
         if self.run.condition is not None:
             raise PthetaError(
-                f"{flag} {text}: this model is told {word(self.run.condition)}, which pictures do "
-                "not say: name a group of training images (NAME=VALUE)"
+                f"{flag} {text}: this model is conditional on {word(self.run.condition)}, which "
+                "image files do not have: give a group of training images (NAME=VALUE)"
             )
         spec = images_only(self.run.spec, "arithmetic")
         own = Own.at(text, self.model, spec, "changes", flag)
@@ -307,10 +309,10 @@ def _directions(ways: Ways, model: nn.Module, known: _Known, shown: Shown) -> Fo
 
 
 def _from_own(text: str, known: _Known, shown: Shown) -> Tensor:
-    """From the group of each image to the one that is asked for: (N, L)."""
+    """Directions from the group of each image to the given one: (N, L)."""
     name, _, value = text.partition("=")
     if not value or "," in text:
-        raise PthetaError(f"--plus {text}: say what is taken away as well (--minus)")
+        raise PthetaError(f"--plus {text}: also give the group to move away from (--minus)")
     train = known.train()
     asked = matching(train, [text], "--plus")
     words = values_of(train, name)
@@ -320,7 +322,7 @@ def _from_own(text: str, known: _Known, shown: Shown) -> Tensor:
     own = _own_groups(shown, name, groups)
     if own is None:
         warnings.warn(
-            f"what {name} the images have is not known: taken for that of the nearest mean code",
+            f"{name} of the images is unknown: assigned by the nearest mean code",
             stacklevel=4,
         )
         own = groups.nearest(shown.codes)
@@ -328,7 +330,7 @@ def _from_own(text: str, known: _Known, shown: Shown) -> Tensor:
 
 
 def _own_groups(shown: Shown, name: str, groups: Groups) -> list[str] | None:
-    """What each image is, where that is known."""
+    """The group of each image, if known."""
     if shown.data is None:
         return None
     there = name in shown.data.attributes_named() or (
@@ -341,11 +343,11 @@ def _own_groups(shown: Shown, name: str, groups: Groups) -> list[str] | None:
 
 
 def _numbers(data: Dataset, name: str) -> Tensor:
-    """An attribute as numbers: its values, or the places of its words."""
+    """An attribute as numbers: its values, or the ranks of its words."""
     if data.attributes is None:
         raise PthetaError(
-            f"--along {name}: nothing but labels is known of these {data.examples}, which have no "
-            "order: give groups (--plus, --minus)"
+            f"--along {name}: these {data.examples} have only labels, which are not ordered: "
+            "give groups (--plus, --minus)"
         )
     if name not in data.attributes_named():
         raise unknown("attribute for --along", name, data.attributes_named())
@@ -368,7 +370,7 @@ def _written(
         name: moved(model, shown.codes, one, strengths, shown.y).unflatten(0, (n, steps))
         for name, one in found.each.items()
     }
-    moving = _beside(shown.x, walks, strengths, still=screen.film is not None)
+    moving = _moving(shown.x, walks, strengths, still=screen.film is not None)
     about = f"{n} images, {', '.join(found.each)}"
     grid = screen.write(moving, about)
     return Moved(
@@ -379,11 +381,11 @@ def _written(
     )
 
 
-def _beside(
+def _moving(
     x: Tensor, walks: Mapping[str, Tensor], strengths: tuple[float, ...], *, still: bool
 ) -> Moving:
-    """Images beside what becomes of them, (N, steps, C, H, W) by the direction: in a picture each
-    row begins with the image. still: whether the image is a member of its own that does not move"""
+    """Images next to their edited versions, (N, steps, C, H, W) by direction; each row begins with
+    the original. still: show the original as a separate still member (films)."""
     if still:
         stays = x[:, None].expand_as(next(iter(walks.values())))
         return Moving(torch.stack([stays, *walks.values()], 1), ("image", *walks))
@@ -393,11 +395,11 @@ def _beside(
 
 
 def _save(found: Found, place: Path, run: Run) -> None:
-    """Raises PthetaError for directions that are of each image another."""
+    """Raises PthetaError if the directions differ between images."""
     if not found.fixed:
         raise PthetaError(
-            "--save: each image has a direction of its own, without --minus and with --near: give "
-            "--minus and leave --near out"
+            "--save needs one direction for all images, but without --minus or with --near each "
+            "image has its own: give --minus and leave --near out"
         )
     make_folder(place.parent)
     save_tensors(place, found.fixed, {"run": run.path.name, "model": run.plan.model})
@@ -406,5 +408,5 @@ def _save(found: Found, place: Path, run: Run) -> None:
 def _load(path: str | Path) -> dict[str, Tensor]:
     found = {name: one.float() for name, one in load_tensors(expand(path)).items()}
     if not found or any(one.ndim != 1 or not one.isfinite().all() for one in found.values()):
-        raise PthetaError(f"--direction {path}: want tensors of one dimension, of finite numbers")
+        raise PthetaError(f"--direction {path}: want one-dimensional tensors of finite numbers")
     return found

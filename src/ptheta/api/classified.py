@@ -1,4 +1,4 @@
-"""What comes of classification: probabilities, how good they are, a table and a picture."""
+"""Result of `classify`: probabilities, their evaluation, table and plots."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ from ptheta.measures.rivals import SIGN, beats, verdict
 from ptheta.tasks.classify import FLOORS, Posterior
 
 MODEL = "model"
-WIDEST = 12  # classes of a table of which is taken for which
-WORST = 10  # pairs of classes, where there are more
-SHOWN = 10  # examples that are printed, where no labels are known
+WIDEST = 12  # maximum number of classes in the printed confusion matrix
+WORST = 10  # pairs of classes that are printed otherwise
+SHOWN = 10  # examples that are printed if labels are unknown
 HEADS = ("", "accuracy, %", "log loss, nats", "calibration", "slope")
-TOLD = (
-    "calibration: the error, in brackets what 95 of 100 right classifiers stay below;",
-    "slope: 1 where probabilities are right, below 1 where they are too sure",
+EXPLANATION = (
+    "calibration: the error; in brackets the 95th percentile of perfectly calibrated classifiers;",
+    "slope: 1 if probabilities are calibrated, below 1 if they are overconfident",
 )
 
 
 @dataclass(frozen=True)
 class Classification(Answer):
-    """What `ptheta.classify` gives.
+    """Result of `ptheta.classify`.
 
-    names: of the examples: the paths of their files, or their rows
-    found: log P(y | x) of every example, and the names of the classes
-    labels: what the examples are, int64 (N,); None where that is not known
-    measured: how good the model's probabilities are, and those of floors, by name; empty where no
-        labels are known
+    names: names of the examples: file paths, or row numbers
+    found: log p(y | x) of every example, and the class names
+    labels: true labels, int64 (N,); None if unknown
+    measured: evaluation of the model's probabilities and of the baselines, by name; empty if
+        labels are unknown
     """
 
     names: Sequence[str] = field(repr=False)
@@ -45,12 +45,12 @@ class Classification(Answer):
 
     @property
     def about(self) -> str:
-        """A line on what was done."""
+        """A one-line description."""
         return f"{len(self.names):,} examples by p(x | y) p(y), log p(x | y) {self.found.how}"
 
     @property
     def confusion(self) -> Tensor | None:
-        """How many examples of a class (row) are taken for which (column), int64 (K, K)."""
+        """The confusion matrix: true class (row), predicted class (column), int64 (K, K)."""
         return None if self.labels is None else confusion(self.found.log_p, self.labels)
 
     def __repr__(self) -> str:
@@ -59,13 +59,13 @@ class Classification(Answer):
         return f"Classification({self.about}{right})"
 
     def blocks(self) -> list[Block]:
-        """What is printed of it."""
+        """The printed output."""
         first = Block(self.about, (), self.remarks)
         if not self.measured:
             return [first, Block(rows=self._first())]
         rows = self._compared()
-        told = Block(rows=rows, lines=(verdict(rows), *TOLD))
-        return [first, told, self._confused()]
+        scores = Block(rows=rows, lines=(verdict(rows), *EXPLANATION))
+        return [first, scores, self._confused()]
 
     def _first(self) -> list[list[str]]:
         rows = [["example", "class", "probability"]]
@@ -98,7 +98,7 @@ class Classification(Answer):
     def _confused(self) -> Block:
         counts = self.confusion
         assert counts is not None
-        names, title = self.found.names, "rows: what it is; columns: what it is taken for"
+        names, title = self.found.names, "rows: true class; columns: predicted class"
         if len(names) <= WIDEST:
             rows = [["", *names]]
             rows += [
@@ -108,11 +108,11 @@ class Classification(Answer):
             return Block(title, rows)
         wrong = counts.clone().fill_diagonal_(0)
         top = wrong.flatten().topk(WORST)
-        rows = [["class", "is taken for", "examples"]]
+        rows = [["class", "predicted as", "examples"]]
         for count, place in zip(top.values.tolist(), top.indices.tolist(), strict=True):
             if count:
                 rows.append([names[place // len(names)], names[place % len(names)], str(count)])
-        return Block("what is taken for another class most often", rows)
+        return Block("the most frequent confusions", rows)
 
     def to_json(self) -> dict[str, object]:
         counts = self.confusion
@@ -127,7 +127,7 @@ class Classification(Answer):
         }
 
     def write(self, path: Path, data: Dataset) -> None:
-        """A row for each example: its label where that is known, the class it is taken for, and the
+        """Writes a row for each example: its label if known, the predicted class, and the
         probability of every class."""
         classes = self.found.names
         head = ["row" if data.files is None else "file"]

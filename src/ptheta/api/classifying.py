@@ -1,4 +1,4 @@
-"""The verb that classifies with a model that is conditional on labels."""
+"""The `classify` function: Bayes classification with a class-conditional model."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TypedDict, Unpack
 from torch import Tensor
 
 from ptheta import tasks
-from ptheta.api.beside import known_labels, seen_in_training, shown_to, some_of
 from ptheta.api.classified import MODEL, Classification
+from ptheta.api.example_sets import known_labels, seen_in_training, shown_to, some_of
 from ptheta.api.found import names_of
 from ptheta.api.limits import check_numbers
 from ptheta.api.written import Places
@@ -112,8 +112,8 @@ def classify(
 
 def _no_labels(data: Dataset, why: str) -> PthetaError:
     return PthetaError(
-        f"--show draws how good probabilities are, and {data.name} has no labels"
-        f"{why and ' of the run'}: leave it out, or give data with labels"
+        f"--show needs labels, and {data.name} has none{why and ' of the run'}: leave it out, or "
+        "give data with labels"
     )
 
 
@@ -121,16 +121,16 @@ Bank = tuple[Dataset, Tensor]  # training examples with their labels, int64 (N,)
 
 
 def _trained(run: Run, place: Source | None, labels: Labels, prior: str) -> tuple[Bank | None, str]:
-    """The run's training examples; None where they are not there, with a line that says so.
+    """The run's training examples; None with a remark if they are not available.
 
-    Raises PthetaError where they are not there, and the prior is theirs.
+    Raises PthetaError if they are not available but needed for the prior.
     """
     try:
         data = run.own(place).images
     except PthetaError as error:
         if prior == PRIORS[0]:
-            raise PthetaError(f"{error}; or take --prior uniform") from None
-        return None, "the run's training data is not there: no floors"
+            raise PthetaError(f"{error}; or use --prior uniform") from None
+        return None, "the run's training data is not available: no baselines"
     assert data is not None  # it is there
     y = known_labels(data, labels)[0]
     assert y is not None
@@ -140,7 +140,7 @@ def _trained(run: Run, place: Source | None, labels: Labels, prior: str) -> tupl
 def _measured(
     found: Posterior, data: Dataset, y: Tensor | None, bank: Bank | None, seed: int
 ) -> dict[str, Classified]:
-    """How good the model's probabilities are, and those of floors."""
+    """Evaluates the model's probabilities and the baselines."""
     if y is None:
         return {}
     every = {MODEL: measured(found.log_p, y, seed=seed)}

@@ -1,4 +1,4 @@
-"""The verb that groups examples without labels, and says how well that fits the labels."""
+"""The `cluster` function: cluster examples and evaluate the clusters against labels."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ptheta import tasks
-from ptheta.api.beside import shown_to, some_of
+from ptheta.api.example_sets import shown_to, some_of
 from ptheta.api.export import Images
 from ptheta.api.found import names_of
 from ptheta.api.grid import Block, Output
@@ -21,34 +21,34 @@ from ptheta.compute.streams import undisturbed
 from ptheta.data.dataset import Dataset
 from ptheta.data.memory import Source
 from ptheta.files.rows import write_csv
-from ptheta.measures.classification import Told
+from ptheta.measures.classification import IntervalEstimate
 from ptheta.measures.clustering import MEASURES, by_chance, matching, measured, table
 from ptheta.measures.rivals import SIGN, beats, verdict
 from ptheta.runs.folder import Run
 from ptheta.tasks.cluster import AUTO, RESTARTS, Groups, grouped, takes_own
 
 MODEL, PIXELS, CHANCE = "model", "k-means, no model", "chance"
-EACH = 10  # examples of each cluster in a picture
+EACH = 10  # examples of each cluster in the image
 
 
 @dataclass(frozen=True)
 class Clustering(Answer):
-    """What `ptheta.cluster` gives.
+    """Result of `ptheta.cluster`.
 
-    names: of the examples; found: their clusters
-    labels, classes: what they are, int64 (N,), and the names of that; none where nobody knows
-    measured: how well clusters fit the labels, by measure, of the model and of floors, by name
+    names: names of the examples; found: their clusters
+    labels, classes: true labels, int64 (N,), and class names; None and empty if unknown
+    measured: agreement of clusters and labels, by measure, for the model and each baseline
     """
 
     names: Sequence[str] = field(repr=False)
     found: Groups
     labels: Tensor | None = field(default=None, repr=False)
     classes: tuple[str, ...] = ()
-    measured: dict[str, dict[str, Told]] = field(default_factory=dict)
+    measured: dict[str, dict[str, IntervalEstimate]] = field(default_factory=dict)
 
     @property
     def about(self) -> str:
-        """A line on what was done."""
+        """A one-line description."""
         found = self.found
         return f"{len(self.names):,} examples in {found.clusters} clusters: {found.how}"
 
@@ -58,8 +58,8 @@ class Clustering(Answer):
         return f"Clustering({self.about}{fits})"
 
     def members(self) -> list[list[str]]:
-        """A row for each cluster: how many examples it has, the label that it is matched with, and
-        the share of its examples that have it, with heads."""
+        """A table with a row for each cluster: its size, its matched label, and the fraction of its
+        examples with that label; with column heads."""
         sizes = torch.bincount(self.found.found, minlength=self.found.clusters).tolist()
         if self.labels is None:
             rows = [[str(k), f"{size:,}"] for k, size in enumerate(sizes)]
@@ -74,15 +74,15 @@ class Clustering(Answer):
         return rows
 
     def blocks(self) -> list[Block]:
-        """What is printed of it."""
+        """The printed output."""
         first = Block(self.about, (), self.remarks)
         if not self.measured:
             return [first, Block(rows=self.members())]
         rows, own = [["", *MEASURES]], self.measured[MODEL]
         for name, by_measure in self.measured.items():
             cells = [
-                told.text() + SIGN * (name != MODEL and beats(told.value, own[m].value, "more"))
-                for m, told in by_measure.items()
+                scores.text() + SIGN * (name != MODEL and beats(scores.value, own[m].value, "more"))
+                for m, scores in by_measure.items()
             ]
             rows.append([name, *cells])
         return [first, Block(rows=rows, lines=(verdict(rows),)), Block(rows=self.members())]
@@ -95,7 +95,7 @@ class Clustering(Answer):
             "how": self.found.how,
             "sizes": sizes,
             "measured": {
-                name: {m: told._asdict() for m, told in by_measure.items()}
+                name: {m: scores._asdict() for m, scores in by_measure.items()}
                 for name, by_measure in self.measured.items()
             },
             "remarks": list(self.remarks),
@@ -103,7 +103,7 @@ class Clustering(Answer):
         }
 
     def write(self, path: Path, data: Dataset) -> None:
-        """A row for each example: its label where that is known, and its cluster."""
+        """Writes a row for each example: its label if known, and its cluster."""
         head = ["row" if data.files is None else "file"]
         columns: list[Sequence[object]] = [self.names]
         if self.labels is not None:
@@ -112,7 +112,7 @@ class Clustering(Answer):
         write_csv(path, [*head, "cluster"], zip(*columns, strict=True))
 
     def draw(self, output: Output, data: Dataset, each: int) -> None:
-        """A row for each cluster: the examples that are most like it, the most so first."""
+        """Draws a row for each cluster: its most typical examples, best first."""
         members, rows, captions = self.members(), [], []
         for k in range(self.found.clusters):
             at = self.found.typical(k, each)
@@ -126,7 +126,7 @@ class Clustering(Answer):
 
 
 def _caption(k: int, row: Sequence[str]) -> str:
-    """row: of `Clustering.members`"""
+    """row: a row of `Clustering.members`"""
     _, size, *matched = row
     return f"{k}: {matched[1]} {matched[0]}" if all(matched) and matched else f"{k}: {size}"
 
@@ -194,7 +194,7 @@ def cluster(
 
 
 def _labels(data: Dataset) -> tuple[Tensor | None, tuple[str, ...]]:
-    """int64 (N,), numbered as the names of those that occur; None where there are none."""
+    """Labels, int64 (N,), as indices into the names that occur; None if there are none."""
     if data.labels is None:
         return None, ()
     numbers = np.unique(data.labels[data.rows(slice(None))], return_inverse=True)[1]
@@ -203,11 +203,11 @@ def _labels(data: Dataset) -> tuple[Tensor | None, tuple[str, ...]]:
 
 def _measured(
     found: Groups, data: Dataset, y: Tensor, restarts: int, seed: int
-) -> dict[str, dict[str, Told]]:
-    told = {MODEL: measured([table(start.found, y) for start in found.starts], seed)}
+) -> dict[str, dict[str, IntervalEstimate]]:
+    scores = {MODEL: measured([table(start.found, y) for start in found.starts], seed)}
     if 2 <= found.clusters <= len(data):
         h = data.spec.compared(data.batch(slice(None)).x)
         plain = grouped(h, found.clusters, "kmeans", "pixels", restarts, seed)
-        told[PIXELS] = measured([table(start.found, y) for start in plain.starts], seed)
-    told[CHANCE] = by_chance(found.found, y, seed)
-    return told
+        scores[PIXELS] = measured([table(start.found, y) for start in plain.starts], seed)
+    scores[CHANCE] = by_chance(found.found, y, seed)
+    return scores

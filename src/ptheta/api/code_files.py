@@ -1,4 +1,4 @@
-"""Files of codes: a row for each example, z0, z1, ..., beside its name and its label."""
+"""Code files: one row per example, with its name, label, and z0, z1, ..."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ FILE, ROW, LABEL = "file", "row", LABELS[0]
 
 @dataclass(frozen=True)
 class CodeRows:
-    """Codes with what is known of their examples.
+    """Codes with the names and labels of their examples.
 
     z: float32 (N, L)
-    files: the names of their files; labels: the names of their labels; None where not known
-    rows: their rows in the source; std: the standard deviations of q(z | x), (N, L)
+    files: file names; labels: label names; None if unknown
+    rows: row numbers in the source; std: standard deviations of q(z | x), (N, L)
     """
 
     z: Tensor = field(repr=False)
@@ -42,8 +42,8 @@ class CodeRows:
 
 
 def write_codes(codes: Tensor | CodeRows, place: Path) -> None:
-    """(N, L) into a .npy, or a table with a column for each dimension: z0, z1, ...; in a table
-    before them what is known of the examples, behind them std0, std1, ..."""
+    """Writes codes (N, L) to a .npy, or to a table with columns z0, z1, ...; in a table preceded by
+    names and labels, followed by std0, std1, ..."""
     known = codes if isinstance(codes, CodeRows) else CodeRows(codes)
     make_folder(place.parent)
     if place.suffix.lower() == ".npy":
@@ -70,10 +70,10 @@ def _add_words(columns: list[Column], cells: list[Tensor], name: str, of: Sequen
 
 
 def read_codes(place: str | Path) -> CodeRows:
-    """The codes in a file, as `write_codes` writes them.
+    """Reads a file written by `write_codes`.
 
-    Raises PthetaError for what is no such file, such as another suffix, an array of other numbers
-    than floats, and a table without a column z0.
+    Raises PthetaError for another suffix, an array that is not of floats, or a table without a
+    column z0.
     """
     path = expand(place)
     read = READERS.get(path.suffix.lower())
@@ -81,7 +81,7 @@ def read_codes(place: str | Path) -> CodeRows:
         given = repr(path.suffix) if path.suffix else "a name without a suffix"
         raise PthetaError(f"codes {brief(str(path))}: want {listed(tuple(READERS))}, not {given}")
     if not path.is_file():
-        raise PthetaError(f"codes {brief(str(path))}: there is no such file")
+        raise PthetaError(f"codes {brief(str(path))}: no such file")
     return read(path)
 
 
@@ -89,19 +89,20 @@ def _read_array(path: Path) -> CodeRows:
     try:
         z = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        raise PthetaError(f"codes {path}: no array of numbers ({brief(str(error))})") from None
+        raise PthetaError(f"codes {path}: not an array of numbers ({brief(str(error))})") from None
     return CodeRows(tensor_of(z, f"codes {path}"))
 
 
 def tensor_of(z: object, what: str) -> Tensor:
-    """Codes as float32 (N, L). Raises PthetaError for none. what: they are called"""
+    """Converts codes to float32 (N, L). Raises PthetaError if it is not possible. what: their name
+    in messages."""
     array = z.detach().cpu().numpy() if isinstance(z, Tensor) else z
     if not isinstance(array, np.ndarray):
         raise PthetaError(f"{what} of type {type(z).__name__}: want an array, or a file of them")
     if array.dtype.kind != "f":
         raise PthetaError(f"{what} of type {array.dtype}: codes are floats; give float32 (N, L)")
     if array.ndim != 2 or 0 in array.shape:
-        raise PthetaError(f"{what} of shape {array.shape}: want (N, L), a row for each code")
+        raise PthetaError(f"{what} of shape {array.shape}: want (N, L), one row per code")
     return torch.from_numpy(np.ascontiguousarray(array, np.float32))
 
 
@@ -117,7 +118,7 @@ def _read_parquet(path: Path) -> CodeRows:
     return _of_columns(read_arrow(FileRows((Parquet(path),))), path)
 
 
-# how codes are read, by suffix
+# readers by suffix
 READERS: dict[str, Callable[[Path], CodeRows]] = {
     ".npy": _read_array,
     ".csv": _read_text,
@@ -126,18 +127,18 @@ READERS: dict[str, Callable[[Path], CodeRows]] = {
 
 
 def _of_columns(columns: Sequence[RawColumn], path: Path) -> CodeRows:
-    """Raises PthetaError where z0, z1, ... are not there, or hold words."""
+    """Codes from columns. Raises PthetaError if z0, z1, ... are missing or not numbers."""
     by_name = {column.name: column for column in columns}
     names = [f"z{i}" for i in range(sum(_is_code(name) for name in by_name))]
     missing = next((name for name in names or ["z0"] if name not in by_name), None)
     if missing is not None:
         raise PthetaError(
-            f"codes {path}: no column {missing}: codes stand in the columns z0, z1, ..., as ptheta "
-            "encode writes them"
+            f"codes {path}: no column {missing}: want columns z0, z1, ..., as written by ptheta "
+            "encode"
         )
     words = next((name for name in names if by_name[name].words or by_name[name].fault), None)
     if words is not None:
-        raise PthetaError(f"codes {path}: the column {words} holds other things than numbers")
+        raise PthetaError(f"codes {path}: the column {words} is not numeric")
     if not len(by_name["z0"]):
         raise PthetaError(f"codes {path}: the table has no rows")
     z = np.stack([by_name[name].cells for name in names], 1).astype(np.float32)
@@ -149,7 +150,7 @@ def _is_code(name: str) -> bool:
 
 
 def _words(column: RawColumn | None) -> tuple[str, ...] | None:
-    """The cells of a column as texts; None where there is none, and where a cell is missing."""
+    """The cells of a column as strings; None if there is no column, or a cell is missing."""
     if column is None or not column.there.all():
         return None
     named = column.as_words()

@@ -1,4 +1,4 @@
-"""Images that a model makes of test images, with how good they are beside what needs no model."""
+"""Outputs of a model for test images, with their scores and those of baselines."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from ptheta.tasks.denoise.score import MEASURES, MODEL, Scored, better, ends
 
 @dataclass(frozen=True)
 class Comparison:
-    """title: what is compared, such as "test images"; told: the same for programs
-    scores: of the model, and then of the floors
+    """title: what is compared, such as "test images"; about: the same as JSON
+    scores: of the model, then of the baselines
     """
 
     title: str
-    told: Mapping[str, object]
+    about: Mapping[str, object]
     scores: tuple[Scored, ...]
 
     @property
@@ -26,25 +26,25 @@ class Comparison:
         return self.scores[0]
 
     def better(self) -> dict[str, dict[str, Difference]]:
-        """The floors that are above the model by more than chance, with the measures in which."""
+        """The baselines that are significantly better than the model, with the measures."""
         found = {floor.name: better(floor, self.model) for floor in self.scores[1:]}
         return {name: apart for name, apart in found.items() if apart}
 
     def rows(self, called: str) -> list[list[str]]:
-        """The table with its heads. called: what the model is"""
+        """The table with column heads. called: name of the model."""
         there = list(self.model.values)
         heads = [f"{name.upper()}{unit and f', {unit}'}" for name, unit in map(_unit, there)]
         rows = [
             [
                 ", ".join(filter(None, (called if one.name == MODEL else one.name, one.note))),
-                *(_said(name, one.values[name]) for name in there),
+                *(_text(name, one.values[name]) for name in there),
             ]
             for one in self.scores
         ]
         return [["", *heads], *rows]
 
     def verdict(self, called: str) -> list[str]:
-        """A line on each floor that wins, and in what."""
+        """A line for each baseline that is better, with the measure."""
         return [
             f"{floor} is better than {called}: {name.upper()} by {_apart(name, gap)}"
             for floor, gaps in self.better().items()
@@ -52,13 +52,13 @@ class Comparison:
         ]
 
     def first(self, n: int) -> Comparison:
-        """With the first n of the images that were made; the numbers stay those of all."""
+        """The same scores, with only the first n output images."""
         kept = tuple(replace(one, images=one.images[:n].clone()) for one in self.scores)
         return replace(self, scores=kept)
 
     def to_json(self) -> dict[str, object]:
         return {
-            **self.told,
+            **self.about,
             "scores": {one.name: one.to_json() for one in self.scores},
             "better_than_model": {
                 floor: {
@@ -74,8 +74,8 @@ def _unit(name: str) -> tuple[str, str]:
     return name, MEASURES[name].unit
 
 
-def _said(name: str, found: Estimate) -> str:
-    """A mean with its interval, for a reader."""
+def _text(name: str, found: Estimate) -> str:
+    """A mean with its interval, as text."""
     assert found.value is not None
     places, sides = MEASURES[name].places, ends(found)
     value = f"{found.value:.{places}f}"
@@ -94,9 +94,10 @@ def _apart(name: str, gap: Difference) -> str:
 
 @dataclass(frozen=True, repr=False)
 class Compared(Grid):
-    """A picture of some images, and the numbers of all that were measured.
+    """A grid of some images, with the scores of all evaluated ones.
 
-    called: the name of the model; measured: how many images; remarks: lines on how it was done
+    called: name of the model; measured: number of images evaluated; remarks: lines on how it was
+        done
     """
 
     called: str = MODEL
@@ -105,7 +106,7 @@ class Compared(Grid):
     remarks: tuple[str, ...] = ()
 
     def blocks(self) -> list[Block]:
-        """The table of each comparison, and the remarks."""
+        """The tables of all comparisons, and the remarks."""
         tables = [
             Block(one.title, one.rows(self.called), one.verdict(self.called))
             for one in self.comparisons

@@ -1,4 +1,4 @@
-"""Verbs that measure several models alike: the comparison of runs, and the demo."""
+"""The `compare`, `write_report` and `demo` functions."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def compare(
     opened = [Run.open(path) for run in runs for path in _runs_in(run)]
     if not opened:
         raise PthetaError("no run to compare: give at least one")
-    read = opened[0].plan.data  # images are read as the runs' own are
+    read = opened[0].plan.data  # images are preprocessed as the runs' data
     alike = DataSettings(size=read.size, channels=read.channels)
     others = {expand(place).resolve().name: open_image_set(place, alike) for place in images}
     return compare_runs(
@@ -88,8 +88,8 @@ def _runs_in(run: str | Path | Run) -> Sequence[str | Path | Run]:
     return [run] if isinstance(run, Run) else runs_of(run)
 
 
-SAMPLES = 1000  # of each model that is measured
-QUICK_SPEED, QUICK_SAMPLES = 12.0, 300  # of a demo in a minute and a half
+SAMPLES = 1000  # samples of each model
+QUICK_SPEED, QUICK_SAMPLES = 12.0, 300  # for a demo of 90 seconds
 
 
 def demo(
@@ -130,6 +130,6 @@ def _demo(out: Path, data: str, speed: float, n: int) -> Path:
         about = f"{name}: {recipe['about']} ({minutes:.2g} minutes)"
         click.echo(f"{i} of {len(recipes)}: {about}", err=True)
         runs.append(train(name, data, out / name, recipe="demo", resume=True, minutes=minutes))
-    click.echo("measuring and comparing", err=True)
+    click.echo("evaluating and comparing", err=True)
     with shown():
         return compare_runs(runs, out, n=n)

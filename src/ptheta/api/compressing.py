@@ -1,4 +1,4 @@
-"""The verbs that write images without loss in few bytes, by a run, and read them again."""
+"""The `compress` and `decompress` functions: lossless compression with a run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ptheta import tasks
-from ptheta.api.beside import shown_to, some_of
+from ptheta.api.example_sets import shown_to, some_of
 from ptheta.api.export import ARRAYS, Images
 from ptheta.api.grid import Block, Grid, Output
 from ptheta.api.limits import check_numbers
@@ -40,10 +40,10 @@ FILE, CODE, MODEL = "the file", "its code", "the model, -log2 p"
 
 @dataclass(frozen=True)
 class Compressed:
-    """What `ptheta.compress` gives.
+    """Result of `ptheta.compress`.
 
-    images, dims: how many, and sub-pixels of each
-    bytes: of the file, of the code in it, as many as the model says, and of other formats, by name
+    images, dims: number of images, and sub-pixels of each
+    bytes: sizes of the file, of the code in it, by the model's likelihood, and of other formats
     """
 
     images: int
@@ -54,7 +54,7 @@ class Compressed:
 
     @property
     def bits_per_dim(self) -> dict[str, float]:
-        """8 bytes / sub-pixels, by name."""
+        """Bits per sub-pixel, by name."""
         return {name: 8 * size / (self.images * self.dims) for name, size in self.bytes.items()}
 
     def __repr__(self) -> str:
@@ -62,12 +62,12 @@ class Compressed:
         return f"Compressed({self.images:,} images, {rate:.4g} bits/dim, in {str(self.path)!r})"
 
     def _repr_html_(self) -> str:
-        """For notebooks: its table."""
+        """Notebook display: the table."""
         rows = self.blocks()[0].rows
         return html.card(self, html.table(rows[1:], rows[0]))
 
     def blocks(self) -> list[Block]:
-        """What is printed of it."""
+        """The printed output."""
         rows, own = [["", "bytes", "bytes/image", "bits/dim"]], self.bytes[FILE]
         for name, size in self.bytes.items():
             sign = SIGN if name in FLOORS and beats(size, own, "less") else ""
@@ -135,7 +135,7 @@ def compress(
         batch=batch,
     )
     size = write_ptc(place, header, code)
-    sizes = {FILE: float(size), CODE: float(len(code)), **_beside(model, x, spec)}
+    sizes = {FILE: float(size), CODE: float(len(code)), **_sizes(model, x, spec)}
     return Compressed(len(x), spec.dims, sizes, place, (*remarks, *_changed(data)))
 
 
@@ -164,31 +164,32 @@ def decompress(
     )
     if weights is None:
         raise PthetaError(
-            f"{place} was not written with {opened.path}, or with other weights of it: give the "
-            "run that wrote it, as it was"
+            f"{place} was written with another run, or other weights than {opened.path} has now: "
+            "give the original run"
         )
     spec = images_only(opened.spec, "decompression")
     output.check(header.images, spec)
     x = tasks.decompress(opened.model(weights), code, header.images, header.batch)
     if _pixels(x) != header.pixels:
         raise PthetaError(
-            f"{place} comes out otherwise than it went in: it was written with torch "
-            f"{header.torch} and this is {torch.__version__}, or on another machine; read it there"
+            f"{place} does not decode to the original images: it was written with torch "
+            f"{header.torch} (this is {torch.__version__}) or on another machine; decompress it "
+            "there"
         )
-    return output.write(Images.of(x), f"{header.images:,} images, as they went in")
+    return output.write(Images.of(x), f"{header.images:,} images, restored exactly")
 
 
 def _lossless(out: str | Path | None, force: bool) -> Output:
     suffix = "" if out is None else Path(out).suffix.lower()
     if suffix in PICTURES:
-        raise PthetaError(f"--out {out}: want a folder, or {' or '.join(ARRAYS)}: one for each")
+        raise PthetaError(f"--out {out}: want a folder, or {' or '.join(ARRAYS)}")
     if out is not None and suffix in ARRAYS:
         check_new(out, ARRAYS, "--out", force)
     return Output.at(out, None)
 
 
 def _identity(run: Run, weights: Path) -> str:
-    """What probabilities depend on: the weights, the options and the spec."""
+    """Hash of what the probabilities depend on: weights, options and spec."""
     about = json.dumps([run.plan.model, run.about.config, run.spec.to_json()], sort_keys=True)
     return hashlib.sha256(f"{digest(weights)}{about}".encode()).hexdigest()[:32]
 
@@ -197,9 +198,9 @@ def _pixels(x: Tensor) -> str:
     return hashlib.sha256(x.numpy().tobytes()).hexdigest()[:16]
 
 
-def _beside(model: nn.Module, x: Tensor, spec: ImageSpec) -> dict[str, float]:
-    """What images take by the model's likelihood, and in other formats: bytes, by name."""
-    sizes = {MODEL: _told(model, x) / 8} if isinstance(model, HasLogProb) else {}
+def _sizes(model: nn.Module, x: Tensor, spec: ImageSpec) -> dict[str, float]:
+    """Sizes by the model's likelihood and in other formats: bytes, by name."""
+    sizes = {MODEL: _model_bits(model, x) / 8} if isinstance(model, HasLogProb) else {}
     for name, floor in watched(list(FLOORS.items()), "other formats"):
         found = floor.size(x.numpy(), spec)
         if found is not None:
@@ -208,7 +209,7 @@ def _beside(model: nn.Module, x: Tensor, spec: ImageSpec) -> dict[str, float]:
 
 
 @torch.no_grad()
-def _told(model: HasLogProb, x: Tensor) -> float:
+def _model_bits(model: HasLogProb, x: Tensor) -> float:
     """-log2 p of all images, bits."""
     with using(1):
         nats = [-model.log_prob(part).double().sum().item() for part in x.split(BATCH)]
@@ -216,9 +217,9 @@ def _told(model: HasLogProb, x: Tensor) -> float:
 
 
 def _changed(data: Dataset) -> tuple[str, ...]:
-    """Lines on what reading rounds before anything is coded: that does not come back."""
+    """Remarks on rounding during preprocessing, which is not restored."""
     spec = images_only(data.spec, "compression")
     if spec.levels == 256 and spec.channels > 1:
         return ()
     what = "grey" if spec.channels == 1 else "each sub-pixel"
-    return (f"without loss of what the run sees: {spec.levels} levels of {what}",)
+    return (f"lossless for the run's preprocessing: {spec.levels} levels of {what}",)

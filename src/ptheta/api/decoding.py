@@ -1,4 +1,4 @@
-"""The verb that makes examples of codes: those of a file, or an array."""
+"""The `decode` function: decode codes from a file or an array."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from ptheta.api.encoding import Encoded
 from ptheta.api.export import SUFFIXES, Images
 from ptheta.api.given import names_of_results
 from ptheta.api.grid import Grid, Output
+from ptheta.api.metadata import LABEL
 from ptheta.api.record import Identity
 from ptheta.api.rows import Rows, check_rows, write_rows
-from ptheta.api.told import LABEL
 from ptheta.batch import Condition
 from ptheta.capabilities import Decodes, condition_of
 from ptheta.compute.streams import undisturbed
@@ -103,35 +103,35 @@ def _known(codes: Given) -> CodeRows:
 def _conditions(
     model: nn.Module, known: CodeRows, asked: Mapping[str, Sequence[str]] | None
 ) -> Condition | None:
-    """What each code is decoded with; None of an unconditional model.
+    """The condition of each code; None for an unconditional model.
 
-    Raises PthetaError where nothing says it, and for what the model does not know.
+    Raises PthetaError if it is unknown, or invalid for the model.
     """
     spec, n = condition_of(model), len(known.z)
     if spec is None and not asked:
         return None
-    if not asked and known.labels is not None and _told_labels(model) is not None:
+    if not asked and known.labels is not None and _labels_spec(model) is not None:
         asked = {Labels.kind: known.labels}
     if not asked:
         assert spec is not None
         raise PthetaError(
-            f"this model is conditional on {word(spec)}: say which the codes have (--label and the "
-            "like; in Python condition=...), or give a table with a column of labels"
+            f"this model is conditional on {word(spec)}: give the conditions of the codes "
+            "(--label and similar; in Python condition=...), or a table with a label column"
         )
     rows = rows_asked(model, asked)
     if len(rows) > n:
-        raise PthetaError(f"{len(rows)} conditions of {n} codes: give no more than there are codes")
+        raise PthetaError(f"{len(rows)} conditions for {n} codes: give at most one per code")
     return rows[torch.arange(n) % len(rows)]
 
 
-def _told_labels(model: nn.Module) -> Labels | None:
-    """The labels that a model is asked for."""
+def _labels_spec(model: nn.Module) -> Labels | None:
+    """The label spec of a model's condition."""
     parts = parts_of(condition_of(model))
     return next((part for part in parts if isinstance(part, Labels)), None)
 
 
 def _labels_of(model: nn.Module, rows: Condition | None, known: CodeRows) -> tuple[str, ...] | None:
-    """The label of each example that is made: the one it is asked for, else that of its code."""
+    """The label of each decoded example: that of the condition, else that stored with the code."""
     spec = condition_of(model)
     if isinstance(spec, Labels) and rows is not None:
         return tuple(spec.describe(rows))
@@ -146,13 +146,13 @@ def _images(
     rows: Condition | None,
     labels: tuple[str, ...] | None,
 ) -> Images:
-    """They are made while they are written, some at a time."""
+    """The decoded images, generated in batches while they are written."""
     spec, n = images_only(run.spec, "a picture"), len(known.z)
     codes = hashlib.sha256(known.z.numpy().tobytes()).hexdigest()[:DIGITS]
     asked: Identity = {
         **identity(run, weights),
         "verb": "decode",
-        "codes of the hash": codes,
+        "codes with hash": codes,
         "images": n,
         "condition": None if rows is None else named(run, rows),
     }
@@ -163,13 +163,13 @@ def _images(
             x = tasks.decode(model, known.z[some], None if rows is None else rows[some])
             yield Part(start, x, Place(some.stop))
 
-    told = None if labels is None else (lambda i: {LABEL: labels[i]})
-    return replace(Images(n, spec.shape, asked, parts, names=_names(known)), told=told)
+    metadata = None if labels is None else (lambda i: {LABEL: labels[i]})
+    return replace(Images(n, spec.shape, asked, parts, names=_names(known)), metadata=metadata)
 
 
 def _names(known: CodeRows) -> tuple[str, ...]:
-    """Those of the files that the codes are of. Where two files have one name, those of their
-    folders stand before it: cat-1.png of cat/1.png. None where no names are known."""
+    """File names stored with the codes. Duplicates are prefixed by their folders: cat-1.png for
+    cat/1.png. Empty if unknown."""
     files = [Path(name) for name in known.files or ()]
     for some in range(1, 1 + max((len(file.parts) for file in files), default=0)):
         names = ["-".join(_named_parts(file)[-some:]) for file in files]

@@ -1,4 +1,4 @@
-"""How likely a run's model calls examples."""
+"""The `density` function: log-likelihood of examples."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ptheta import tasks
-from ptheta.api.beside import examples_of, fresh
+from ptheta.api.example_sets import examples_of, fresh
 from ptheta.api.export import Images
 from ptheta.api.found import names_of
 from ptheta.api.grid import Block, Output
@@ -28,20 +28,20 @@ from ptheta.measures.rivals import SIGN, beats, verdict
 from ptheta.runs.folder import Run
 from ptheta.tasks.density import SAMPLES, Densities
 
-HELD_OUT = 2000  # examples that others are ranked among, at most
-SHOWN = 8  # examples in each row of a picture
-PRINTED = 4  # of either end
+HELD_OUT = 2000  # maximum number of held-out examples to rank against
+SHOWN = 8  # examples in each row of the image
+PRINTED = 4  # printed examples at each end
 MODEL = "model"
-KINDS = {"=": "exact", "<=": "a bound: the truth is at most this", "~": "an estimate"}
-OF_LOG_P = {"=": "=", "<=": ">=", "~": "~"}  # what holds of log p where this does of -log p
+KINDS = {"=": "exact", "<=": "a bound: the true value is at most this", "~": "an estimate"}
+OF_LOG_P = {"=": "=", "<=": ">=", "~": "~"}  # relation for log p, given that for -log p
 
 
 @dataclass(frozen=True)
 class Likely(Answer):
-    """What `ptheta.density` gives.
+    """Result of `ptheta.density`.
 
-    names: of the examples: the paths of their files, or their rows
-    found: log p of every example, ranks, and floors
+    names: names of the examples: file paths, or row numbers
+    found: log p of every example, ranks, and baselines
     """
 
     names: Sequence[str] = field(repr=False)
@@ -52,16 +52,16 @@ class Likely(Answer):
         return f"Likely({len(self.names):,} examples, -log p {found.relation} {found.how})"
 
     def means(self) -> dict[str, Estimate]:
-        """-log p in nats, by what it is of: the model, here and of held-out examples, and floors
+        """Mean -log p in nats: of the model, here and on held-out examples, and of the baselines
         here."""
         names = {MODEL: ""}
         if self.found.held_out is not self.found.log_p:
             names[f"{MODEL}, held out"] = "held out"
         names |= {name: name for name in self.found.floors}
-        return {told: self.found.mean(name) for told, name in names.items()}
+        return {shown_remarks: self.found.mean(name) for shown_remarks, name in names.items()}
 
     def blocks(self) -> list[Block]:
-        """What is printed of it."""
+        """The printed output."""
         rows = self._mean_rows()
         found = self.found
         unit = "density in the units of the data; " if found.density else ""
@@ -69,8 +69,10 @@ class Likely(Answer):
         if found.partition is not None:
             z = found.partition
             low, high = sorted((z.lower, z.upper))
-            lines.append(f"all share the error of log Z, between {low:.5g} and {high:.5g}")
-        lines += [verdict(rows) if found.floors else "no floor was taken", *self.remarks]
+            lines.append(
+                f"all values share the error of log Z, which is between {low:.5g} and {high:.5g}"
+            )
+        lines += [verdict(rows) if found.floors else "no baselines", *self.remarks]
         return [Block(rows=rows, lines=lines), *self._ends()]
 
     def _mean_rows(self) -> list[tuple[str, ...]]:
@@ -85,7 +87,7 @@ class Likely(Answer):
             bits = mean.value / self.found.dims / np.log(2)
             rows.append(
                 (
-                    f"{name}{' (floor)' * (name in self.found.floors)}",
+                    f"{name}{' (baseline)' * (name in self.found.floors)}",
                     f"{mean.relation} {mean.value:.5g}{SIGN if wins else ''}",
                     "unknown" if (ends := interval(mean)) is None else spelled(ends, 5),
                     f"{bits:.4g}",
@@ -100,7 +102,7 @@ class Likely(Answer):
         blocks = []
         for title, places in ends.items():
             rows: list[tuple[str, ...]] = [
-                ("example", f"log p {sign}", "bits/dim", "held out that are less likely")
+                ("example", f"log p {sign}", "bits/dim", "held-out, less likely")
             ]
             for at in places.tolist():
                 share = f"{100 * self.found.below[at]:.1f} %"
@@ -110,7 +112,7 @@ class Likely(Answer):
         return blocks
 
     def to_json(self) -> dict[str, object]:
-        """The numbers that are of all examples together; of -log p."""
+        """The summary over all examples, of -log p."""
         found = self.found
         return {
             "examples": len(self.names),
@@ -134,7 +136,7 @@ class Likely(Answer):
         }
 
     def columns(self) -> Mapping[str, Sequence[object]]:
-        """Of the .csv, a row for each example in the order of the source."""
+        """Columns of the .csv, one row per example in the order of the source."""
         found = self.found
         sign = OF_LOG_P[found.relation]
         return {
@@ -151,8 +153,8 @@ Ends = tuple[float, float]
 
 
 def interval(mean: Estimate) -> Ends | None:
-    """95 %, by Student's t where the mean has draws; None of no value, and of too few examples to
-    know an error."""
+    """95 % interval, by Student's t if the mean has replicates; None without a value, or with too
+    few examples for an error."""
     if mean.value is None or (mean.draws is None and mean.error is None):
         return None
     half = NORMAL * (mean.error or 0.0) if mean.draws is None else spread(mean.draws).half
@@ -160,13 +162,13 @@ def interval(mean: Estimate) -> Ends | None:
 
 
 def ends_of(found: Estimate) -> list[float] | None:
-    """The interval, for JSON."""
+    """The interval, as JSON."""
     ends = interval(found)
     return None if ends is None else list(ends)
 
 
 def spelled(ends: Ends, digits: int) -> str:
-    """An interval, for a reader."""
+    """An interval, as text."""
     return " to ".join(f"{end:.{digits}g}" for end in ends)
 
 
@@ -216,13 +218,13 @@ def density(
     match = opened.own(data)
     unseen = unseen_of(match, held_out)
     shown = examples_of(opened, source, split, label_column)
-    given, told = (unseen, ()) if shown is None else shown
+    given, shown_remarks = (unseen, ()) if shown is None else shown
     found = tasks.density(
         *(model, given, None if shown is None else unseen, match.images),
         samples=samples,
         seed=seed,
     )
-    remarks = (f"ranked among {len(unseen):,} held-out {unseen.examples}", *told)
+    remarks = (f"ranked among {len(unseen):,} held-out {unseen.examples}", *shown_remarks)
     done = Likely(names_of(given), found, remarks=remarks, **places.where)
     if places.table is not None:
         write_columns(places.table, done.columns())
@@ -233,13 +235,14 @@ def density(
 
 
 def unseen_of(match: DataMatch, most: int) -> Dataset:
-    """Held-out examples that are no copies of training examples, so many at most."""
-    unseen = fresh(match.test, "data that has others (--data)")
+    """At most `most` held-out examples, without duplicates of training examples."""
+    unseen = fresh(match.test, "other data (--data)")
     return unseen.shuffled(0).subset(slice(0, most)) if len(unseen) > most else unseen
 
 
 def draw_ends(path: Path, data: Dataset, order: Tensor, ends: tuple[str, str], n: int) -> None:
-    """The first n examples of an order in one row, the last n in another, under these words."""
+    """Draws the first n examples of an order in one row and the last n in another, with these
+    captions."""
     count = min(n, len(data))
     chosen = torch.cat([order[:count], order.flip(0)[:count]])
     x = data.with_fixed_binarisation().subset(chosen.numpy()).batch(slice(0, 2 * count)).x

@@ -1,4 +1,4 @@
-"""Samples of a run, to be written: they are drawn while they are (see `ptheta.api.export`)."""
+"""Samples of a run, drawn while they are written (see `ptheta.api.export`)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import nn
 
 from ptheta.api.choosing import AS_IT_IS, Choosing, about_of, shows
 from ptheta.api.export import Images
-from ptheta.api.told import Told, told_of
+from ptheta.api.metadata import Metadata, metadata_of
 from ptheta.batch import Condition, Together
 from ptheta.capabilities import condition_of
 from ptheta.compute import memory
@@ -23,6 +23,7 @@ from ptheta.errors import PthetaError
 from ptheta.files.atomic import digest
 from ptheta.files.captions import in_rows
 from ptheta.models.autoencoders.fitted import Fitted
+from ptheta.models.variational.grid_prior import WithGridPrior
 from ptheta.runs.folder import Run
 from ptheta.runs.prior import digest_of_prior
 from ptheta.tasks.conditions import rows_between, spec_of
@@ -38,19 +39,24 @@ from ptheta.tasks.sample import (
 )
 from ptheta.training.translations import conditions_shown, image_part
 
-FEW = 3  # conditions that are named
-FEW_INPUTS = 8  # each with several images of the same noise
-DIGITS = 16  # hexadecimal digits of a hash
-DECIDES = {"model", "config", "spec", "condition"}  # of config.json, how weights are used
+FEW = 3  # maximum number of conditions named in a message
+FEW_INPUTS = 8  # number of inputs, each with several images of the same noise
+DIGITS = 16  # length of a hash in hexadecimal digits
+DECIDES = {
+    "model",
+    "config",
+    "spec",
+    "condition",
+}  # keys of config.json that determine how weights are used
 
 
 class How(NamedTuple):
-    """Which of a run's models draws, and what in its images differs.
+    """Sampling options.
 
     weights, prior: as for `Run.model`
-    same_noise: each condition is drawn from the same noise, so that only it makes the difference
-    between: steps from the first to the second of two conditions, each drawn from the same noise
-    choosing: how samples are chosen, or made more alike
+    same_noise: draw all conditions from the same noise, so that only the condition differs
+    between: number of interpolation steps between two conditions, all from the same noise
+    choosing: rejection, truncation and temperature
     """
 
     weights: str = "best"
@@ -60,9 +66,9 @@ class How(NamedTuple):
     choosing: Choosing = AS_IT_IS
 
     def model(self, run: Run) -> nn.Module:
-        """The model that draws. Raises PthetaError where it cannot, or not so."""
+        """The model with these options. Raises PthetaError if it does not support them."""
         if self.choosing.reject is not None and (self.same_noise or self.between is not None):
-            raise PthetaError("--reject chooses by chance: no noise stays the same; leave it out")
+            raise PthetaError("--reject is random and cannot keep the noise fixed: leave it out")
         return self.choosing.applied(run, run.model(self.weights, self.prior))
 
 
@@ -78,7 +84,7 @@ def samples(
     batch_size: int = BATCH,
     **wanted: Unpack[Wanted],
 ) -> Images:
-    """n samples of a run: those of `ptheta.tasks.sample`, to the bit.
+    """n samples of a run, identical to those of `ptheta.tasks.sample`.
 
     seed, batch_size, wanted: as for `sample`
     Raises PthetaError as `Run.model` and `sample` do, before anything is drawn.
@@ -93,7 +99,11 @@ def samples(
         captions = tuple(f"input {i + 1}" for i in range(len(rows))) if how.same_noise else ()
         wanted = Wanted(condition=rows)
     drawn = {"images": n, "seed": seed, "batch": batch_size}
-    asked = {**_depends(run, model, how), **drawn, **_told_of(run, model, rows, n, batch_size)}
+    asked = {
+        **_depends(run, model, how),
+        **drawn,
+        **_batch_identity(run, model, rows, n, batch_size),
+    }
 
     def parts(place: Place) -> Iterator[Part]:
         return sample_batches(model, n, seed=seed, batch_size=batch_size, place=place, **wanted)
@@ -103,7 +113,7 @@ def samples(
         first,
         in_turn=bool(captions),
         title="; ".join(filter(None, (title, shows(model)))),
-        told=_told(model, rows),
+        metadata=_metadata(model, rows),
         chosen=about_of(model),
         shows=shows(model),
     )
@@ -113,37 +123,37 @@ def samples(
         spec = spec_of(model)
         every = spec.examples(spec.count) if rows is None else rows
         return _of_the_same_noise(model, every, seed, images)
-    parts(Place())  # what is asked for in vain is refused now
+    parts(Place())  # invalid requests fail here, before drawing
     return images
 
 
 def _check_all_drawn(n: int, wanted: Condition) -> None:
     if n < len(wanted):
-        raise PthetaError(f"{n} images of {len(wanted)} conditions: ask for one of each at least")
+        raise PthetaError(f"{n} images for {len(wanted)} conditions: ask for at least one of each")
 
 
 def _depends(run: Run, model: nn.Module, how: How) -> dict[str, str | int]:
     """What all samples of a run depend on."""
-    fitted = digest_of_prior(run.path) if isinstance(model, Fitted) else None
+    fitted = digest_of_prior(run.path) if isinstance(model, Fitted | WithGridPrior) else None
     # of another torch, they may differ in the last bit
     prior, torch_ = (fitted or "own")[:DIGITS], str(torch.__version__)
     every = {**identity(run, how.weights), "prior": prior, "torch": torch_}
     return {**every, **how.choosing.asked(about_of(model))}
 
 
-def _told_of(
+def _batch_identity(
     run: Run, model: nn.Module, rows: Condition | None, n: int, batch_size: int
 ) -> dict[str, str | int | None]:
-    """What n images depend on beside their number: what they are asked for, and threads, since sums
-    of another number of these may differ in the last bit."""
+    """Further settings that n images depend on: the conditions, and the number of threads, which
+    may change sums in the last bit."""
     condition = None if rows is None else named(run, rows)
     return {"condition": condition, "threads": sampling_threads(model, n, batch_size)}
 
 
 def _test_inputs(run: Run, model: nn.Module, n: int) -> Condition:
-    """What n images are made from where nobody says so: test inputs of the run's data, in turn."""
+    """Default inputs of an image-conditional model: test inputs of the run's data, in turn."""
     memory.require(
-        n * sum(part.size for part in parts_of(run.condition)),
+        n * sum(part.size for part in parts_of(run.asked)),
         f"{n:,} inputs take",
         "ask for fewer images",
     )
@@ -151,22 +161,22 @@ def _test_inputs(run: Run, model: nn.Module, n: int) -> Condition:
         rows = conditions_shown(model, n, lambda: run.data("test"))
     except PthetaError as error:
         raise PthetaError(
-            f"this model makes images of images, and no test inputs are there ({error}): say with "
-            "--image which picture to start from"
+            f"this model is conditional on images, and no test inputs are available ({error}): "
+            "give an input with --image"
         ) from None
     assert rows is not None  # the model is conditional
     return rows
 
 
 def identity(run: Run, weights: str) -> dict[str, str]:
-    """What all images of a run depend on. weights: as for `Run.model`"""
+    """Identity of a run's images: what all of them depend on. weights: as for `Run.model`."""
     about = json.dumps(run.about.model_dump(include=DECIDES), sort_keys=True)
     return {"model": _hash(about), "weights": digest(run.weights_file(weights))[:DIGITS]}
 
 
 def _texts(model: nn.Module, rows: Condition | None, n: int) -> tuple[tuple[str, ...], str]:
-    """A text for each of the conditions that n images are of in turn, none for a plain grid; and
-    one for all, where they are of one condition."""
+    """A caption for each condition of n images, none for a plain grid; and a title if all have the
+    same condition."""
     spec = condition_of(model)
     if spec is None:
         return (), ""
@@ -177,38 +187,38 @@ def _texts(model: nn.Module, rows: Condition | None, n: int) -> tuple[tuple[str,
     return (tuple(texts), "") if count > 1 else ((), texts[0])
 
 
-def _told(model: nn.Module, rows: Condition | None) -> Told | None:
-    """What a folder says of each image: what it was asked for."""
+def _metadata(model: nn.Module, rows: Condition | None) -> Metadata | None:
+    """Metadata for each image in a folder: its condition."""
     spec = condition_of(model)
     if spec is None:
         return None
-    return told_of(spec, spec.examples(spec.count) if rows is None else rows)
+    return metadata_of(spec, spec.examples(spec.count) if rows is None else rows)
 
 
 def _walk(
     model: nn.Module, rows: Condition | None, steps: int, seed: int, images: Images
 ) -> Images:
-    """From the first to the second of two conditions in a row for each step, all rows from the
-    noise of one seed. Raises PthetaError where there are not two."""
+    """Interpolates between two conditions, one row for each step, all rows from the same noise.
+    Raises PthetaError unless two are given."""
     spec = spec_of(model)
     if rows is None:
-        raise PthetaError("--between wants two conditions, the first and the last: none is given")
+        raise PthetaError("--between needs two conditions, the first and the last: none is given")
     walk = rows_between(model, rows, steps)
     first, last = spec.describe(rows)
     shares = (f"{100 * step / (steps - 1):.0f} %" for step in range(1, steps - 1))
     asked = {**images.asked, "between": steps}
-    images = replace(images, asked=asked, captions=(first, *shares, last), told=None)
+    images = replace(images, asked=asked, captions=(first, *shares, last), metadata=None)
     return _of_the_same_noise(model, walk, seed, images)
 
 
 def _of_the_same_noise(model: nn.Module, wanted: Condition, seed: int, images: Images) -> Images:
-    """A row of images for each condition, all rows from the noise of one seed.
+    """One row of images for each condition, all rows from the same noise.
 
-    images: how many, and what is said of them, as if they were in turn
-    Raises PthetaError for fewer images than conditions.
+    images: the images as if drawn in turn, for their number and captions
+    Raises PthetaError if there are fewer images than conditions.
     """
     _check_all_drawn(images.n, wanted)
-    columns, told = images.n // len(wanted), images.told
+    columns, metadata = images.n // len(wanted), images.metadata
 
     def parts(place: Place) -> Iterator[Part]:
         for start in range(place.done, columns * len(wanted), columns):
@@ -224,7 +234,7 @@ def _of_the_same_noise(model: nn.Module, wanted: Condition, seed: int, images: I
         parts=parts,
         batch=columns,
         in_turn=False,
-        told=None if told is None else lambda i: told(i // columns),
+        metadata=None if metadata is None else lambda i: metadata(i // columns),
     )
 
 
@@ -234,13 +244,14 @@ def _hash(text: str) -> str:
 
 def named(run: Run, condition: Condition) -> str:
     """The first of what is asked for, in words, and a hash of all of it."""
-    assert run.condition is not None
-    words = "; ".join(run.condition.describe(condition[:FEW]))
+    asked = run.asked
+    assert asked is not None
+    words = "; ".join(asked.describe(condition[:FEW]))
     return f"{brief(words)} ({len(condition)} in all, {_hash_of(condition)})"
 
 
 def _hash_of(condition: Condition) -> str:
-    """Of all that is asked for."""
+    """Hash of all conditions."""
     parts = condition.parts if isinstance(condition, Together) else {"": condition}
     found = hashlib.sha256()
     for kind, rows in parts.items():

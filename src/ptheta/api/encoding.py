@@ -1,4 +1,4 @@
-"""The verb that gives the codes of examples: of the run's data, of a source, or of pictures."""
+"""The `encode` function: codes of the run's data, a source, or images."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from ptheta import tasks
-from ptheta.api.beside import shown_to, some_of
 from ptheta.api.code_files import CodeRows, write_codes
+from ptheta.api.example_sets import shown_to, some_of
 from ptheta.api.found import names_of
 from ptheta.api.grid import Block, conditions_with
 from ptheta.api.limits import check_numbers
@@ -29,22 +29,22 @@ from ptheta.tasks.codes import Codes
 from ptheta.tasks.conditions import with_conditions
 from ptheta.terminal.progress import watched
 
-PART = 2000  # examples that are read at a time
-SHOWN, WIDE = 5, 6  # codes that are printed, and numbers of each at most
-COLUMNS = 80  # that the table of them takes
+PART = 2000  # examples per read
+SHOWN, WIDE = 5, 6  # codes that are printed, and maximum components of each
+COLUMNS = 80  # width of the printed table
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """What `ptheta.encode` gives.
+    """Result of `ptheta.encode`.
 
-    names: of the examples: the paths of their files, or their rows
-    z: their codes, float32 (N, L); std: the standard deviations of q(z | x); None where the model
-        has no such posterior
-    how: what a code is, in words
-    labels: the name of the label of each; None where nobody knows
-    of_files: whether the names are those of files
-    path: where they were written; None for nowhere
+    names: names of the examples: file paths, or row numbers
+    z: codes, float32 (N, L); std: standard deviations of q(z | x); None if the model has no
+        posterior
+    how: description of the codes
+    labels: label name of each example; None if unknown
+    of_files: whether the names are file names
+    path: the written file; None if not written
     """
 
     names: Sequence[str] = field(repr=False)
@@ -67,12 +67,12 @@ class Encoded:
         return f"Encoded({self.about}{where})"
 
     def _repr_html_(self) -> str:
-        """For notebooks: the first codes."""
+        """Notebook display: the first codes."""
         head, *rows = self.first()
         return html.card(self, html.table(rows, head))
 
     def first(self) -> list[list[str]]:
-        """The first codes as a table with its heads."""
+        """The first codes as a table with column heads."""
         n, width = min(len(self.z), SHOWN), self.z.shape[1]
         known = [["example", *self.names[:n]]]
         if self.labels is not None:
@@ -87,7 +87,7 @@ class Encoded:
         return [list(row) for row in zip(*known, *numbers, *rest, strict=True)]
 
     def blocks(self) -> list[Block]:
-        """What is printed of it."""
+        """The printed output."""
         n = len(self.z)
         title = f"{self.about}; the first {SHOWN}" if n > SHOWN else self.about
         return [Block(title, self.first(), self.remarks)]
@@ -104,7 +104,7 @@ class Encoded:
 
 
 def _columns(table: Sequence[Sequence[str]]) -> int:
-    """Columns of a terminal that a table takes, given its columns."""
+    """Width of a table in terminal columns."""
     return sum(max(map(len, cells)) + 2 for cells in table) - 2
 
 
@@ -157,13 +157,13 @@ def encode(
     model = opened.model(weights)
     if image is None:
         if condition:
-            raise PthetaError("conditions are said of pictures (--image): leave them out")
+            raise PthetaError("conditions apply only to --image: leave them out")
         examples, remarks = _examples(opened, source, split, data, label_column)
         known, remarks = _of_data(opened, model, some_of(examples, n, seed), seed), remarks
     else:
         _pictures_alone(source, split, label_column, data, n)
         known, remarks = _of_pictures(opened, model, image, condition, seed), ()
-    return _told(known, remarks, place, sample=sample, std=std, seed=seed)
+    return _encoded(known, remarks, place, sample=sample, std=std, seed=seed)
 
 
 def _check_place(place: Path, std: bool, *sources: Source | None) -> None:
@@ -171,7 +171,7 @@ def _check_place(place: Path, std: bool, *sources: Source | None) -> None:
         refuse_source(place, source, "data")
     if std and place.suffix.lower() == ".npy":
         raise PthetaError(
-            f"--std: {place} holds codes alone: write a .csv or a .parquet, with columns for both"
+            f"--std: {place} can only hold codes: write a .csv or .parquet, with columns for both"
         )
 
 
@@ -182,11 +182,11 @@ def _pictures_alone(
     data: Source | None,
     n: int | None,
 ) -> None:
-    """Raises PthetaError for what is not said of pictures."""
+    """Raises PthetaError for options that do not apply to `image`."""
     flags = {"SOURCE": source, "--split": split, "--label-column": label_column}
     for flag, given in (flags | {"--data": data, "-n": n}).items():
         if given is not None:
-            raise PthetaError(f"{flag} beside --image, which names the pictures: leave one out")
+            raise PthetaError(f"{flag} cannot be combined with --image: leave one out")
 
 
 def _examples(
@@ -196,14 +196,12 @@ def _examples(
     data: Source | None,
     label_column: str | None,
 ) -> tuple[Dataset, tuple[str, ...]]:
-    """Those of a source, or of a split of the run's data, all of them."""
+    """All examples of a source, or of a split of the run's data."""
     if source is not None:
         found = shown_to(run, source, split, data, label_column)
         return found.data, found.remarks
     if label_column is not None:
-        raise PthetaError(
-            f"--label-column {label_column}: this is of a SOURCE, and none is given: leave it out"
-        )
+        raise PthetaError(f"--label-column {label_column} needs a SOURCE: leave it out")
     return run.data(split or "test", data), ()
 
 
@@ -219,21 +217,21 @@ def _of_data(run: Run, model: nn.Module, data: Dataset, seed: int) -> CodeRows:
 
 
 def codes_of(run: Run, model: nn.Module, data: Dataset, seed: int) -> Codes:
-    """The codes of all examples of a data set with the model's conditions, as it is measured.
+    """The codes of all examples of a data set, with the model's conditions as in evaluation.
 
-    Raises PthetaError where the model cannot encode.
+    Raises PthetaError if the model cannot encode.
     """
     found: Codes | None = None
     for start in watched(range(0, len(data), PART), "encoding"):
         batch = data.batch(slice(start, min(start + PART, len(data))))
         part = tasks.encode(model, batch.x, conditions_with(run, batch), seed=seed)
         found = part if found is None else found.joined(part)
-    assert found is not None  # a data set has an example
+    assert found is not None  # a data set is not empty
     return found
 
 
 def labels_of(data: Dataset) -> tuple[str, ...]:
-    """The name of the label of each example, of data that have some."""
+    """The label name of each example; empty if the data has no labels."""
     assert data.labels is not None
     return tuple(data.class_name(int(k)) for k in data.labels[data.rows(slice(None))])
 
@@ -253,11 +251,11 @@ def _of_pictures(
         y = None if rows is None else rows[torch.tensor([i % len(rows)])]
         one = tasks.encode(model, own.read(i)[None], y, seed=seed)
         found = one if found is None else found.joined(one)
-    assert found is not None  # there is a picture
+    assert found is not None  # at least one image exists
     return CodeRows(found.z, [path.name for path in own.pictures], None, None, found.std)
 
 
-def _told(
+def _encoded(
     known: CodeRows,
     remarks: tuple[str, ...],
     place: Path | None,
@@ -266,12 +264,14 @@ def _told(
     std: bool,
     seed: int,
 ) -> Encoded:
-    """Writes the codes, where a place was named."""
+    """Writes the codes if `place` is given."""
     codes = Codes(known.z, known.std)
     if sample:
         known = replace(known, z=codes.drawn(seed))
     if std and known.std is None:
-        raise PthetaError("--std: this model has no posterior q(z | x): an example has one code")
+        raise PthetaError(
+            "--std: this model has no posterior q(z | x), its codes are deterministic: leave it out"
+        )
     if place is not None:
         write_codes(known if std else replace(known, std=None), place)
     how = "of the encoder"

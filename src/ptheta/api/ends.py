@@ -1,4 +1,4 @@
-"""What a walk goes between, as a user says it: pictures, test images, or conditions."""
+"""Parsing of the ends of an interpolation: images, test images, or conditions."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from ptheta.specs import images_only
 from ptheta.tasks.conditions import rows_asked
 
 FROM, TO = "--from", "--to"
-NUMBER = "image="  # before the numbers of test images
+NUMBER = "image="  # prefix of test image indices
 
 
 class Ways(NamedTuple):
-    """A walk between conditions: one row each."""
+    """Interpolation between conditions: one row each."""
 
     first: Condition
     last: Condition
@@ -38,27 +38,27 @@ class Ways(NamedTuple):
 
 @dataclass(frozen=True)
 class Shown:
-    """Images at one end of walks. rows: their places among the test images; None of pictures"""
+    """Images at one end of walks. rows: indices of test images; None for image files."""
 
     x: Tensor
     rows: np.ndarray | None = None
 
     def turned(self, n: int) -> Shown:
-        """n of them, in turn."""
+        """n images, cycled through."""
         at = np.arange(n) % len(self.x)
         return Shown(self.x[at], None if self.rows is None else self.rows[at])
 
 
 @dataclass(frozen=True)
 class Between:
-    """Images that walks go between: a walk from each of the one to each of the other."""
+    """Images to interpolate between, pair by pair."""
 
     first: Shown
     last: Shown
 
     @classmethod
     def of(cls, first: Shown, last: Shown, n: int) -> Between:
-        """As many as the longer one has, at most n. Raises PthetaError for two sizes."""
+        """Pairs up to the longer of the two, at most n. Raises PthetaError for different sizes."""
         walks = min(n, max(len(first.x), len(last.x)))
         a, b = first.turned(walks), last.turned(walks)
         if a.x.shape[1:] != b.x.shape[1:]:
@@ -74,42 +74,39 @@ class Between:
 
     @property
     def of_tests(self) -> bool:
-        """Whether all of them are test images."""
+        """Whether all ends are test images."""
         return self.first.rows is not None and self.last.rows is not None
 
 
 @dataclass(frozen=True)
 class Ends:
-    """Says what a user means by --from and --to."""
+    """Interprets --from and --to."""
 
     run: Run
     model: nn.Module
     data: Source | None
 
     def meant(self, start: str | Path, end: str | Path, n: int) -> Ways | Between:
-        """start, end: each a picture, a folder of them, image=3,17 for test images by number, or
-        what the model is asked for; of a model that is asked for nothing a class, or
-        NAME=VALUE,..., of which n test images are taken
+        """start, end: each an image file or folder, image=3,17 for test images by index, or a
+        condition; for an unconditional model a class or NAME=VALUE,..., which selects n test
+        images
 
-        Raises PthetaError for what is none of these, and for an image and a condition.
+        Raises PthetaError for anything else, and for an image with a condition.
         """
         asked = [self._condition(text) for text in (start, end)]
         if asked[0] is not None and asked[1] is not None:
             if self.data is not None:
-                raise PthetaError(
-                    "--data gives images to walk between, and the walks are between conditions: "
-                    "leave it out"
-                )
+                raise PthetaError("--data is not used for walks between conditions: leave it out")
             return Ways(asked[0], asked[1])
         if any(one is not None for one in asked):
             raise PthetaError(
-                f"{FROM} {brief(str(start))} and {TO} {brief(str(end))}: one is an image, and the "
-                "other a condition: give two of a kind"
+                f"{FROM} {brief(str(start))} and {TO} {brief(str(end))}: one is an image and the "
+                "other a condition: give two of the same kind"
             )
         return Between.of(self._images(start, FROM, n), self._images(end, TO, n), n)
 
     def _condition(self, text: str | Path) -> Condition | None:
-        """None where it is of images."""
+        """Parses a condition; None if the text names images."""
         spec = condition_of(self.model)
         if spec is None or _is_place(text) or str(text).startswith(NUMBER):
             return None
@@ -119,11 +116,11 @@ class Ends:
         if _is_place(text):
             spec = images_only(self.run.spec, "a walk")
             return Shown(Own.at(text, self.model, spec, "walks between", flag).first(n))
-        said = str(text)
+        text_given = str(text)
         test = self.run.data("test", self.data)
-        if said.startswith(NUMBER):
-            return of_tests(test, _numbers(said, flag, len(test)))
-        return of_tests(test, _group(test, said, flag)[:n])
+        if text_given.startswith(NUMBER):
+            return of_tests(test, _numbers(text_given, flag, len(test)))
+        return of_tests(test, _group(test, text_given, flag)[:n])
 
 
 def _is_place(text: str | Path) -> bool:
@@ -131,12 +128,12 @@ def _is_place(text: str | Path) -> bool:
 
 
 def of_tests(test: Dataset, rows: np.ndarray) -> Shown:
-    """Test images by their places."""
+    """Test images by their indices."""
     return Shown(test.batch(rows).x, rows)
 
 
 def _numbers(text: str, flag: str, n: int) -> np.ndarray:
-    """Raises PthetaError for what are no numbers of test images."""
+    """Parses test image indices. Raises PthetaError if they are invalid."""
     parts = text.removeprefix(NUMBER).split(",")
     if not all(part.isdecimal() and int(part) < n for part in parts):
         raise PthetaError(f"{flag} {brief(text)}: there are {n:,} test images, 0 to {n - 1}")
@@ -144,17 +141,17 @@ def _numbers(text: str, flag: str, n: int) -> np.ndarray:
 
 
 def _group(test: Dataset, text: str, flag: str) -> np.ndarray:
-    """The places of the test images of a class, or of NAME=VALUE,..."""
+    """Indices of the test images of a class, or with NAME=VALUE,..."""
     if "=" not in text:
         if test.labels is None:
             raise PthetaError(
-                f"{flag} {brief(text)}: this is no picture that is there, and {test.name} has no "
-                f"classes: give a picture, a folder, or test images by number ({NUMBER}3)"
+                f"{flag} {brief(text)}: no such image file, and {test.name} has no classes: give "
+                f"an image, a folder, or test images by index ({NUMBER}3)"
             )
         text = f"{LABEL}={text}"
     found: np.ndarray = np.flatnonzero(matching(test, text.split(","), flag))
     if not len(found):
-        raise PthetaError(f"{flag} {brief(text)}: no test image is so: ask for less")
+        raise PthetaError(f"{flag} {brief(text)}: no test image matches: relax the selection")
     return found
 
 
@@ -165,10 +162,10 @@ def conditions_of(
     condition: Mapping[str, Sequence[str]] | None,
     test: Dataset | None,
 ) -> tuple[Condition | None, Condition | None]:
-    """What a model is asked for at both ends; none of an unconditional one.
+    """The conditions at both ends; None for an unconditional model.
 
-    condition: of pictures, those of --from and of --to in turn; test: the test images
-    Raises PthetaError where it is not known, and where it is said of test images.
+    condition: conditions of image files, those of --from and --to in turn; test: the test images
+    Raises PthetaError if conditions are unknown, or given for test images.
     """
     if condition and between.of_tests:
         raise PthetaError("test images have their own conditions: leave these out")

@@ -1,9 +1,8 @@
-"""Image batches out of the house: a picture of all, an array, or a folder of pictures.
+"""Writing image batches: one image grid, an array, or a folder of images.
 
-Images come in parts, so that what is written may be larger than the memory. An array and a picture
-appear whole or not at all. A folder fills part after part, and a record in it says what was asked
-for and how far it has come: the same request goes on where an earlier one was stopped, and gives
-the files that it would have given in one go.
+Images are generated in batches, so that the output may be larger than memory. Arrays and image
+grids are written atomically. A folder is filled batch by batch, and a record in it stores the
+request and the progress: the same request resumes an interrupted one and gives identical files.
 """
 
 from __future__ import annotations
@@ -23,8 +22,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ptheta.api.metadata import Metadata
 from ptheta.api.record import Identity, Record
-from ptheta.api.told import Told
 from ptheta.config import brief
 from ptheta.data.metadata import FILE_NAME
 from ptheta.errors import CannotWrite, PthetaError
@@ -37,24 +36,24 @@ from ptheta.tasks.sample import BATCH, Part, Place
 
 ARRAYS = (".npy", ".npz")
 SUFFIXES = (*PICTURES, *ARRAYS)
-TABLE = "metadata.jsonl"  # beside the images of a folder
-WIDTH = 64  # pixels from which an image is wide enough to be seen as it is
-HEADED = 128  # and where a text stands above it
+TABLE = "metadata.jsonl"  # metadata file in a folder of images
+WIDTH = 64  # width in pixels from which images are not enlarged
+HEADED = 128  # the same with a heading
 
 
 @dataclass(frozen=True)
 class Images:
-    """n images of a shape (C, H, W) that are to be written.
+    """n images of a shape (C, H, W) to be written.
 
-    asked: what they depend on, by name: two that agree in it are the same images
-    parts: gives those that come after a place, `batch` at a time
-    captions: of a picture, a text for each row; with `in_turn` the images are of so many rows in
-        turn (0, 1, ..., 0, 1, ...), else row by row
-    headings: of a picture, a text for each column; title: a text above all
-    names: of their files in a folder; none for numbers
-    told: of the image of a number, what a table in the folder says of it, by column
-    chosen: how samples were chosen, in words; empty where all were taken
-    shows: what samples show of p(x | z), in words; empty where nothing is drawn given a code
+    asked: what they depend on, by name: equal values mean identical images
+    parts: generates the images after a position, `batch` at a time
+    captions: text for each row of a grid; with `in_turn` the images belong to the rows in turn
+        (0, 1, ..., 0, 1, ...), else row by row
+    headings: text for each column of a grid; title: text above the grid
+    names: file names in a folder; empty for numbers
+    metadata: maps an image index to its row in the metadata table
+    chosen: how samples were selected; empty if all were kept
+    shows: what samples show of p(x | z); empty if nothing is sampled given a code
     """
 
     n: int
@@ -67,24 +66,24 @@ class Images:
     headings: tuple[str, ...] = ()
     title: str = ""
     names: tuple[str, ...] = ()
-    told: Told | None = None
+    metadata: Metadata | None = None
     chosen: str = ""
     shows: str = ""
 
     @property
     def columns(self) -> int | None:
-        """Images in a row of a picture; None for as many as there are rows."""
+        """Images in a row of a grid; None for as many as there are rows."""
         if self.headings:
             return len(self.headings)
         return -(-self.n // len(self.captions)) if self.captions else None
 
     @property
     def width(self) -> int:
-        """Pixels that one of them has in a picture, or nearly."""
+        """Approximate width in pixels of an image in a grid."""
         return HEADED if self.headings else WIDTH
 
     def first(self, n: int) -> Images:
-        """The first n alone, without captions; all where there are no more."""
+        """The first n images, without captions; all if there are no more."""
         if self.n <= n:
             return self
 
@@ -101,7 +100,7 @@ class Images:
 
     @classmethod
     def of(cls, x: Tensor, headings: Sequence[str] = ()) -> Images:
-        """Those of an image batch."""
+        """From an image batch."""
         pixels = hashlib.sha256(x.numpy().tobytes()).hexdigest()
         asked: dict[str, str | int] = {"images": len(x), "pixels": pixels[:16]}
 
@@ -114,10 +113,10 @@ class Images:
 
 
 def check_out(out: str | Path) -> Path:
-    """`out` as a place for images, asked before the work that gives them. Creates nothing.
+    """Validates `out` before the images are generated. Creates nothing.
 
-    Raises PthetaError for a suffix that is none of `SUFFIXES`, a place that cannot be written, and
-    a folder that holds other files than images which ptheta began to write there.
+    Raises PthetaError for a suffix not in `SUFFIXES`, a location that cannot be written, and a
+    folder with files that are not an earlier output of ptheta.
     """
     suffix = Path(out).suffix
     if suffix.lower() in SUFFIXES:
@@ -138,8 +137,8 @@ def check_size(
     columns: int | None = None,
     scale: int | None = None,
 ) -> None:
-    """Raises PthetaError where n images of this shape are too many for what `path` is: a picture
-    that programs can open, or an array that the disk has room for. columns, scale: of a picture"""
+    """Raises PthetaError if n images of this shape are too many for an image that programs can
+    open, or an array that fits on the disk. columns, scale: of an image grid."""
     suffix = path.suffix.lower()
     if suffix in PICTURES:
         drawn_at(n, shape, suffix, WIDTH, columns, scale)
@@ -155,13 +154,13 @@ def check_size(
 def export(
     images: Images, path: Path, columns: int | None = None, scale: int | None = None
 ) -> Path:
-    """Writes images as what the name of `path` (of `check_out`) says, and returns it.
+    """Writes images to `path` (from `check_out`) in the format of its name, and returns it.
 
-    x.png, .jpg, .jpeg, .webp: one picture, of `columns` where given, `scale` pixels across and down
-    for one of an image; x.npy, x.npz: the array, in an archive as `images`; a folder: 00000.png,
-    00001.png, ..., or files of the names that the images have, and a table of what is told of them
-    Raises PthetaError for too many images (`check_size`), a folder with other files or with images
-    that were asked for otherwise; InUse where another process writes into the folder; CannotWrite.
+    x.png, .jpg, .jpeg, .webp: one image grid, of `columns` if given, enlarged `scale` times; x.npy,
+    x.npz: the array, in an archive as `images`; a folder: 00000.png, 00001.png, ..., or the names
+    of the images, and a metadata table
+    Raises PthetaError for too many images (`check_size`), or a folder with other files or with
+    images of another request; InUse if another process writes to the folder; CannotWrite.
     """
     columns = images.columns if columns is None else columns
     check_size(path, images.n, images.shape, columns, scale)
@@ -179,14 +178,14 @@ def export(
             headings=images.headings,
             title=images.title,
         )
-        write_atomic(path, lambda beside: beside.write_bytes(data))
+        write_atomic(path, lambda temporary: temporary.write_bytes(data))
     else:
-        write_atomic(path, lambda beside: _write_array(images, beside, suffix == ".npz"))
+        write_atomic(path, lambda temporary: _write_array(images, temporary, suffix == ".npz"))
     return path
 
 
 def composed(images: Images, columns: int | None) -> np.ndarray:
-    """All of them in one picture, uint8 (H, W) or (H, W, 3), those of a caption in a row."""
+    """All images in one grid, uint8 (H, W) or (H, W, 3), one row per caption."""
     x = torch.cat([part.x for part in images.parts(Place())])
     if images.in_turn:
         x, columns = rows_in_turn(x, len(images.captions))
@@ -194,7 +193,7 @@ def composed(images: Images, columns: int | None) -> np.ndarray:
 
 
 def _write_array(images: Images, path: Path, archive: bool) -> None:
-    """An array in the format of NumPy, part after part."""
+    """Writes a NumPy array batch by batch."""
     with path.open("wb") as file:
         if not archive:
             _write_npy(images, file)
@@ -214,7 +213,8 @@ def _write_npy(images: Images, file: IO[bytes]) -> None:
 
 
 def _write_folder(images: Images, folder: Path) -> None:
-    """A picture for each image. What an earlier call with the same request has written stays."""
+    """Writes a file for each image; keeps those written by an earlier call with the same
+    request."""
     with locked(folder, "writing images"):
         check_mixed(folder)
         record = Record.read(folder / SAMPLES)
@@ -224,11 +224,11 @@ def _write_folder(images: Images, folder: Path) -> None:
         place = Place() if record is None else record.place
         between = place.done > images.n or (place.done < images.n and place.done % images.batch)
         if between or not all((folder / names[i]).is_file() for i in range(place.done)):
-            place = Place()  # somebody took some away: all are drawn again, and are the same
-        # first, so that a folder that was never finished is known as well
+            place = Place()  # some files were removed: draw all again, identically
+        # written first, so that an unfinished folder is recognised
         Record(images.asked, place).write(folder / SAMPLES)
-        if images.told is not None:
-            _write_table(images.n, names, images.told, folder / TABLE)
+        if images.metadata is not None:
+            _write_table(images.n, names, images.metadata, folder / TABLE)
         for part in images.parts(place):
             files = (
                 (names[part.start + i], to_png(grid(part.x[i : i + 1]), mark=False))
@@ -239,20 +239,20 @@ def _write_folder(images: Images, folder: Path) -> None:
             Record(images.asked, after).write(folder / SAMPLES)
 
 
-def _write_table(n: int, names: Sequence[str] | _Names, told: Told, path: Path) -> None:
-    """A line for each image of a folder, as `ptheta.data` reads them."""
+def _write_table(n: int, names: Sequence[str] | _Names, metadata: Metadata, path: Path) -> None:
+    """Writes a metadata line for each image, in the format that `ptheta.data` reads."""
 
-    def write(beside: Path) -> None:
-        with beside.open("w", encoding="utf-8", errors="backslashreplace") as file:
+    def write(temporary: Path) -> None:
+        with temporary.open("w", encoding="utf-8", errors="backslashreplace") as file:
             for i in range(n):
-                line = {FILE_NAME: names[i], **told(i)}
+                line = {FILE_NAME: names[i], **metadata(i)}
                 file.write(f"{json.dumps(line, ensure_ascii=False)}\n")
 
     write_atomic(path, write)
 
 
 class _Names:
-    """The names of n pictures, which sort as their numbers do."""
+    """File names of n images, which sort numerically."""
 
     def __init__(self, n: int) -> None:
         self.digits = max(5, len(str(n - 1)))
@@ -262,17 +262,17 @@ class _Names:
 
 
 def check_mixed(folder: Path) -> None:
-    """Raises PthetaError for a folder with files in it that are not images of ptheta."""
+    """Raises PthetaError for a folder with files that ptheta did not write."""
     if not folder.is_dir() or (folder / SAMPLES).is_file():
         return
     if not all(map(leftover, folder.iterdir())):
         raise PthetaError(
-            f"--out {folder}: the folder has files in it, which samples must not be mixed with; "
-            "choose a new one"
+            f"--out {folder}: the folder contains other files, and samples are not mixed with "
+            "them: choose a new folder"
         )
 
 
 def _free(path: Path) -> int:
-    """Bytes that are free where `path` is to lie."""
+    """Free bytes on the disk of `path`."""
     there = next(folder for folder in path.absolute().parents if folder.is_dir())
     return shutil.disk_usage(there).free

@@ -1,4 +1,4 @@
-"""Images that move: written as a film (.gif), or as rows of a picture, an array or a folder."""
+"""Image sequences, written as a film (.gif), or as rows of an image, an array or a folder."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from ptheta.files.images import between, drawn_at, grid, lettered
 from ptheta.files.out import check_file
 from ptheta.specs import DataSpec, images_only
 
-LONGEST = 2**29  # pixels of a film, which is written at once
+LONGEST = 2**29  # maximum pixels of a film, which is held in memory
 FPS = 8.0
-COLOURS = 64  # of a film: a fraction of the bytes, and the eye sees no difference
-FASTEST = 50.0  # what programs show: a .gif has hundredths of a second
-HELD = 3  # times that the first and the last image of a walk stay longer than the others
-FILMED = 16  # images of a walk in a film, where nobody says how many
+COLOURS = 64  # palette size of a film: much smaller files without visible difference
+FASTEST = 50.0  # maximum supported by viewers: .gif delays are in hundredths of a second
+HELD = 3  # factor by which the end images of a walk are shown longer
+FILMED = 16  # default number of images of a walk in a film
 
 
 def is_film(out: str | Path | None) -> bool:
@@ -41,15 +41,16 @@ def film_side(
     *,
     fewer: str = "ask for fewer steps (--steps)",
 ) -> int:
-    """The side of a pixel, in a .gif of so many pictures of n images. fewer: what makes it shorter
+    """Enlargement factor of a .gif with `frames` grids of n images. fewer: advice in the error
+    message.
 
-    Raises PthetaError where it cannot hold so much.
+    Raises PthetaError if the film would be too large.
     """
-    side = drawn_at(n, shape, ".jpg", WIDTH, columns, scale)  # whose sides are those of a .gif
+    side = drawn_at(n, shape, ".jpg", WIDTH, columns, scale)  # same size limits as a .gif
     pixels = frames * n * shape[1] * shape[2] * side**2
     if pixels > LONGEST:
         raise PthetaError(
-            f"a film of {frames:,} pictures of {n:,} images has {pixels:,} pixels, more than "
+            f"a film of {frames:,} frames with {n:,} images has {pixels:,} pixels, more than "
             f"{LONGEST:,}: {fewer}, or give a smaller --scale"
         )
     return side
@@ -57,11 +58,11 @@ def film_side(
 
 @dataclass(frozen=True)
 class Moving:
-    """Walks of images: uint8 (groups, members, steps, C, H, W).
+    """Image sequences: uint8 (groups, members, steps, C, H, W).
 
-    A picture has a row of steps for each member of each group. A film has the groups across and the
-    members down; of one group, the members across; and without names all walks about in a square.
-    names: of the members; headings: of the steps, in a picture
+    As an image, each member of each group is a row of steps. A film has the groups across and the
+    members down; with one group, the members across; without names, all in about a square.
+    names: of the members; headings: of the steps, in an image
     """
 
     x: Tensor
@@ -70,7 +71,7 @@ class Moving:
 
     @classmethod
     def rows(cls, x: Tensor, steps: int) -> Moving:
-        """Of walks one after the other, (rows * steps, C, H, W)."""
+        """From concatenated sequences, (rows * steps, C, H, W)."""
         return cls(x.unflatten(0, (-1, 1, steps)))
 
     @property
@@ -78,7 +79,7 @@ class Moving:
         return self.x.shape[2]
 
     def images(self) -> Images:
-        """A row for each member of each group."""
+        """The image grid: a row for each member of each group."""
         groups, members = self.x.shape[:2]
         rows = groups * members
         captions = self.names * groups if self.names and rows <= MOST_ROWS else ()
@@ -86,14 +87,14 @@ class Moving:
         return replace(images, captions=captions, headings=self.headings)
 
     def frames(self, side: int) -> list[np.ndarray]:
-        """There and back again, so that a film that begins anew does not jump."""
+        """Frames forwards and backwards, so that a looping film does not jump."""
         steps = self.steps
         there = [self._frame(t, side) for t in range(steps)]
         return [*there, *there[steps - 2 : 0 : -1]]
 
     @cached_property
     def ground(self) -> int:
-        """Between the images, the same in all frames."""
+        """Background between the images, the same in all frames."""
         return between(self.x)
 
     def _frame(self, t: int, side: int) -> np.ndarray:
@@ -108,7 +109,7 @@ class Moving:
 
     @property
     def across(self) -> int:
-        """Images across, in a film."""
+        """Number of images across in a film."""
         groups, members = self.x.shape[:2]
         if not self.names:
             return math.ceil(math.sqrt(groups * members))
@@ -117,9 +118,9 @@ class Moving:
 
 @dataclass(frozen=True)
 class Screen:
-    """Where what moves is written, judged before the work.
+    """Destination of image sequences, validated before the work starts.
 
-    output: of pictures, arrays and folders; film: None where it is none
+    output: image, array or folder; film: path of a film, None if it is not one
     """
 
     output: Output
@@ -129,14 +130,13 @@ class Screen:
 
     @classmethod
     def at(cls, out: str | Path | None, scale: int | None, fps: float | None) -> Screen:
-        """Raises PthetaError for a place that cannot be written, and for frames a second of what is
-        no film."""
+        """Raises PthetaError for a location that cannot be written, and for fps without a film."""
         if not is_film(out):
             if fps is not None:
-                where = "no file is named" if out is None else f"{out} is none"
+                where = "no file is named" if out is None else f"{out} is not a film"
                 raise PthetaError(
-                    f"--fps {fps:g}: a film alone has frames, and {where}: leave it out, or write "
-                    "a .gif"
+                    f"--fps {fps:g} applies only to films, and {where}: leave it out, or write a "
+                    ".gif"
                 )
             return cls(Output.at(out, scale))
         if fps is not None and not 0 < fps <= FASTEST:
@@ -147,12 +147,11 @@ class Screen:
         return cls(Output(None, None), place, FPS if fps is None else fps, scale)
 
     def steps(self, asked: int | None, usual: int) -> int:
-        """Images of a walk, where nobody says how many."""
+        """Number of images of a walk; the default depends on the output."""
         return (usual if self.film is None else FILMED) if asked is None else asked
 
     def check(self, groups: int, members: int, steps: int, spec: DataSpec) -> None:
-        """Raises PthetaError where so many walks are too many to write, and for what are no
-        images."""
+        """Raises PthetaError for too many sequences, and for data that are not images."""
         shape, n = images_only(spec, "this use").shape, groups * members
         if self.film is None:
             self.output.check(n * steps, spec, steps)
@@ -160,7 +159,7 @@ class Screen:
             film_side(n, shape, _frames(steps), self.scale)
 
     def write(self, moving: Moving, about: str) -> Grid:
-        """Writes it, where a place was named."""
+        """Writes the sequences if an output is given."""
         images = moving.images()
         if self.film is None:
             return self.output.write(images, about, moving.steps)
@@ -171,11 +170,11 @@ class Screen:
         return Grid(images, moving.steps, about, self.film)
 
     def durations(self, steps: int) -> Sequence[int]:
-        """Of each frame, milliseconds: the ends of the walk stay longer."""
+        """Duration of each frame in milliseconds; the ends are shown longer."""
         one = 10 * max(1, round(100 / self.fps))
         return [one * (HELD if t in (0, steps - 1) else 1) for t in range(_frames(steps))]
 
 
 def _frames(steps: int) -> int:
-    """Of a walk there and back again."""
+    """Number of frames, forwards and backwards."""
     return max(1, 2 * steps - 2)

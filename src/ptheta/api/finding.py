@@ -1,4 +1,4 @@
-"""Outliers: which examples are unlike those that a run was trained on."""
+"""The `outliers` function: find examples unlike the training data of a run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ptheta import tasks
-from ptheta.api.beside import read_as
+from ptheta.api.example_sets import read_as
 from ptheta.api.found import Found, names_of, write
 from ptheta.api.written import Places
 from ptheta.capabilities import Encodes, condition_of
@@ -30,9 +30,9 @@ from ptheta.tasks.outliers.find import FALSE_ALARMS, both_kinds
 from ptheta.tasks.outliers.known import Known
 from ptheta.tasks.outliers.table import DEFAULT, defined, entry
 
-ALL = "all"  # the scores that can be taken
-CALIBRATED = 100  # held-out examples that a threshold is better set by than by fewer
-SHOWN = 8  # examples in a picture
+ALL = "all"  # all supported scores
+CALIBRATED = 100  # minimum number of held-out examples preferred for setting a threshold
+SHOWN = 8  # examples in the image
 
 
 class Finding(TypedDict, total=False):
@@ -100,7 +100,9 @@ def outliers(
     """
     places = Places.at(out, show, source, normal, force=force)
     if normal is not None and outlier_where:
-        raise PthetaError("--normal says that all others are outliers: leave --outlier-where out")
+        raise PthetaError(
+            "with --normal all other examples are outliers: leave --outlier-where out"
+        )
     opened = Run.open(run)
     places.images(opened.spec, "the worst")
     scored = opened.other(source, split, label_column)
@@ -125,7 +127,7 @@ def outliers(
 
 
 def _known_outliers(data: Dataset, where: Sequence[str]) -> Tensor:
-    """bool (N,). Raises PthetaError where all are outliers, or none."""
+    """Known outliers, bool (N,). Raises PthetaError if all are outliers, or none."""
     outlier = torch.from_numpy(matching(data, where, "--outlier-where"))
     both_kinds(int(outlier.sum()), int((~outlier).sum()))
     return outlier
@@ -134,14 +136,13 @@ def _known_outliers(data: Dataset, where: Sequence[str]) -> Tensor:
 def _apart(
     match: DataMatch, scored: Dataset, others: Dataset | None
 ) -> tuple[Dataset, Dataset | None, tuple[str, ...]]:
-    """The bank that examples are compared with; examples like it that nothing has seen, to set the
-    threshold by; and remarks on these.
+    """The reference bank; unseen examples like it, to set the threshold; and remarks.
 
-    Held-out examples that are scored themselves say nothing new of it. Where they are few, and the
-    examples that chose the weights and were not trained on are more, these take their place. No
-    example that is scored comes into the bank with them: it would be its own neighbour.
+    Held-out examples that are scored are not used for the threshold. If few are left, and there
+    are more validation examples, these are used instead. Scored examples are removed from the
+    bank, since each would be its own neighbour.
     """
-    assert match.images is not None  # the training data is there
+    assert match.images is not None  # training data was found above
     seen = [data.keys() for data in (scored, others) if data is not None]
     bank, choices = match.images, []
     for data, what in ((match.held_out, "held-out"), (match.reserve, "reserve")):
@@ -151,24 +152,27 @@ def _apart(
         if fresh.any():
             choices.append((data.subset(fresh), what))
     if not choices:
-        why = "no held-out example is left to set a threshold by, all are scored: none is flagged"
+        why = (
+            "all held-out examples are scored, so there is none to set a threshold: nothing is "
+            "flagged"
+        )
         return bank, None, (why,)
     held_out, what = max(choices, key=lambda choice: min(len(choice[0]), CALIBRATED))
     if what == "held-out":
         for data, kind in choices:
             bank = joined(bank, data) if kind == "reserve" else bank
-    remark = f"threshold set by {len(held_out):,} {what} {held_out.examples}"
+    remark = f"threshold set on {len(held_out):,} {what} {held_out.examples}"
     return bank, held_out, (remark,)
 
 
 def _known(run: Run, bank: Dataset, how: Finding) -> Known:
-    """What a score may be made of."""
+    """The inputs that scores may use."""
     model = run.model(how.get("weights", "best"))
-    beside = how.get("background")
+    background = how.get("background")
     return Known(
         model,
         with_conditions(model, bank),
-        None if beside is None else _background(run, Run.open(beside)),
+        None if background is None else _background(run, Run.open(background)),
         _extractor(how.get("extractor"), model),
         samples=how.get("samples", Known.samples),
         seed=how.get("seed", Known.seed),
@@ -176,17 +180,15 @@ def _known(run: Run, bank: Dataset, how: Finding) -> Known:
 
 
 def _background(run: Run, other: Run) -> nn.Module:
-    """Its model. Raises PthetaError where it learned other examples than those of the run."""
+    """The background model. Raises PthetaError if it was trained on other data than the run."""
     if other.spec != run.spec:
         raise PthetaError(
-            f"--background {other.path} learned {other.spec}, and {run.path} {run.spec}: give a "
-            "run on the same data, with the same size and levels"
+            f"--background {other.path} was trained on {other.spec}, and {run.path} on "
+            f"{run.spec}: give a run on the same data, with the same size and levels"
         )
     model = other.model()
     if condition_of(model) is not None:
-        raise PthetaError(
-            f"--background {other.path} is asked for a condition: give a run of a model that is not"
-        )
+        raise PthetaError(f"--background {other.path} is conditional: give an unconditional run")
     return model
 
 
@@ -197,7 +199,7 @@ def _extractor(asked: str | Extractor | None, model: nn.Module) -> Extractor | N
 
 
 def _asked(names: Sequence[str], known: Known) -> tuple[str, ...]:
-    """The names of the scores, each once. Raises PthetaError for one that is unknown."""
+    """The distinct score names. Raises PthetaError for an unknown one."""
     if tuple(names) == (ALL,):
         names = (DEFAULT, *defined(known))
     for name in names:

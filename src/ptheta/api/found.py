@@ -1,4 +1,4 @@
-"""What is found of outliers: numbers, a table with a row for each example, and a picture."""
+"""Result of `outliers`: scores, a table with a row for each example, and an image."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from ptheta.tasks.outliers.known import Known
 
 @dataclass(frozen=True)
 class Found:
-    """What `ptheta.outliers` gives.
+    """Result of `ptheta.outliers`.
 
-    names: of the examples: the paths of their files, or their rows
-    found: scores, ranks, and what is flagged
-    detection: how well each score tells what is known to be an outlier: score -> measure -> value;
-        empty where nothing is known
+    names: names of the examples: file paths, or row numbers
+    found: scores, ranks and flags
+    detection: how well each score detects known outliers: score -> measure -> value; empty if
+        none are known
     remarks: lines on how it was done
-    path, picture: where scores and the worst examples were written; None where nowhere
+    path, picture: files of the scores and of the worst examples; None if not written
     """
 
     names: Sequence[str] = field(repr=False)
@@ -48,21 +48,21 @@ class Found:
         return f"Found({flagged:,} of {n:,} examples flagged by {self.found.chosen})"
 
     def detected(self) -> list[list[str]]:
-        """How well each score tells the known outliers, as a table with its heads; empty where none
-        are known."""
+        """Detection of the known outliers by each score, as a table with column heads; empty if
+        none are known."""
         measures = list(next(iter(self.detection.values()), {}))
         heads = ["score", *(name.replace("_", " ") for name in measures)]
         rows = [
-            [score, *(_said(by_name[name]) for name in measures)]
+            [score, *(_text(by_name[name]) for name in measures)]
             for score, by_name in self.detection.items()
         ]
         return [heads, *rows] if rows else []
 
     def to_json(self) -> dict[str, object]:
-        """The numbers that are of all examples together."""
+        """The summary over all examples."""
         at = self.found.threshold
         measures = {
-            score: {name: _told(value) for name, value in by_name.items()}
+            score: {name: _json(value) for name, value in by_name.items()}
             for score, by_name in self.detection.items()
         }
         return {
@@ -75,20 +75,20 @@ class Found:
         }
 
 
-def _said(found: Estimate) -> str:
-    """A measure with its interval, for a reader."""
+def _text(found: Estimate) -> str:
+    """A measure with its interval, as text."""
     low, high = interval(found)
     return f"{found.value:.3f} ({low:.3f} to {high:.3f})"
 
 
-def _told(value: Estimate) -> dict[str, object]:
+def _json(value: Estimate) -> dict[str, object]:
     return {"value": value.value, "error": value.error, "interval": list(interval(value))}
 
 
 def write(
     places: Places, known: Known, data: Dataset, found: Outliers, outlier: Tensor | None, n: int
 ) -> None:
-    """The scores, and the n worst, where they are asked for."""
+    """Writes the scores, and the n worst examples, as requested."""
     if places.table is not None:
         _write(places.table, data, found, outlier)
     if places.picture is not None:
@@ -96,13 +96,13 @@ def write(
 
 
 def names_of(data: Dataset) -> list[str]:
-    """What the examples are called: the paths of their files, else their rows in the source."""
+    """Names of the examples: file paths, else row numbers in the source."""
     rows = data.rows(slice(None)).tolist()
     return [str(row) if data.files is None else data.files[row] for row in rows]
 
 
 def _write(path: Path, data: Dataset, found: Outliers, outlier: Tensor | None) -> None:
-    """A row for each example, in the order of the source."""
+    """Writes a row for each example, in the order of the source."""
     head = ["file" if data.files is not None else "row", found.chosen, "rank", "flagged"]
     columns: list[Sequence[object]] = [
         names_of(data),
@@ -124,9 +124,10 @@ def _texts(values: Tensor) -> list[str]:
 
 
 def _draw(output: Output, known: Known, data: Dataset, found: Outliers, n: int) -> None:
-    """The worst examples: each beside where it is unlike, and the nearest training example."""
+    """Draws the worst examples, each with a map of where it is unusual, and the nearest training
+    example."""
     spec = known.spec
-    assert isinstance(spec, ImageSpec)  # asked before
+    assert isinstance(spec, ImageSpec)  # checked before
     worst = with_conditions(known.model, data.with_fixed_binarisation()).subset(found.worst(n))
     batch = worst.batch(slice(0, len(worst)))
     name, heat = heat_of(known)

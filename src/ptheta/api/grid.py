@@ -1,4 +1,4 @@
-"""What the verbs that give images share: the images that they take, and the grid that they give."""
+"""Shared by functions that return images: example images, the output location, and the grid."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from ptheta.runs.folder import Run
 from ptheta.specs import DataSpec, images_only
 from ptheta.tasks.sample import Place
 
-PREVIEW = 400  # images that a notebook shows
+PREVIEW = 400  # maximum number of images shown in a notebook
 
 
 class Block(NamedTuple):
-    """What is printed together: a title, a table with its heads, and lines below it."""
+    """A block of printed output: a title, a table with column heads, and lines below it."""
 
     title: str = ""
     rows: Sequence[Sequence[str]] = ()
@@ -37,11 +37,11 @@ class Block(NamedTuple):
 
 @dataclass(frozen=True)
 class Grid:
-    """What a verb gives: images, row by row.
+    """An image grid, filled row by row.
 
     columns: images in a row; None for as many as there are rows
-    about: what they show, in a line
-    path: where they were written; None where no place was named
+    about: one-line description
+    path: the written file or folder; None if not written
     """
 
     images: Images
@@ -54,7 +54,7 @@ class Grid:
         return f"Grid({self.images.n:,} images of {self.images.shape}: {self.about}{where})"
 
     def _repr_html_(self) -> str:
-        """For notebooks: the picture, of the first `PREVIEW` of many images."""
+        """Notebook display: the grid, of at most `PREVIEW` images."""
         shown = self.images.first(PREVIEW)
         columns = shown.columns if self.columns is None else self.columns
         canvas = composed(shown, columns)
@@ -62,7 +62,7 @@ class Grid:
         return html.card(self, seen)
 
     def blocks(self) -> list[Block]:
-        """What is printed of it; nothing of images alone."""
+        """The printed output; empty for plain images."""
         return []
 
     def to_json(self) -> dict[str, object]:
@@ -71,16 +71,16 @@ class Grid:
 
     @property
     def x(self) -> Tensor:
-        """The image batch, uint8 (N, C, H, W). Samples are drawn when they are asked for."""
+        """The image batch, uint8 (N, C, H, W). Samples are drawn on access."""
         return torch.cat([part.x for part in self.images.parts(Place())])
 
 
 @dataclass(frozen=True)
 class Output:
-    """Where a verb writes its images, judged before the work that gives them.
+    """Destination of images, validated before they are generated.
 
-    path: None where they are not written; scale: pixels of a picture, across and down, for one of
-    an image; None for as many as make an image large enough to be seen
+    path: None if they are not written; scale: enlargement factor of an image grid; None for a
+    factor that makes small images visible
     """
 
     path: Path | None
@@ -88,13 +88,13 @@ class Output:
 
     @classmethod
     def at(cls, out: str | Path | None, scale: int | None) -> Output:
-        """Raises PthetaError for a place that cannot be written, and for a scale of anything but a
-        picture."""
+        """Raises PthetaError for a location that cannot be written, and for a scale unless it is an
+        image grid."""
         path = None if out is None else check_out(out)
         if scale is not None and (path is None or path.suffix.lower() not in PICTURES):
-            where = "no file is named" if path is None else f"{path} is none"
+            where = "no file is named" if path is None else f"{path} is not an image file"
             raise PthetaError(
-                f"--scale {scale}: a picture alone has a scale, and {where}: leave it out, or "
+                f"--scale {scale} applies only to image files, and {where}: leave it out, or "
                 "write a .png"
             )
         if scale is not None and scale < 1:
@@ -102,20 +102,20 @@ class Output:
         return cls(path, scale)
 
     def check(self, n: int, spec: DataSpec, columns: int | None = None) -> None:
-        """Raises PthetaError where n images are too many to write, and for what are no images."""
+        """Raises PthetaError for too many images, and for data that are not images."""
         shape = images_only(spec, "this use").shape
         if self.path is not None:
             check_size(self.path, n, shape, columns, self.scale)
 
     def write(self, images: Images, about: str, columns: int | None = None) -> Grid:
-        """Writes the images, where a place was named."""
+        """Writes the images if an output is given."""
         if self.path is not None:
             export(images, self.path, columns, self.scale)
         return Grid(images, columns, about, self.path)
 
 
 class Examples(NamedTuple):
-    """A trained model, images to show it with, and their conditions (y) where it wants them."""
+    """A trained model, example images, and their conditions (y) if it is conditional."""
 
     model: nn.Module
     x: Tensor
@@ -123,12 +123,12 @@ class Examples(NamedTuple):
 
 
 def examples(run: Run, n: int, data: Source | None, output: Output, columns: int = 0) -> Examples:
-    """The model of a run, and its first n test images, of all classes.
+    """The model of a run, and n test images of all classes.
 
-    columns: how many images are written for each; 0 where that is not known yet
+    columns: number of images written for each; 0 if not known yet
 
-    Raises PthetaError for none, where they are too many to write, before the model is read, and
-    where the model is conditional and the images have no conditions.
+    Raises PthetaError if there are none, if they are too many to write (before the model is
+    loaded), or if the model is conditional and the images have no conditions.
     """
     check_numbers(n=n)
     images_only(run.spec, "this use")
@@ -140,9 +140,9 @@ def examples(run: Run, n: int, data: Source | None, output: Output, columns: int
 
 
 def conditions_with(run: Run, batch: Batch) -> Condition | None:
-    """What a run's model is asked for with some of its images; None for an unconditional one.
+    """The conditions of images for a run's model; None for an unconditional model.
 
-    Raises PthetaError where the images have no conditions.
+    Raises PthetaError if the images have no conditions.
     """
     if run.condition is None:
         return None
@@ -153,10 +153,11 @@ def conditions_with(run: Run, batch: Batch) -> Condition | None:
 
 
 def side_by_side(*columns: Tensor) -> Images:
-    """Image batches (N, C, H, W) side by side: an image and what belongs to it in a row."""
+    """Image batches (N, C, H, W) side by side: each row has the corresponding images."""
     return Images.of(torch.stack(columns, 1).flatten(0, 1))
 
 
 def squarish(n: int, width: int) -> int:
-    """Columns of about a square of n groups of `width` images each, no group torn apart."""
+    """Number of columns for about a square of n groups of `width` images, without splitting
+    groups."""
     return width * max(1, round(math.sqrt(n) / 2))

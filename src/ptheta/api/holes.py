@@ -1,4 +1,4 @@
-"""Images with holes: pictures that a user names, and which of their pixels are known."""
+"""Images with unknown pixels, given by the user, and their masks."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from ptheta.api.given import (
     pictures_at,
     read_mask,
 )
-from ptheta.api.own import IMAGE, Shape, size_said, sized_picture
+from ptheta.api.own import IMAGE, Shape, size_text, sized_picture
 from ptheta.errors import PthetaError
 from ptheta.masks import MASKS, mask_of
 from ptheta.specs import ImageSpec
@@ -30,16 +30,16 @@ from ptheta.tasks.inpaint import regions
 
 MASK, KNOWN = "--mask", "--known"
 BOX = re.compile(r"-?\d{1,9}(\s*,\s*-?\d{1,9}){3}")
-# what is known of image number i, which a file holds or a data set: bool (C, H, W)
+# mask of known pixels of image i, from a file or a data set: bool (C, H, W)
 Masks = Callable[[int, Path | None, Shape], Tensor]
 
 
 def masks_asked(known: str | None, mask: str | Path | None, spec: ImageSpec, seed: int) -> Masks:
-    """known: a name of `ptheta.masks.MASKS`, the part that is given; mask: a picture, or a folder
-    of them, white where pixels are unknown, or such a name, or the left, top, right and bottom of a
-    box. Default: the upper half is known.
+    """known: a name in `ptheta.masks.MASKS`, the known part; mask: an image or a folder of images,
+    white where pixels are unknown, or such a name, or the left, top, right and bottom of a box.
+    Default: the upper half is known.
 
-    Raises PthetaError for both at once, for a name of no mask and no file, and for an empty box.
+    Raises PthetaError if both are given, for an unknown name or file, and for an empty box.
     """
     if known is not None and mask is not None:
         raise PthetaError(f"{KNOWN} {known}, {MASK} {mask}: give one of them")
@@ -52,15 +52,15 @@ def masks_asked(known: str | None, mask: str | Path | None, spec: ImageSpec, see
         return _boxed(str(mask))
     if not place.exists():
         raise PthetaError(
-            f"{MASK} {mask}: there is no such file or folder, and it is no name of a mask "
+            f"{MASK} {mask}: no such file or folder, and neither the name of a mask "
             f"({', '.join(MASKS)}) nor a box (left,top,right,bottom in pixels, such as 4,4,12,12)"
         )
     return _drawn(pictures_at(mask, MASK), place.is_dir(), spec)
 
 
 def _named(name: str, known: bool, seed: int) -> Masks:
-    """A part of each image by its name, which is known, or all but it is."""
-    mask_of(name)  # that of none is refused now
+    """The named part of each image, or all but it, is known."""
+    mask_of(name)  # unknown names fail here
 
     def of(i: int, path: Path | None, shape: Shape) -> Tensor:
         return regions(name, 1, shape, seed + i)[0] == known
@@ -69,11 +69,11 @@ def _named(name: str, known: bool, seed: int) -> Masks:
 
 
 def _boxed(text: str) -> Masks:
-    """All but a box of each image, whose right column and bottom row are those after its last."""
+    """All but a box of each image is known; right and bottom are exclusive."""
     left, top, right, bottom = (int(part) for part in text.split(","))
     if left >= right or top >= bottom:
         raise PthetaError(
-            f"{MASK} {text}: this box holds no pixel: give left,top,right,bottom with left before "
+            f"{MASK} {text}: this box is empty: give left,top,right,bottom with left before "
             "right and top before bottom"
         )
 
@@ -81,7 +81,7 @@ def _boxed(text: str) -> Masks:
         _, h, w = shape
         if left < 0 or top < 0 or right > w or bottom > h:
             raise PthetaError(
-                f"{MASK} {text}: this box is not within an image of {size_said((h, w))} pixels: "
+                f"{MASK} {text}: this box is not inside an image of {size_text((h, w))} pixels: "
                 f"give 0,0,{w},{h} at most"
             )
         known = torch.ones(shape, dtype=torch.bool)
@@ -92,13 +92,13 @@ def _boxed(text: str) -> Masks:
 
 
 def _drawn(pictures: list[Path], several: bool, spec: ImageSpec) -> Masks:
-    """Masks from pictures: one for all images, or for each image that of its name."""
+    """Masks from image files: one for all images, or one per image by name."""
 
     def of(i: int, path: Path | None, shape: Shape) -> Tensor:
         if several and path is None:
             raise PthetaError(
-                f"{MASK} {pictures[0].parent}: a folder of masks goes with a folder of images "
-                f"({IMAGE}), by their names: name one mask for test images"
+                f"{MASK} {pictures[0].parent}: a folder of masks needs a folder of images with "
+                f"the same names ({IMAGE}): give a single mask for test images"
             )
         file = partner(path, pictures, MASK) if several and path is not None else pictures[0]
         return ~_sized(read_mask(file, MASK), file, shape, spec).expand(shape)
@@ -107,9 +107,9 @@ def _drawn(pictures: list[Path], several: bool, spec: ImageSpec) -> Masks:
 
 
 def _sized(mask: Tensor, file: Path, shape: Shape, spec: ImageSpec) -> Tensor:
-    """A mask (H, W) of the size of the image; one of the model's size is stretched to it.
+    """Resizes a mask (H, W) to the image if it has the model's size.
 
-    Raises PthetaError for any other size.
+    Raises PthetaError for another size.
     """
     size = tuple(shape[1:])
     if mask.shape == size:
@@ -117,13 +117,13 @@ def _sized(mask: Tensor, file: Path, shape: Shape, spec: ImageSpec) -> Tensor:
     if mask.shape == (spec.height, spec.width):
         return interpolate(mask[None, None].float(), size)[0, 0] > 0
     raise PthetaError(
-        f"{MASK} {file} is {size_said(mask.shape)} pixels, and the image {size_said(size)}: give a "
+        f"{MASK} {file} is {size_text(mask.shape)} pixels, and the image {size_text(size)}: give a "
         "mask as large as the image"
     )
 
 
 class Hole(NamedTuple):
-    """An image x, uint8 (C, H, W), and which of it is known, bool (C, H, W)."""
+    """An image x, uint8 (C, H, W), and its known pixels, bool (C, H, W)."""
 
     x: Tensor
     known: Tensor
@@ -131,9 +131,9 @@ class Hole(NamedTuple):
 
 @dataclass(frozen=True)
 class Holes:
-    """Pictures with holes, read one by one, as large as they are.
+    """Images with unknown pixels, read one by one at their own size.
 
-    size: the only (H, W) that is taken; None for any
+    size: required (H, W); None for any
     """
 
     pictures: list[Path]
@@ -147,11 +147,11 @@ class Holes:
         return cls(pictures_at(image, IMAGE), masks, spec, size)
 
     def names(self, each: int) -> tuple[str, ...]:
-        """Of the files that `each` completions of each are written to."""
+        """File names for `each` completions per image."""
         return names_of_results(self.pictures, each)
 
     def read(self, i: int) -> Hole:
-        """Raises PthetaError for what is no picture, and for another size than is taken."""
+        """Raises PthetaError if it is not an image, or has another size than required."""
         return self._read(i)[0]
 
     def _read(self, i: int) -> tuple[Hole, tuple[str, ...]]:
@@ -161,10 +161,10 @@ class Holes:
         return Hole(x, self.masks(i, path, (c, h, w))), lost
 
     def checked(self) -> tuple[str, set[Shape]]:
-        """Reads all of them once: a hash of what they hold, and their shapes (C, H, W).
+        """Reads all of them once: returns a hash of their contents, and their shapes (C, H, W).
 
-        Raises PthetaError as `read` does. Warns of what a picture loses to become one of the
-        model's, and of pictures without a hole.
+        Raises PthetaError as `read` does. Warns of conversion losses, and of images without unknown
+        pixels.
         """
         found, losses, shapes = hashlib.sha256(), Counter[str](), set[Shape]()
         whole = 0
@@ -178,16 +178,16 @@ class Holes:
                 found.update(one.contiguous().numpy().tobytes())
         n = len(self.pictures)
         for loss, k in losses.items():
-            warnings.warn(f"{k} of {n} pictures have {loss}", stacklevel=3)
+            warnings.warn(f"{k} of {n} images have {loss}", stacklevel=3)
         if whole:
             warnings.warn(
-                f"{whole} of {n} pictures have no unknown pixel (a mask is white where pixels are "
-                "unknown): they come back as they are",
+                f"{whole} of {n} images have no unknown pixel (a mask is white where pixels are "
+                "unknown): they are returned unchanged",
                 stacklevel=3,
             )
         return found.hexdigest(), shapes
 
     def stacked(self) -> Hole:
-        """All of them, of one size: (N, C, H, W) each."""
+        """All images and masks, of one size: (N, C, H, W) each."""
         holes = [self.read(i) for i in range(len(self.pictures))]
         return Hole(torch.stack([h.x for h in holes]), torch.stack([h.known for h in holes]))

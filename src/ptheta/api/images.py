@@ -1,4 +1,4 @@
-"""Verbs that give images: samples, and maps of surprise."""
+"""The `sample` and `surprise` functions."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ptheta.runs.folder import Run
 from ptheta.specs import VectorSpec, from_unit
 from ptheta.tasks.sample import Wanted
 
-N = 64  # images that are drawn where nobody says how many
+N = 64  # default number of samples
 
 
 @undisturbed()
@@ -42,6 +42,8 @@ def sample(
     truncation: float | None = None,
     temperature: float | None = None,
     mean: bool = False,
+    steps: int | None = None,
+    guidance: float | None = None,
     data: Source | None = None,
     seed: int = 0,
     out: str | Path | None = None,
@@ -71,6 +73,8 @@ def sample(
             VAEs)
         mean: for a probabilistic decoder, such as a VAE, show the mean of p(x | z); by default each
             element is sampled independently, as all metrics do
+        steps: for a model that samples in steps, such as ddpm: network evaluations per sample
+        guidance: for such a model, weight of the condition: 0 ignores it, 1 uses it as trained
         data: new location of the run's data, on which `reject` is calibrated
         seed: random seed
         out: place to write to. Images: an image file, an array (.npy, .npz) or a folder; rows: a
@@ -92,7 +96,7 @@ def sample(
         n, condition = _of_file(opened, n, caption_file, condition)
     n = N if n is None else n
     wanted = Wanted(labels=labels or None, attributes=attributes, condition=condition or None)
-    choosing = Choosing(reject, truncation, temperature, data, mean)
+    choosing = Choosing(reject, truncation, temperature, data, mean, steps, guidance)
     how = How(weights, prior, same_noise, between, choosing)
     if isinstance(opened.spec, VectorSpec):
         return sample_rows(
@@ -102,46 +106,48 @@ def sample(
     output.check(n, opened.spec)
     images = samples(opened, n, how, seed=seed, **wanted)
     means = "--mean shows means" if images.shows == FROM_CODES else ""
-    about = how.choosing.told(_drawn(images, n), images.chosen, images.shows, means)
+    about = how.choosing.describe(_drawn(images, n), images.chosen, images.shows, means)
     return output.write(images, about)
 
 
 def _of_images(run: Run, output: Output | None, out: str | Path | None, missing: bool) -> Output:
-    """Where images are written. Raises PthetaError for what goes with tables alone."""
+    """Destination of images. Raises PthetaError for options that apply only to tables."""
     if missing:
-        raise PthetaError(f"--missing is of tables, and {run.path} learned images: leave it out")
+        raise PthetaError(
+            f"--missing applies only to tables, and {run.path} is a model of images: leave it out"
+        )
     if output is None:
         raise PthetaError(
-            f"--out {out}: a table holds rows of numbers, and {run.path} is a model of images: "
-            "give a picture, an array or a folder"
+            f"--out {out}: a table cannot hold images: give an image file, an array or a folder"
         )
     return output
 
 
 def _drawn(images: Images, asked: int) -> str:
-    """What was drawn, and why it is not all that was asked for."""
+    """Describes what was drawn, and why it is fewer than requested."""
     about = f"{images.n:,} image{'s' * (images.n > 1)}"
     if images.n == asked:
         return about
     return (
-        f"{about} of the {asked:,} that were asked for, {images.batch} in each of "
-        f"{images.n // images.batch} rows: more would not fill a row of each condition"
+        f"{about} of the requested {asked:,}, {images.batch} in each of "
+        f"{images.n // images.batch} rows: the rest would not fill a row for each condition"
     )
 
 
 def _of_file(
     run: Run, n: int | None, place: str | Path, condition: Mapping[str, Sequence[str]] | None
 ) -> tuple[int, Mapping[str, Sequence[str]]]:
-    """How many images are drawn, and what they are asked for, where captions are in a file.
+    """The number of images and their conditions, with captions from a file.
 
-    Raises PthetaError for captions beside it, and for fewer images than captions.
+    Raises PthetaError if captions are also given directly, or for fewer images than captions.
     """
     if condition and Text.kind in condition:
         raise PthetaError(f"--caption and {FLAG}: give one of them")
     captions = captions_in(place, run.condition)
     if n is not None and n < len(captions):
         raise PthetaError(
-            f"{n} images of the {len(captions):,} captions of {place}: ask for one of each at least"
+            f"{n} images for the {len(captions):,} captions of {place}: ask for at least one of "
+            "each"
         )
     return len(captions) if n is None else n, {**(condition or {}), Text.kind: captions}
 
@@ -168,6 +174,6 @@ def surprise(
     output = Output.at(out, scale)
     model, x, y = examples(Run.open(run), n, data, output, 2)
     bits = tasks.surprise(model, x, y)
-    most = bits.max().clamp_min(1e-9)  # all is 0 where everything was certain
+    most = bits.max().clamp_min(1e-9)  # all zero if every pixel was certain
     about = f"{bits.mean():.4g} bits/dim, white is {bits.max():.3g} bits"
     return output.write(side_by_side(x, from_unit(bits / most)), about, squarish(len(x), 2))

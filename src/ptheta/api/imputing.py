@@ -1,4 +1,4 @@
-"""The verb that fills the gaps of a table, and what says how well."""
+"""The `impute` and `score_imputation` functions."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ from ptheta.tasks.needs import require
 
 @dataclass(frozen=True)
 class Imputed:
-    """What `ptheta.impute` gives.
+    """Result of `ptheta.impute`.
 
-    paths: the completed tables, in order; rows: of each
-    missing: how many cells were filled, by column; those that had no gap are left out
+    paths: the completed tables, in order; rows: number of rows of each
+    missing: number of imputed cells by column; columns without missing cells are omitted
     """
 
     paths: tuple[Path, ...]
@@ -56,7 +56,7 @@ class Imputed:
         return f"Imputed({brief(str(self.paths[0]))}: {self.about})"
 
     def _repr_html_(self) -> str:
-        """For notebooks: how many cells of each column were filled."""
+        """Notebook display: imputed cells by column."""
         rows = [[name, f"{count:,}"] for name, count in self.missing.items()]
         return html.card(self, html.table(rows, ["column", "filled"]))
 
@@ -99,7 +99,9 @@ def impute(
     """
     check_numbers(m=m, candidates=candidates, seed=seed)
     if mean and m > 1:
-        raise PthetaError(f"--mean and -m {m}: there is one best completion; leave one out")
+        raise PthetaError(
+            f"--mean gives a single completion and cannot be combined with -m {m}: leave one out"
+        )
     opened = Run.open(run)
     source, spec = expand(table), _rows_alone(opened.spec)
     places, given = places_of(out, source, m, force), gaps_of(source, spec)
@@ -112,13 +114,13 @@ def impute(
 
 
 def places_of(out: str | Path, table: Path, m: int, force: bool) -> tuple[Path, ...]:
-    """Where m completed tables go. Raises PthetaError for a file of another kind than the table,
-    the table itself, and one that is there."""
+    """Output files of m completed tables. Raises PthetaError for another format than the table's,
+    the table itself, and existing files."""
     place = check_file(out, tuple(GAPS))
     if place.suffix.lower() != table.suffix.lower():
         raise PthetaError(
             f"--out {brief(str(out))}: a {table.suffix} table is written as {table.suffix}, so "
-            "that what is there stays as it is"
+            "that known cells stay unchanged"
         )
     numbers = [f"-{i}" for i in range(1, m + 1)] if m > 1 else [""]
     places = tuple(place.with_name(f"{place.stem}{n}{place.suffix}") for n in numbers)
@@ -126,14 +128,14 @@ def places_of(out: str | Path, table: Path, m: int, force: bool) -> tuple[Path, 
         refuse_source(one, table, "table")
         if one.exists() and not force:
             raise PthetaError(
-                f"--out {brief(str(one))} is there already: name another, or give --force"
+                f"--out {brief(str(one))} already exists: give another name, or --force"
             )
     return places
 
 
 @dataclass(frozen=True)
 class _Work:
-    """Fills the gaps of a table a part at a time: memory does not grow with its rows."""
+    """Imputes a table batch by batch, with constant memory."""
 
     model: nn.Module
     mean: bool
@@ -156,7 +158,7 @@ class _Work:
         return Imputed(tuple(files), rows, counts)
 
     def completed(self, cells: Tensor, first: int) -> Tensor:
-        """(M, B, D). Rows that are whole are left to themselves."""
+        """Completed cells, (M, B, D). Complete rows are copied."""
         gaps = cells.isnan().any(1)
         every = cells.expand(self.m, *cells.shape).clone()
         for at in gaps.nonzero()[:, 0].split(RUN_OF_ROWS):
@@ -178,12 +180,12 @@ class _Work:
         )
 
 
-RUN_OF_ROWS = 2000  # that are completed in one go
+RUN_OF_ROWS = 2000  # rows per batch
 
 
 @contextmanager
 def _written(places: Sequence[Path]) -> Iterator[list[Path]]:
-    """Files to write beside these places; in the end all are there, or none of them is new."""
+    """Temporary files for these paths; either all are committed at the end, or none."""
     tidy(places[0].parent)
     folder = temporary(places[0].parent)
     with ExitStack() as stack:
@@ -199,20 +201,19 @@ def _written(places: Sequence[Path]) -> Iterator[list[Path]]:
 def _rows_alone(spec: DataSpec) -> VectorSpec:
     if not isinstance(spec, VectorSpec):
         raise PthetaError(
-            "this run learned images: those with unknown pixels are completed by ptheta inpaint "
-            "RUN --image PICTURE --mask MASK"
+            "this is a run of images: use ptheta inpaint RUN --image IMAGE --mask MASK"
         )
     return spec
 
 
 def _require(model: nn.Module) -> None:
-    """Raises PthetaError for a model that cannot complete, or is to be told what of."""
+    """Raises PthetaError for a model that cannot complete, or is conditional."""
     require(model, Completes, "complete")
     spec = condition_of(model)
     if spec is not None:
         raise PthetaError(
-            f"this model is conditional on {word(spec)}, which no gap of a table tells: train one "
-            "that learns it as a column"
+            f"this model is conditional on {word(spec)}, which the table does not give: train a "
+            "model with it as a column"
         )
 
 

@@ -1,4 +1,4 @@
-"""The verb that completes images: test images, or pictures that a user names."""
+"""The `inpaint` function: complete test images, or given images."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ from ptheta.specs import images_only
 from ptheta.tasks.needs import require
 from ptheta.tasks.sample import Part, Place
 
-SHOWN, EACH = 8, 7  # test images, completions of each
+SHOWN, EACH = 8, 7  # number of test images, completions of each
 
 
 @dataclass(frozen=True)
 class How:
-    """each: completions of an image, None for the usual number; candidates, search_steps: see
+    """each: completions per image, None for the default; candidates, search_steps: as for
     `tasks.inpaint`"""
 
     each: int | None
@@ -43,12 +43,13 @@ class How:
     search_steps: int | None = None
 
     def many(self, model: nn.Module, usual: int) -> int:
-        """Completions of each image: one of a model that knows no second one. Says so."""
+        """Number of completions per image: one for a deterministic model, with a warning."""
         if varied(model) or self.each == 1:
             return usual if self.each is None else self.each
         if self.each is not None:
             warnings.warn(
-                f"--each {self.each}: this model completes an image in one way, which is given",
+                f"--each {self.each}: this model is deterministic, so each image gets one "
+                "completion",
                 stacklevel=4,
             )
         return 1
@@ -56,11 +57,11 @@ class How:
 
 @dataclass(frozen=True, repr=False)
 class Completed(Grid):
-    """What `ptheta.inpaint` gives.
+    """Result of `ptheta.inpaint`.
 
-    pictures: how many were completed; each: how often
-    psnr: of each completion of each picture where pixels were unknown, dB; none of pictures that a
-        user names, of which nobody knows what was there
+    pictures: number of images; each: completions per image
+    psnr: PSNR in dB on the unknown pixels, for each completion of each image; None for images
+        without ground truth
     """
 
     pictures: int = 0
@@ -78,7 +79,7 @@ class Completed(Grid):
         return cls(grid.images, grid.columns, grid.about, grid.path, pictures, each, psnr)
 
     def to_json(self) -> dict[str, object]:
-        """What was completed, for a program."""
+        """The result as JSON."""
         found: dict[str, object] = {
             "path": None if self.path is None else str(self.path),
             "pictures": self.pictures,
@@ -138,13 +139,13 @@ def inpaint(
     if image is None:
         if condition:
             raise PthetaError(
-                f"{', '.join(condition)}: these are said of pictures (--image), and test images "
-                "have their own: leave them out"
+                f"{', '.join(condition)}: conditions apply only to --image, test images have "
+                "their own: leave them out"
             )
         return _of_tests(opened, masks, SHOWN if n is None else n, how, data, output)
     for flag, given in (("-n", n), ("--data", data)):
         if given is not None:
-            raise PthetaError(f"{flag} is of test images, and --image names pictures: leave it out")
+            raise PthetaError(f"{flag} applies only to test images, not with --image: leave it out")
     model = opened.model()
     require(model, Completes, "inpaint")
     holes = Holes.at(image, masks, spec, any_size=takes_any_size(model))
@@ -154,7 +155,7 @@ def inpaint(
 def _of_tests(
     run: Run, masks: Masks, n: int, how: How, data: Source | None, output: Output
 ) -> Completed:
-    """Test images, each in a row with its completions."""
+    """Completes test images, each in a row with its completions."""
     model, x, y = examples(run, n, data, output, (how.each or EACH) + 2)
     _, c, h, w = x.shape
     known = torch.stack([masks(i, None, (c, h, w)) for i in range(len(x))])
@@ -184,13 +185,13 @@ def _of_pictures(
     how: How,
     output: Output,
 ) -> Completed:
-    """Pictures of a user: into a folder one by one, else in a grid."""
+    """Completes given images: one by one into a folder, else in a grid."""
     rows, each = rows_of_pictures(model, condition), how.many(model, 1)
     pixels, shapes = holes.checked()
     n, folder = len(holes.pictures), is_folder(output.path)
     asked = {
         **identity(run, "best"),
-        "pictures and masks of the hash": pixels[:DIGITS],
+        "images and masks with hash": pixels[:DIGITS],
         "images": n * each,
         "seed": how.seed,
         "candidates": how.candidates,
@@ -199,7 +200,7 @@ def _of_pictures(
     }
     parts = Completions(model, holes, rows, how, each)
     done = Images(n * each, min(shapes), asked, parts, each, names=holes.names(each))
-    about = f"{n} picture{'s' * (n > 1)}, {each} completion{'s' * (each > 1)} each"
+    about = f"{n} image{'s' * (n > 1)}, {each} completion{'s' * (each > 1)} each"
     if folder:
         return Completed.of(output.write(done, about, each), n, each)
     shown = _in_rows(done, holes, shapes, each, output)
@@ -208,7 +209,7 @@ def _of_pictures(
 
 
 def _captions(model: nn.Module, rows: Condition | None, n: int) -> tuple[str, ...]:
-    """What each of n pictures was asked for; nothing for more than a picture has room for."""
+    """Captions: the condition of each of n images; empty if there are too many."""
     spec = condition_of(model)
     if spec is None or rows is None or n > MOST_ROWS:
         return ()
@@ -216,9 +217,9 @@ def _captions(model: nn.Module, rows: Condition | None, n: int) -> tuple[str, ..
 
 
 def _in_rows(done: Images, holes: Holes, shapes: set[Shape], each: int, output: Output) -> Images:
-    """Each picture with what is known of it and its completions.
+    """Rows of each image, its known part, and its completions.
 
-    Raises PthetaError for pictures of different sizes.
+    Raises PthetaError for images of different sizes.
     """
     check_one_size(shapes)
     n = len(holes.pictures)
@@ -231,8 +232,7 @@ def _in_rows(done: Images, holes: Holes, shapes: set[Shape], each: int, output: 
 
 @dataclass(frozen=True)
 class Completions:
-    """Gives the completions of pictures after a place, those of one picture at a time: they depend
-    on no other."""
+    """Generates the completions of images after a position, one image at a time, independently."""
 
     model: nn.Module
     holes: Holes

@@ -1,4 +1,4 @@
-"""The verb that looks for the codes of images: test images, or pictures that a user names."""
+"""The `invert` function: find codes of test images, or of given images, by optimisation."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ from ptheta.tasks.invert import invert as find_codes
 from ptheta.tasks.needs import require
 from ptheta.tasks.reconstruction import FLOORS
 
-MEASURED = 100  # test images of the table: each takes a moment
+MEASURED = 100  # test images in the table; each takes a while
 
 
 @dataclass(frozen=True, repr=False)
 class Inversions(Compared):
-    """codes: of all images that were measured, (N, L)"""
+    """codes: of all evaluated images, (N, L)"""
 
     codes: Tensor = field(default_factory=lambda: torch.zeros(0, 0), repr=False)
 
 
 @dataclass(frozen=True)
 class Search:
-    """How codes are looked for: as for `ptheta.tasks.invert`."""
+    """Search options: as for `ptheta.tasks.invert`."""
 
     restarts: int
     steps: int
@@ -166,7 +166,7 @@ def _of_tests(
     output.check(n * len(columns), run.spec, len(columns))
     if place is not None:
         write_codes(found.codes, place)
-    done = output.write(grid, f"{n} images and those of their codes", len(columns))
+    done = output.write(grid, f"{n} images and their reconstructions", len(columns))
     return Inversions(
         *(done.images, done.columns, done.about, done.path),
         called=run.plan.model,
@@ -178,9 +178,9 @@ def _of_tests(
 
 
 def _scores(model: nn.Module, looked: Looked, found: Inverted, search: Search) -> list[Scored]:
-    """Of the codes that were found, and of what stands beside them."""
+    """Scores of the codes that were found, and of the baselines."""
     x, size = looked.x, found.codes.shape[1]
-    scores = [measured(MODEL, found.x, x, f"code of {size} numbers")]
+    scores = [measured(MODEL, found.x, x, f"code of dimension {size}")]
     if isinstance(model, Encodes):
         scores.append(measured("encoder", tasks.reconstruct(model, x, looked.y).cpu(), x))
     if found.nearest is not None:

@@ -1,4 +1,4 @@
-"""The examples of a run with their labels, and samples of it with theirs."""
+"""Real examples and samples of a run, with labels."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from ptheta.tasks.sample import check_sampling
 from ptheta.tasks.spread import spread_over
 from ptheta.tasks.usefulness import MOST, Examples, Known, Usefulness, usefulness
 
-Labeller = Callable[[Tensor], Tensor]  # x (N, ...) -> int64 (N,), -1 where the label is missing
+Labeller = Callable[[Tensor], Tensor]  # x (N, ...) -> int64 (N,), -1 if the label is missing
 
 
 class Target(NamedTuple):
-    """A column as the label: its number, the names of the labels, and which one a row has."""
+    """A column used as the label: its index, the label names, and the labeller."""
 
     column: int
     names: tuple[str, ...]
@@ -34,9 +34,9 @@ class Target(NamedTuple):
 
 @dataclass(frozen=True)
 class Drawn:
-    """Samples of a model, each asked for what a training example was asked for.
+    """Samples of a model, with the conditions of training examples.
 
-    condition: of the training examples, None where the model takes none; y: their labels
+    condition: of the training examples, None for an unconditional model; y: their labels
     """
 
     model: nn.Module
@@ -64,8 +64,8 @@ def measured(
     repeats: int,
     seed: int,
 ) -> tuple[Usefulness, tuple[str, ...]]:
-    """What samples of a model are good for, and remarks on it. The arguments are those of
-    `ptheta.usefulness`, which raises as this does."""
+    """Evaluates the usefulness of a model's samples; also returns remarks. Arguments and errors as
+    for `ptheta.usefulness`."""
     known, remarks = known_of(model, train, test, target)
     return usefulness(known, n=n, repeats=repeats, seed=seed), remarks
 
@@ -73,9 +73,9 @@ def measured(
 def known_of(
     model: nn.Module, train: Dataset, test: Dataset, target: str | None
 ) -> tuple[Known, tuple[str, ...]]:
-    """What usefulness is told by, and remarks on it. target: see `ptheta.usefulness`
+    """The data for the evaluation of usefulness, and remarks. target: as for `ptheta.usefulness`.
 
-    Raises PthetaError where the model cannot sample, for a target that is no label, and where all
+    Raises PthetaError if the model cannot sample, for a target that is not a label, and if all
     labels are the same.
     """
     check_sampling(model, 1)
@@ -95,8 +95,9 @@ def known_of(
         remarks.append(_no_labels(spec))
     elif len(real.y.unique()) < 2 or not len(new.labels):
         raise PthetaError(
-            f"the labels of {len(real.y):,} training {train.examples} are all the same, or no test "
-            f"{test.example} has one: there is nothing to learn; give other data or another label"
+            f"the labels of {len(real.y):,} training {train.examples} are all the same, or no "
+            f"test {test.example} has one, so there is nothing to classify: give other data or "
+            "another label"
         )
     asked = None if condition_of(model) is None else shown.batch(slice(None)).condition
     draw = Drawn(model, asked, real.y, of)
@@ -110,13 +111,13 @@ def _some(data: Dataset) -> Dataset:
 
 
 def _labels_of(model: nn.Module) -> Labels | None:
-    """The labels that a model is asked for."""
+    """The label spec of a model's condition."""
     parts = parts_of(condition_of(model))
     return next((part for part in parts if isinstance(part, Labels)), None)
 
 
 def _examples(data: Dataset, labels: Labels | None, target: Target | None) -> Examples:
-    """All of them, but for rows whose label is missing."""
+    """All examples with a known label."""
     batch = data.batch(slice(None))
     if target is not None:
         y = target.of(batch.x)
@@ -130,36 +131,40 @@ def _examples(data: Dataset, labels: Labels | None, target: Target | None) -> Ex
 
 
 def _no_labels(spec: DataSpec) -> str:
-    cure = "; of a table, --target COLUMN makes a learned one its label" if columns(spec) else ""
+    cure = "; for a table, --target COLUMN uses a column as the label" if columns(spec) else ""
     return (
-        "no labels: the run is not conditional on labels, so that no classifier learns from its "
+        "no labels: the run is not conditional on labels, so no classifier is trained on its "
         f"samples{cure}"
     )
 
 
 def columns(spec: DataSpec) -> tuple[Column, ...]:
-    """Of a table; none of images."""
+    """The columns of a table; empty for images."""
     return spec.columns if isinstance(spec, VectorSpec) else ()
 
 
-def _beside(train: Dataset) -> str:
+def _hint_on_labels(train: Dataset) -> str:
     if train.labels is None:
         return ""
     return (
-        "; the labels stand beside what this run learned: train with --condition labels, or with "
-        "--category-columns COLUMN, which learns a column of labels as any other"
+        "; this run was trained without the labels: train with --condition labels, or with "
+        "--category-columns COLUMN to include a label column"
     )
 
 
 def _target(spec: DataSpec, name: str, labels: Labels | None, train: Dataset) -> Target:
-    """Raises PthetaError for a column that is no label."""
+    """Raises PthetaError for a column that is not a label."""
     if labels is not None:
-        raise PthetaError(f"--target {name}: the run is conditional on labels, which are learned")
+        raise PthetaError(
+            f"--target {name}: the run is conditional on labels, which are used: leave it out"
+        )
     if not columns(spec):
-        raise PthetaError(f"--target {name}: this run learned images, which have no columns")
+        raise PthetaError(
+            f"--target {name}: this is a run of images, which have no columns: leave it out"
+        )
     names = [column.name for column in columns(spec)]
     if name not in names:
-        raise PthetaError(f"--target {unknown('column', name, names)}{_beside(train)}")
+        raise PthetaError(f"--target {unknown('column', name, names)}{_hint_on_labels(train)}")
     k = names.index(name)
     column = columns(spec)[k]
     if column.values:
@@ -169,7 +174,7 @@ def _target(spec: DataSpec, name: str, labels: Labels | None, train: Dataset) ->
     if len(values) == 2:
         return Target(k, tuple(f"{v:g}" for v in values.tolist()), lambda x: _two(x[:, k], values))
     raise PthetaError(
-        f"--target {name}: the column holds {len(values)} different numbers; a label is a column "
+        f"--target {name}: the column has {len(values)} different numbers; a label is a column "
         f"of words, or of two numbers{_others(spec)}"
     )
 
@@ -184,6 +189,6 @@ def _words(cells: Tensor) -> Tensor:
 
 
 def _two(cells: Tensor, values: Tensor) -> Tensor:
-    """Which of two numbers is the nearer."""
+    """Index of the nearer of two values."""
     nearer = ((cells - values[1]).abs() < (cells - values[0]).abs()).long()
     return torch.where(cells.isnan(), -1, nearer)

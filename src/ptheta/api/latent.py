@@ -1,4 +1,4 @@
-"""Verbs of the latent space: pictures of it, what it holds, a prior for it."""
+"""The `manifold`, `latents`, `fit` and `probe` functions."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from ptheta import tasks
 from ptheta.api.export import Images
 from ptheta.api.grid import Grid, Output, examples
+from ptheta.api.priors import PriorPlan, fit_grid_prior
 from ptheta.capabilities import Encodes
 from ptheta.compute.streams import undisturbed
 from ptheta.data.dataset import Dataset
@@ -18,6 +19,7 @@ from ptheta.errors import PthetaError
 from ptheta.files.atomic import make_folder
 from ptheta.files.out import check_file
 from ptheta.metrics.latent import LatentReport, codes, latent_report
+from ptheta.models.variational.grid_prior import GridCoder
 from ptheta.report import figures
 from ptheta.runs.examples import refuse_to_change
 from ptheta.runs.folder import Run
@@ -27,7 +29,7 @@ from ptheta.tasks.probe import Probe
 from ptheta.tasks.walks import code_size
 from ptheta.training.translations import conditions_shown, image_part
 
-USED_BY = 1000  # test images by which the most used dimensions are found
+USED_BY = 1000  # test images from which the most active dimensions are determined
 
 
 @undisturbed()
@@ -68,21 +70,20 @@ def manifold(
 def _two_dimensions(
     run: Run, model: nn.Module, dims: tuple[int, int] | None, data: Source | None
 ) -> tuple[tuple[int, int], str]:
-    """The dimensions to draw, and how they were chosen, for the message."""
+    """The dimensions to draw, and a description of how they were chosen."""
     size = code_size(model)
     chosen = dims is None and size > 2 and isinstance(model, Encodes)
     if data is not None and not chosen:
         raise PthetaError(
-            "--data gives images to choose the dimensions by, and there is nothing to choose: "
-            "leave it out"
+            "--data is used only to choose the dimensions, which are given: leave it out"
         )
     if dims is not None:
         return dims, ""
     if not chosen:
-        return (0, 1), f", the first two of {size}: --dims gives others" if size > 2 else ""
+        return (0, 1), f", the first two of {size}: choose others with --dims" if size > 2 else ""
     _, x, y = examples(run, USED_BY, data, Output(None, None))
     first, second = tasks.most_used(model, x, y)[:2]
-    return (first, second), f", the two most used of {size}: --dims gives others"
+    return (first, second), f", the two most active of {size}: choose others with --dims"
 
 
 @undisturbed()
@@ -116,36 +117,53 @@ def fit(
     run: str | Path | Run,
     data: Source | None = None,
     *,
+    model: str | None = None,
     components: int = 10,
     images: int = 20_000,
     weights: str = "best",
     seed: int = 0,
+    recipe: str = "default",
+    resume: bool = False,
+    **options: object,
 ) -> nn.Module:
-    """Fit a Gaussian mixture to the codes of training images, as a prior to sample from.
+    """Fit a prior to the codes of training images and store it in the run folder.
 
-    The mixture is stored in the run folder, so that an autoencoder can sample as well.
+    A model without a prior of its own can then sample.
 
     Args:
         run: run folder, or a `Run`
-        data: new location of the run's data; default: where it was in training
-        components: number of Gaussians
-        images: maximum number of training images to encode
-        weights: "best" or "last" weights of the run
+        data: new location of the run's data
+        model: for discrete codes on a grid, as of vq-vae: the model of the registry that learns
+            the maps of codes, such as "pixelcnn"; it is trained in the folder `prior` of the run.
+            None fits a mixture of Gaussians
+        components: number of Gaussians of the mixture
+        images: maximum number of images to encode
+        weights: "best" or "last"
         seed: random seed
+        recipe, resume, options: how `model` is trained, as for `ptheta.train`
 
     Returns:
-        The model with the fitted prior.
+        The model with its fitted prior.
 
     Raises:
-        PthetaError: if the model cannot encode and decode, or if its training images are not
-            available
+        PthetaError: if the model cannot encode and decode, or if its training images are missing
     """
     opened = Run.open(run)
     refuse_to_change(opened.path)
     make_folder(opened.path)  # what cannot be kept is refused before the work
-    model = opened.model(weights, prior="own")
+    coder = opened.model(weights, prior="own")
+    if model is not None:
+        plan = PriorPlan(model, options, recipe, resume, images, weights, seed)
+        return fit_grid_prior(opened, coder, plan, data)
+    if options or resume or recipe != "default":
+        raise PthetaError("recipe, resume and options need model: name the prior to train")
+    if isinstance(coder, GridCoder):
+        raise PthetaError(
+            f"the codes of {opened.plan.model} are discrete: fit an autoregressive prior, "
+            f"`ptheta fit {opened.called} --model {coder.usual_prior()}`"
+        )
     fitted = tasks.fit(
-        model, codes(model, opened.data("train", data), images), components=components, seed=seed
+        coder, codes(coder, opened.data("train", data), images), components=components, seed=seed
     )
     save_prior(opened.path, fitted, opened.weights_file(weights))
     return fitted
@@ -193,7 +211,7 @@ def probe(
 
 
 def _labelled(some: Dataset) -> tuple[Tensor, Tensor]:
-    """All images and their labels. Raises PthetaError where there are none."""
+    """All images and their labels. Raises PthetaError if there are none."""
     batch = some.batch(slice(0, len(some)))
     if (labels := batch.extra.get("labels")) is None:
         raise PthetaError(f"{some.name} ({some.split}) has no labels: probe on labelled images")

@@ -1,4 +1,4 @@
-"""Verbs that measure one run, or images of any origin."""
+"""The `evaluate`, `evaluate_images` and `closest` functions."""
 
 from __future__ import annotations
 
@@ -26,12 +26,15 @@ from ptheta.metrics.copies import NEIGHBOURS
 from ptheta.runs.folder import Run
 from ptheta.tasks.neighbours import nearest_pairs
 
-PAIRS = 10  # samples that are shown beside a real image
-REAL: tuple[Literal["train", "test"], ...] = ("train", "test")  # what samples may be copies of
+PAIRS = 10  # number of samples shown with their nearest real image
+REAL: tuple[Literal["train", "test"], ...] = (
+    "train",
+    "test",
+)  # splits that samples may be copies of
 
 
 class Unwritten(CannotWrite):
-    """What was measured could not be written; it is in `evaluation`."""
+    """Raised if an evaluation could not be written; it is available as `evaluation`."""
 
     def __init__(self, message: str, evaluation: Evaluation) -> None:
         super().__init__(message)
@@ -93,7 +96,7 @@ def evaluate(
     opened.warn_if_unfinished()
     kept, unkept = _keeps(opened)
     if not kept:
-        warnings.warn(f"{opened.called} {unkept}: no evaluation.json is kept", stacklevel=3)
+        warnings.warn(f"{opened.called} {unkept}: no evaluation.json is written", stacklevel=3)
     found = opened.look(data)
     if (text := opened.remark(found, data)) is not None:
         warnings.warn(text, stacklevel=3)
@@ -122,9 +125,9 @@ def evaluate(
 
 
 def _keeps(run: Run) -> tuple[bool, str]:
-    """Whether the numbers of a run are kept in its folder, and why not."""
+    """Whether results are stored in the run folder, and why not."""
     if run.example is not None:
-        return False, "ships with ptheta and is not changed"
+        return False, "is shipped with ptheta and read-only"
     return os.access(run.path, os.W_OK), "cannot be written"
 
 
@@ -197,14 +200,14 @@ def closest(
 
 
 class CopyCheck(NamedTuple):
-    """Samples, image batch, and the real images that they may be copies of."""
+    """Samples, image batch, and the real images that they may copy."""
 
     samples: Tensor
     train: Dataset
     test: Dataset
 
     def nearest(self, of: Literal["train", "test"], pairs: int) -> tuple[Tensor, Tensor]:
-        """The samples that are nearest to a real image, and those images."""
+        """The samples nearest to a real image, and those images."""
         real = self.train if of == "train" else self.test
         samples, images = nearest_pairs(self.samples, real, pairs).unbind(1)
         return samples, images
@@ -215,8 +218,7 @@ def _picture(out: str | Path | None) -> Output | None:
 
 
 def _draw_closest(check: CopyCheck, place: Output) -> None:
-    """A row of samples, and below each the training image that it is nearest to; then the same for
-    the test images."""
+    """Draws a row of samples above their nearest training images, then the same for test images."""
     rows = [row for of in REAL for row in check.nearest(of, PAIRS)]
-    about = "samples, and below each the nearest training image; then the nearest test image"
+    about = "samples with their nearest training images below; then the same for test images"
     place.write(Images.of(torch.cat(rows)), about, len(rows[0]))

@@ -1,4 +1,4 @@
-"""What `ptheta.neighbours` gives: samples and what they are near to, as numbers, rows, images."""
+"""Result of `ptheta.neighbours`: samples and their nearest training examples."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ from ptheta.data.columns.write import text_of
 from ptheta.data.dataset import Dataset
 from ptheta.files.rows import write_csv
 from ptheta.specs import VectorSpec
-from ptheta.tasks.neighbours import SAMPLES, Searched, Share, beside
+from ptheta.tasks.neighbours import SAMPLES, Searched, Share, with_neighbours
 
-PRINTED = 4  # of the closest
-TOLD = (
-    "near: share as near as 1 % of unseen; alone: share to which one stands out as",
-    "to 1 % of unseen (distance to the nearest over that to the second): a copy",
+PRINTED = 4  # number of closest samples printed
+EXPLANATION = (
+    "near: % as near as the nearest 1 % of unseen; alone: % whose distance ratio",
+    "(nearest over second) is as low as for 1 % of unseen, which indicates copies",
 )
-COPIED = "one training example stands out too often: there are copies among the samples"
+COPIED = "significantly many samples have a low ratio: there are copies among the samples"
 ALIKE = (
-    "nearer than unseen ones, yet to several alike: blurred or of few kinds, or copies\n"
-    "of what occurs more than once"
+    "nearer than unseen examples, but to several training examples: blurred,\n"
+    "of low diversity, or copies of repeated examples"
 )
-NEW = "no nearer to training examples than unseen ones are"
+NEW = "not nearer to training examples than unseen examples are"
 
 
 @dataclass(frozen=True)
 class Nearby(Answer):
-    """What `ptheta.neighbours` gives.
+    """Result of `ptheta.neighbours`.
 
-    x: the samples that were searched; train: what they were trained on
-    found: their nearest training examples by space ("pixels", "features", "columns"), and how near
-        unseen ones, training examples and copies are; k: neighbours of each that are shown
-    picture: of the first samples; closest: of those nearest to a training image
+    x: the samples; train: the training data
+    found: nearest training examples by space ("pixels", "features", "columns"), and the distances
+        of unseen examples, training examples and artificial copies; k: neighbours shown of each
+    picture: image of the first samples; closest: image of those nearest to a training image
     """
 
     x: Tensor = field(repr=False)
@@ -50,27 +50,27 @@ class Nearby(Answer):
 
     @property
     def copies(self) -> bool:
-        """Whether there are copies of training examples among the samples, in any space."""
+        """Whether copies of training examples were detected in any space."""
         return any(one.copies for one in self.found.values())
 
     def __repr__(self) -> str:
-        told = "copies among them" if self.copies else "no copies seen"
-        return f"Nearby({len(self.x):,} samples in {', '.join(self.found)}: {told})"
+        verdict = "copies among them" if self.copies else "no copies seen"
+        return f"Nearby({len(self.x):,} samples in {', '.join(self.found)}: {verdict})"
 
     # -- numbers
 
     def blocks(self) -> list[Block]:
-        """What is printed of it: the numbers of all samples, and apart from them the closest."""
+        """The printed output: statistics of all samples, then the closest ones."""
         blocks = [self._numbers(name, one) for name, one in self.found.items()]
         closest = [self._closest(name, one) for name, one in self.found.items()]
-        return [*blocks, Block(lines=(*TOLD, *self.remarks)), *closest]
+        return [*blocks, Block(lines=(*EXPLANATION, *self.remarks)), *closest]
 
     def _numbers(self, name: str, one: Searched) -> Block:
         rows: list[tuple[str, ...]] = [(name, "1 %", "median", "near, %", "alone, %")]
         sides = torch.tensor([0.01, 0.5])
         for side, near in one.sides.items():
             least, median = near.distances[:, 0].quantile(sides).tolist()
-            shares = _said(one.near[side]), _said(one.alone[side])
+            shares = _percent(one.near[side]), _percent(one.alone[side])
             rows.append((side, f"{least:.3g}", f"{median:.3g}", *shares))
         return Block(f"distance in {name}: {one.about}", rows, (_verdict(one),))
 
@@ -87,7 +87,7 @@ class Nearby(Answer):
         return Block(f"closest of all {len(self.x):,} samples, in {name}", rows)
 
     def to_json(self) -> dict[str, object]:
-        """The numbers that are of all samples together."""
+        """The summary over all samples."""
         return {
             "samples": len(self.x),
             "training": len(self.train),
@@ -99,8 +99,8 @@ class Nearby(Answer):
     # -- rows
 
     def write(self, path: Path) -> None:
-        """A row for each neighbour of each sample; of a table also the cells of both, those of the
-        sample itself as rank 0."""
+        """Writes a row for each neighbour of each sample; for tables also the cells of both, with
+        the sample itself as rank 0."""
         spec = self.train.spec
         columns = [c.name for c in spec.columns] if isinstance(spec, VectorSpec) else []
         of = "row" if self.train.files is None else "file"
@@ -114,14 +114,14 @@ class Nearby(Answer):
             for at in range(len(self.x)):
                 if cells is not None:
                     yield [at, space, 0, "", "", "", "", *cells(self.x[at])]
-                told = [f"{share[at]:.6g}", f"{alone[at]:.6g}"]
+                shares = [f"{share[at]:.6g}", f"{alone[at]:.6g}"]
                 for rank, place in enumerate(near.places[at, : self.k].tolist()):
                     about = names[place], f"{near.distances[at, rank]:.6g}"
                     of = [] if cells is None else cells(self.train.batch([place]).x[0])
-                    yield [at, space, rank + 1, *about, *(("", "") if rank else told), *of]
+                    yield [at, space, rank + 1, *about, *(("", "") if rank else shares), *of]
 
     def _cells(self) -> Callable[[Tensor], list[str]] | None:
-        """The cells of a row of a table as texts; None of images."""
+        """Formats the cells of a table row; None for images."""
         spec = self.train.spec
         if not isinstance(spec, VectorSpec):
             return None
@@ -135,11 +135,11 @@ class Nearby(Answer):
     # -- images
 
     def random(self, n: int) -> Images:
-        """The first n samples, uncurated, each before its neighbours in every space."""
+        """The first n samples, uncurated, each followed by its neighbours in every space."""
         parts = [self.x[:n, None]]
         headings = ["sample"]
         for name, one in self.found.items():
-            near = beside(self.x[:n], self.train, one.samples.places[:n, : self.k])[:, 1:]
+            near = with_neighbours(self.x[:n], self.train, one.samples.places[:n, : self.k])[:, 1:]
             parts.append(near)
             headings += [name, *([""] * (near.shape[1] - 1))]
         rows = torch.cat(parts, 1)
@@ -150,15 +150,15 @@ class Nearby(Answer):
         return replace(images, captions=captions, title=title)
 
     def nearest(self, n: int) -> Images:
-        """The n samples that are nearest to a training image, in each space in turn."""
+        """The n samples nearest to a training image, in each space."""
         parts, captions = [], list[str]()
         for name, one in self.found.items():
             at = one.samples.closest(n)
-            parts.append(beside(self.x[at], self.train, one.samples.places[at, : self.k]))
+            parts.append(with_neighbours(self.x[at], self.train, one.samples.places[at, : self.k]))
             captions += [f"{name} {_caption(one, i)}" for i in at.tolist()]
         headings = ["sample", "training", *([""] * (parts[0].shape[1] - 2))]
         images = Images.of(torch.cat(parts).flatten(0, 1), headings)
-        title = f"of {len(self.x):,} samples the closest"
+        title = f"the closest of {len(self.x):,} samples"
         return replace(images, captions=tuple(captions), title=title)
 
 
@@ -172,7 +172,7 @@ def _verdict(one: Searched) -> str:
     return ALIKE if one.near[SAMPLES].beyond else NEW
 
 
-def _said(share: Share) -> str:
+def _percent(share: Share) -> str:
     sign = " !" if share.beyond else ""
     return f"{100 * share.value:.1f} ({100 * share.low:.1f}-{100 * share.high:.1f}){sign}"
 

@@ -1,4 +1,4 @@
-"""Samples beside the training examples that they are nearest to: are they copies?"""
+"""The `neighbours` function: nearest training examples of samples, to detect copies."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from ptheta.tasks.neighbours import Directions, Moves, Numbers, Space
 from ptheta.tasks.neighbours import neighbours as searched
 
 DRAWN, HELD_OUT = 1000, 1000
-SHOWN, NEAR = 8, 3  # samples in a picture, and neighbours of each
+SHOWN, NEAR = 8, 3  # samples in an image, and neighbours of each
 TABLE = ".csv"
 PIXELS, FEATURES, COLUMNS = "pixels", "features", "columns"
 
@@ -96,13 +96,13 @@ def neighbours(
     given = _origin(run, data, how)
     places.check(given.train.spec, n, k)
     if moves != Moves():
-        images_only(given.train.spec, "--shifts and --mirror: what moves", "leave them out")
+        images_only(given.train.spec, "--shifts and --mirror", "leave them out")
     spaces = _spaces(given.train, how.get("space", ()), how.get("extractor"))
     train, unseen = given.train.with_fixed_binarisation(), _unseen(given, held_out)
     samples = given.draw(drawn, seed)
     found = searched(samples, train, unseen, spaces, k=k, moves=moves, seed=seed)
-    told = f"{len(train):,} training and {len(unseen):,} unseen {train.examples}"
-    return places.written(Nearby(samples, train, found, k, remarks=(told, *given.remarks)), n)
+    counts = f"{len(train):,} training and {len(unseen):,} unseen {train.examples}"
+    return places.written(Nearby(samples, train, found, k, remarks=(counts, *given.remarks)), n)
 
 
 def _origin(run: str | Path | Run, data: Source | None, how: Searching) -> Origin:
@@ -114,8 +114,8 @@ def _origin(run: str | Path | Run, data: Source | None, how: Searching) -> Origi
 
 
 def _unseen(given: Origin, most: int) -> Dataset:
-    """Held-out examples, so many at most; without copies of training examples, but for tables of
-    words and whole numbers, whose rows come again by themselves."""
+    """At most `most` held-out examples, without duplicates of training examples, except for
+    discrete tables, where duplicates are natural."""
     test, spec = given.test, given.train.spec
     if not (isinstance(spec, VectorSpec) and spec.discrete):
         test = test.subset(np.flatnonzero(~test.repeated()))
@@ -125,7 +125,7 @@ def _unseen(given: Origin, most: int) -> Dataset:
 def _spaces(
     train: Dataset, asked: Sequence[str], extractor: str | Extractor | None
 ) -> dict[str, Space]:
-    """Where distances are taken, in the order that was asked for."""
+    """The spaces of the distances, in the given order."""
     images = isinstance(train.spec, ImageSpec)
     known = (PIXELS, FEATURES) if images else (COLUMNS,)
     names = tuple(dict.fromkeys(asked)) or known
@@ -133,8 +133,8 @@ def _spaces(
         if name not in known:
             raise unknown(f"space of {train.examples}", name, known)
     if extractor is not None and FEATURES not in names:
-        where = "leave it out" if not images else "ask for --space features, or leave it out"
-        raise PthetaError(f"--extractor gives features, and none are asked for: {where}")
+        where = "leave it out" if not images else "add --space features, or leave it out"
+        raise PthetaError(f"--extractor needs the features space: {where}")
     spaces: dict[str, Space] = {name: Numbers(train) for name in names if name != FEATURES}
     if FEATURES in names:
         spaces[FEATURES] = Directions(train, choose_extractor(train, extractor)[0])
@@ -143,7 +143,7 @@ def _spaces(
 
 @dataclass(frozen=True)
 class Places:
-    """Where pictures and a table are written; None for nowhere."""
+    """Output files of images and table; None if not written."""
 
     picture: Output | None
     closest: Output | None
@@ -151,11 +151,11 @@ class Places:
 
     @classmethod
     def at(cls, out: str | Path | None, table: str | Path | None, force: bool) -> Places:
-        """Raises PthetaError for a place that cannot be written, or is there already."""
+        """Raises PthetaError for a path that cannot be written, or exists."""
         flag = "--table"
         if out is not None and Path(out).suffix.lower() == TABLE:
             if table is not None:
-                raise PthetaError(f"--out {out} and --table {table}: one table is written")
+                raise PthetaError(f"--out {out} and --table {table} are both tables: give one")
             out, table, flag = None, out, "--out"
         rows = check_new(table, (TABLE,), flag, force)
         first = check_new(out, (*PICTURES, TABLE), "--out", force)
@@ -166,14 +166,14 @@ class Places:
         return cls(Output.at(first, None), Output.at(second, None), rows)
 
     def check(self, spec: DataSpec, n: int, k: int) -> None:
-        """Raises PthetaError for a picture of what are no images, or too many."""
+        """Raises PthetaError for an image of non-images, or of too many."""
         if self.picture is not None and self.closest is not None:
-            images_only(spec, "--out, a picture of samples,", "name a .csv")
+            images_only(spec, "--out, an image of samples,", "name a .csv")
             self.picture.check(n * (1 + 2 * k), spec, 1 + 2 * k)
             self.closest.check(2 * n * (1 + k), spec, 1 + k)
 
     def written(self, done: Nearby, n: int) -> Nearby:
-        """With everything where it belongs."""
+        """Writes the outputs and returns the result with their paths."""
         if self.table is not None:
             done.write(self.table)
         if self.picture is None or self.closest is None:

@@ -1,4 +1,4 @@
-"""Where samples come from that are held against real images: a run, or images of any origin."""
+"""Sources of samples to compare with real images: a run, or images of any origin."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from ptheta.specs import columns_of
 
 
 class ReadOptions(TypedDict, total=False):
-    """What images of any origin and real ones are both brought to (antialiased, cropped).
+    """Common preprocessing of given and real images (antialiased, cropped).
 
-    size: side in pixels; channels: 1 or 3; default: as they are, and then they must agree
-    image_column: of either that has columns
+    size: side in pixels; channels: 1 or 3; default: unchanged, and then they must agree
+    image_column: image column of a source with columns
     """
 
     size: int | None
@@ -35,7 +35,7 @@ class ReadOptions(TypedDict, total=False):
 
 
 class Weights(NamedTuple):
-    """Of a run, as for `Run.model`."""
+    """Weights and prior of a run, as for `Run.model`."""
 
     weights: str = "best"
     prior: str = "auto"
@@ -45,9 +45,9 @@ USUAL = Weights()
 
 
 class Origin(NamedTuple):
-    """Where samples come from: a run, or images of any origin.
+    """A source of samples: a run, or images of any origin.
 
-    draw: of so many, by a seed; train, test: the real ones; remarks: lines on these
+    draw: draws n samples by a seed; train, test: real examples; remarks: lines on them
     """
 
     draw: Callable[[int, int], Tensor]
@@ -62,32 +62,33 @@ def origin_of(
     which: Weights = USUAL,
     **reading: Unpack[ReadOptions],
 ) -> Origin:
-    """A run with its data, or images of any origin with the real ones of `data`.
+    """A run with its data, or images of any origin with the real images of `data`.
 
-    Raises PthetaError where the images that a run was trained on are not there.
+    Raises PthetaError if the run's training images are not available.
     """
     if not isinstance(source, Run) and not is_run(source) and data is not None:
         made, test, train = made_and_real(source, data, **reading)
         return Origin(lambda n, seed: some_images(made, n, seed), train, test)
     if not isinstance(source, str | Path | Run):
-        raise PthetaError("images of any origin need real ones beside them: give data")
+        raise PthetaError("images of any origin are compared with real ones: give data")
     if given := [f"--{n.replace('_', '-')}" for n, value in reading.items() if value is not None]:
         raise PthetaError(
-            f"{' and '.join(given)}: for IMAGES of any origin, and {source} is a run: leave it out"
+            f"{' and '.join(given)}: only for IMAGES of any origin, and {source} is a run: leave "
+            "it out"
         )
     run = Run.open(source)
     found = run.own(data)
     assert found.train is not None
-    told = run.remark(found, data)
+    remark = run.remark(found, data)
     model = run.model(*which)
-    remarks = () if told is None else (told,)
+    remarks = () if remark is None else (remark,)
     return Origin(
         lambda n, seed: draw(model, found.test, n, seed), found.train, found.test, remarks
     )
 
 
 def some_images(images: Tensor, n: int, seed: int) -> Tensor:
-    """n of them: they may lie in the order of their classes."""
+    """A random subset of n images, since they may be sorted by class."""
     return images[torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))[:n]]
 
 
@@ -99,8 +100,8 @@ def made_and_real(
     channels: int | None = None,
     image_column: str | None = None,
 ) -> tuple[Tensor, Dataset, Dataset]:
-    """Images of any origin, and the real ones (test, train), all of one size and colour; or rows
-    of tables, all of the same columns."""
+    """Images of any origin, and the real ones (test, train), of the same size and channels; or
+    table rows with the same columns."""
     settings = DataSettings(size=size, channels=channels, image_column=image_column)
     theirs, ours = (settings_for(source, settings) for source in (images, data))
     if image_column is not None and not theirs.of_tables and not ours.of_tables:
@@ -110,21 +111,21 @@ def made_and_real(
         )
     opening = Opening(data, Request(settings=ours))
     train, test = (opening.split(split) for split in ("train", "test"))
-    # 8-bit pictures have one white each, of whatever program they are
+    # white is 255 for 8-bit images from any program
     known: dict[Kind, float] = {k: v for k, v in test.whites.items() if k != "8-bit"}
     columns = columns_of(test.spec)
     made = open_image_set(images, theirs, known=known, columns=columns)
     for source, resized in ((data, test.resized), (images, made.resized)):
         if size is None and resized:
             raise PthetaError(
-                f"{called(source)} holds images of several sizes or of more than "
-                f"{LARGEST_NATURAL} pixels: say by --size which to measure at, such as --size 64"
+                f"{called(source)} has images of several sizes or of more than {LARGEST_NATURAL} "
+                "pixels: give the size to evaluate at, such as --size 64"
             )
     if made.images.shape[1:] != test.spec.shape:
         size_of = "x".join(map(str, made.images.shape[1:]))
         raise PthetaError(
-            f"{called(images)} holds images of {size_of} (channels, height, width), "
-            f"{called(data)} of {'x'.join(map(str, test.spec.shape))}: give --size and "
-            "--channels to bring both to"
+            f"{called(images)} has images of {size_of} (channels, height, width), {called(data)} "
+            f"of {'x'.join(map(str, test.spec.shape))}: give --size and --channels to convert "
+            "both"
         )
     return made.images, test, train

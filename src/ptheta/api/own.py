@@ -1,5 +1,5 @@
-"""Pictures that a user names and a model makes others of, one for one: read as large as they are,
-written under their names, part after part."""
+"""Image-to-image processing of given images: read at their own size, written under their names, in
+batches."""
 
 from __future__ import annotations
 
@@ -28,70 +28,70 @@ from ptheta.tasks.conditions import rows_asked
 from ptheta.tasks.sample import Part, Place
 
 IMAGE = "--image"
-TOGETHER = 16  # pictures of one size that are worked at in one go
+TOGETHER = 16  # batch size for images of one size
 Shape = tuple[int, int, int]  # (C, H, W)
-# x (B, C, H, W), their numbers, conditions -> what a grid shows of each, the result last
+# (x (B, C, H, W), indices, conditions) -> images shown for each, the result last
 Make = Callable[[Tensor, range, Condition | None], Sequence[Tensor]]
 
 
-def size_said(size: Sequence[int]) -> str:
-    """(H, W) as pictures are spoken of."""
+def size_text(size: Sequence[int]) -> str:
+    """(H, W) as text, width first."""
     return f"{size[1]}x{size[0]}"
 
 
 def sized_picture(
     path: Path, spec: ImageSpec, size: tuple[int, int] | None, does: str, flag: str = IMAGE
 ) -> tuple[Tensor, tuple[str, ...]]:
-    """A picture, uint8 (C, H, W), and what it lost to become one of the model's.
+    """Reads an image, uint8 (C, H, W), and describes what was lost in conversion.
 
-    size: the only (H, W) that is taken; None for any; does: what the model does with images, for
-    the message, such as "repairs"; flag: what named it
-    Raises PthetaError for what is no picture, and for another size.
+    size: required (H, W); None for any; does: what the model does with images, for the message,
+    such as "repairs"; flag: name of the option
+    Raises PthetaError if it is not an image, or has another size.
     """
     x, lost = read_picture(path, spec, flag)
     if size not in (None, tuple(x.shape[1:])):
         raise PthetaError(
-            f"{flag} {path} is {size_said(x.shape[1:])} pixels, and this model {does} images of "
-            f"{size_said((spec.height, spec.width))}: crop or resize it, or use a model that takes "
+            f"{flag} {path} is {size_text(x.shape[1:])} pixels, and this model {does} images of "
+            f"{size_text((spec.height, spec.width))}: crop or resize it, or use a model that takes "
             "any size"
         )
     return x, lost
 
 
 def is_folder(path: Path | None) -> bool:
-    """Whether images are written one by one there."""
+    """Whether the path is a folder, to which images are written one by one."""
     return path is not None and path.suffix.lower() not in SUFFIXES
 
 
 def check_one_size(shapes: set[Shape]) -> None:
-    """Raises PthetaError for pictures of several sizes, which make no grid."""
+    """Raises PthetaError for images of several sizes, which cannot form a grid."""
     if len(shapes) > 1:
         sizes = ", ".join(sorted(f"{w}x{h}" for _, h, w in shapes)[:3])
         raise PthetaError(
-            f"pictures of {len(shapes)} sizes ({sizes}, ...) make no grid: write them into a "
-            "folder (--out with a name without a suffix)"
+            f"images of {len(shapes)} sizes ({sizes}, ...) cannot form a grid: write them into a "
+            "folder (--out without a suffix)"
         )
 
 
 def rows_of_pictures(
     model: nn.Module, condition: Mapping[str, Sequence[str]] | None
 ) -> Condition | None:
-    """What pictures are asked for, in turn. Raises PthetaError where the model wants to know it and
-    is not told."""
+    """Conditions of images, cycled through. Raises PthetaError if the model is conditional and they
+    are not given."""
     if condition:
         return rows_asked(model, condition)
     spec = condition_of(model)
     if spec is None:
         return None
     raise PthetaError(
-        f"this model is conditional on {word(spec)}: say which the pictures have (--label and the "
-        "like; in Python condition=...)"
+        f"this model is conditional on {word(spec)}: give the conditions of the images (--label "
+        "and similar; in Python condition=...)"
     )
 
 
 @dataclass(frozen=True)
 class Own:
-    """Pictures, read one by one.
+    """Images, read one by one.
 
     size, does, flag: as for `sized_picture`
     """
@@ -106,7 +106,7 @@ class Own:
     def at(
         cls, image: str | Path, model: nn.Module, spec: ImageSpec, does: str, flag: str = IMAGE
     ) -> Own:
-        """Raises PthetaError where there is no picture."""
+        """Raises PthetaError if there is no image."""
         size = None if takes_any_size(model) else (spec.height, spec.width)
         return cls(pictures_at(image, flag), spec, size, does, flag)
 
@@ -114,24 +114,23 @@ class Own:
         return len(self.pictures)
 
     def read(self, i: int) -> Tensor:
-        """uint8 (C, H, W). Raises PthetaError for what is no picture, and for another size than is
-        taken."""
+        """Reads image i, uint8 (C, H, W). Raises PthetaError if it is not an image, or has the
+        wrong size."""
         return self._read(i)[0]
 
     def _read(self, i: int) -> tuple[Tensor, tuple[str, ...]]:
         return sized_picture(self.pictures[i], self.spec, self.size, self.does, self.flag)
 
     def first(self, n: int) -> Tensor:
-        """The first n of them, of one size: uint8 (k, C, H, W). Warns and raises as `checked`."""
+        """The first n images, of one size: uint8 (k, C, H, W). Warns and raises as `checked`."""
         some = replace(self, pictures=self.pictures[:n])
         check_one_size(some.checked()[1])
         return torch.stack([some.read(i) for i in range(len(some))])
 
     def checked(self) -> tuple[str, set[Shape]]:
-        """Reads all of them once: a hash of what they hold, and their shapes (C, H, W).
+        """Reads all of them once: returns a hash of their contents, and their shapes (C, H, W).
 
-        Raises PthetaError as `read` does. Warns of what a picture loses to become one of the
-        model's.
+        Raises PthetaError as `read` does. Warns of conversion losses.
         """
         found, losses, shapes = hashlib.sha256(), Counter[str](), set[Shape]()
         for i in range(len(self)):
@@ -141,13 +140,13 @@ class Own:
             found.update(f"{tuple(x.shape)}".encode())
             found.update(x.contiguous().numpy().tobytes())
         for loss, k in losses.items():
-            warnings.warn(f"{k} of {len(self)} pictures have {loss}", stacklevel=4)
+            warnings.warn(f"{k} of {len(self)} images have {loss}", stacklevel=4)
         return found.hexdigest(), shapes
 
 
 @dataclass(frozen=True)
 class Made:
-    """Gives what is made of pictures after a place, some at a time: `shown` images of each."""
+    """Generates the outputs for images after a position, in batches: `shown` images of each."""
 
     own: Own
     make: Make
@@ -178,20 +177,21 @@ def make_of_pictures(
     *,
     together: bool,
 ) -> Grid:
-    """What a model makes of pictures: into a folder one by one, else in a grid.
+    """Processes images with a model: one by one into a folder, else in a grid.
 
-    headings: of what `make` gives of each; asked: what that depends on beside run and pictures
-    rows: what the pictures are asked for, in turn; together: whether several are worked at in one
-        go, where that gives what each alone would
+    headings: column heads for the images that `make` returns; asked: further settings that the
+        result depends on
+    rows: conditions of the images, cycled through; together: process images in batches, if that
+        gives the same result as one by one
     """
     pixels, shapes = own.checked()
     n, size = len(own), TOGETHER if together and len(shapes) == 1 else 1
-    about = f"{n} picture{'s' * (n > 1)}"
+    about = f"{n} image{'s' * (n > 1)}"
     if is_folder(output.path):
         known = {
             **identity(run, "best"),
             **asked,
-            "pictures of the hash": pixels[:DIGITS],
+            "images with hash": pixels[:DIGITS],
             "images": n,
             "condition": None if rows is None else named(run, rows),
         }

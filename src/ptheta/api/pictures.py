@@ -1,4 +1,4 @@
-"""Pictures of a user, by a path or in memory, as what a model takes: as large as they are."""
+"""User images, by path or in memory, converted for a model at their own size."""
 
 from __future__ import annotations
 
@@ -32,31 +32,31 @@ from ptheta.specs import ImageSpec, LabelMapSpec, images_only
 Picture = str | Path | Image.Image | np.ndarray | Tensor
 Given = Picture | Sequence[Picture]
 TAKEN = (
-    "give a path, an image of Pillow, an array or a tensor of one, (C, H, W) or (H, W, C), or of "
-    "several, (N, C, H, W), or a list of these"
+    "give a path, a Pillow image, an array or tensor of one image, (C, H, W) or (H, W, C), or "
+    "of several, (N, C, H, W), or a list of these"
 )
-NUMBERS = "biuf"  # kinds of numpy: truth values, whole numbers, floats
-FAR = 0.1  # of black to white: what is farther from all colours of a palette is none of them
-STRIP = 2**22  # pixels that are brought to the colours of a palette at once
-TAKES = 24  # bytes for each pixel, of a picture as it is read, held, made and written
+NUMBERS = "biuf"  # numpy kinds: booleans, integers, floats
+FAR = 0.1  # relative distance beyond which a colour is not one of a palette
+STRIP = 2**22  # pixels per batch when mapping to a palette
+TAKES = 24  # bytes per pixel to read, store, translate and write an image
 
 
 class Named(NamedTuple):
-    """A picture that was not read yet. name: a path, below the folder where it lies in one"""
+    """An image that is not read yet. name: path, relative to its folder if any."""
 
     name: str
     raw: Raw
 
     @property
     def file(self) -> Path | None:
-        """None for what is in memory."""
+        """The file; None for an image in memory."""
         return self.raw if isinstance(self.raw, Path) else None
 
 
 class Read(NamedTuple):
-    """x: uint8 (1, C, H, W); far: share of its pixels that are far from all colours of a palette
+    """x: uint8 (1, C, H, W); far: fraction of its pixels far from all colours of a palette
 
-    target: uint8 (1, C', H, W), of which x was made; None where it is not known
+    target: uint8 (1, C', H, W), from which x was derived; None if unknown
     """
 
     x: Tensor
@@ -65,9 +65,9 @@ class Read(NamedTuple):
 
 
 def pictures_of(given: Given) -> tuple[list[Named], bool]:
-    """What a user gives, one by one and sorted by name; and whether it may be several.
+    """The given images, sorted by name; and whether there may be several.
 
-    Raises PthetaError for what is none, and for a folder without any.
+    Raises PthetaError if it is not an image, or a folder without images.
     """
     if isinstance(given, str | Path):
         return _at(expand(given))
@@ -90,11 +90,11 @@ def pictures_of(given: Given) -> tuple[list[Named], bool]:
 def _at(path: Path) -> tuple[list[Named], bool]:
     if not path.is_dir():
         if not exists(path):
-            raise PthetaError(f"{brief(path)}: no such picture or folder")
+            raise PthetaError(f"{brief(path)}: no such image or folder")
         return [Named(path.name, path)], False
     names = [name for name, *_ in Folder(path).listing().pictures]
     if not names:
-        raise PthetaError(f"{brief(path)} holds no pictures: give a picture, or a folder of them")
+        raise PthetaError(f"{brief(path)} contains no images: give an image, or a folder of images")
     return [Named(name, path / name) for name in names], True
 
 
@@ -102,7 +102,7 @@ def _listed(given: Sequence[Picture]) -> Iterator[Named]:
     for i, one in enumerate(given):
         (found, *others), _ = pictures_of(one)
         if others:
-            raise PthetaError(f"number {i} of the list holds several pictures: {TAKEN}")
+            raise PthetaError(f"element {i} of the list contains several images: {TAKEN}")
         yield found if found.file is not None else _numbered(i, found.raw)
 
 
@@ -115,7 +115,7 @@ def _array(given: np.ndarray | Tensor) -> np.ndarray:
 
 
 def _laid_out(array: np.ndarray) -> Raw:
-    """One picture (H, W), (C, H, W) or (H, W, C); alpha is the fourth of four numbers."""
+    """One image from (H, W), (C, H, W) or (H, W, C); a fourth channel is alpha."""
     if array.ndim == 2 and array.size:
         return array[None]
     if array.ndim == 3 and array.size and array.shape[0] in (1, 3):
@@ -129,12 +129,12 @@ def _laid_out(array: np.ndarray) -> Raw:
 
 @dataclass(frozen=True)
 class Reader:
-    """Reads pictures as what a model takes.
+    """Reads images in the format of a model.
 
-    spec: of what is read, but for height and width
-    white: which value is white
-    side: pixels that the shorter side is brought to; None for pictures as large as they are
-    made: how an input is made of a picture, which then is the target; None where it is the input
+    spec: spec of the images, except for height and width
+    white: value of white
+    side: resize the shorter side to this many pixels; None to keep the size
+    made: how an input is derived from an image, which then is the target; None if it is the input
     """
 
     spec: ImageSpec
@@ -144,33 +144,33 @@ class Reader:
 
     @classmethod
     def of(cls, run: Run, spec: ImageSpec, side: int | None, *, from_target: bool) -> Reader:
-        """spec: of the inputs of a run; from_target: whether targets are read, of which the inputs
-        are made as in training.
+        """spec: spec of a run's inputs; from_target: whether targets are read, from which the
+        inputs are derived as in training.
 
-        Raises PthetaError where a model takes what is no picture, and where no input can be made.
+        Raises PthetaError if a model's inputs are not images, and if inputs cannot be derived.
         """
         made = _made_inputs(run) if from_target else None
         read = spec if made is None else images_only(run.spec, "a translation")
         if read.channels not in (1, 3):
             raise PthetaError(
-                f"this model takes {read.channels} channels, and a picture has 1 or 3: give "
+                f"this model takes {read.channels} channels, and image files have 1 or 3: pass "
                 "tensors to ptheta.tasks.translate"
             )
         return cls(read, White(run.plan.data.white, whites(run.about)), side, made)
 
     @property
     def palette(self) -> LabelMapSpec | None:
-        """The spec, where it is of label maps."""
+        """The spec, if it is of label maps."""
         return self.spec if isinstance(self.spec, LabelMapSpec) else None
 
     def __call__(self, named: Named, number: int = 0) -> Read:
-        """number: of the picture, by which what is random in a made input is drawn
+        """number: index of the image, which seeds randomness in a derived input
 
-        Raises PthetaError, which names the picture, where it cannot be read or memory is too small.
+        Raises PthetaError, which names the image, if it cannot be read or is too large for memory.
         """
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # damaged EXIF and the like
+                warnings.simplefilter("ignore")  # such as damaged EXIF data
                 self._check_room(named)
                 image = self._loaded(named.raw).image
                 read = self._plain(image) if self.palette is None else _map(image, self)
@@ -180,7 +180,7 @@ class Reader:
             raise PthetaError(f"{shown(named.name)}: no such file") from None
         except UnidentifiedImageError:
             raise PthetaError(f"{shown(named.name)}: not an image") from None
-        except Exception as error:  # whatever a broken file makes a decoder raise
+        except Exception as error:  # decoders raise various errors for broken files
             text = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise PthetaError(f"{shown(named.name)}: {shown(text)}") from None
         return read if self.made is None else _of_target(read, self.made, number)
@@ -193,11 +193,11 @@ class Reader:
         memory.require(
             TAKES * width * height,
             f"{shown(named.name)}, {width:,}x{height:,} pixels, takes",
-            "make it smaller before",
+            "resize it first",
         )
 
     def _loaded(self, raw: Raw) -> Loaded:
-        """What is white is what was in training, and the usual where that is exceeded."""
+        """White is as in training, or the default if a value exceeds it."""
         near = self.side if self.palette is None else None
         fixed = {kind: self.white.fixed(kind, 0) or USUAL[kind] for kind in USUAL}
         loaded = load(raw, near, fixed)
@@ -212,7 +212,7 @@ class Reader:
         return Read(x)
 
     def sized(self, image: Image.Image) -> tuple[int, int]:
-        """The width and height that a picture is brought to."""
+        """The target width and height of an image."""
         if self.side is None:
             return image.size
         share = self.side / min(image.size)
@@ -222,7 +222,7 @@ class Reader:
 
 
 def _map(image: Image.Image, reader: Reader) -> Read:
-    """A label map in the colours of the palette, made smaller by majority as in training."""
+    """A label map in the palette's colours, downscaled by majority as in training."""
     spec = reader.palette
     assert spec is not None
     x = torch.from_numpy(pixels(image, spec.channels).copy())[None]
@@ -238,18 +238,17 @@ def _map(image: Image.Image, reader: Reader) -> Read:
 
 
 def _strips(x: Tensor) -> tuple[Tensor, ...]:
-    """Rows of a picture (1, C, H, W), a few at a time."""
+    """Strips of rows of an image (1, C, H, W)."""
     return torch.split(x, max(1, STRIP // x.shape[3]), 2)
 
 
 def _made_inputs(run: Run) -> MadeInputs:
-    """How the inputs of a run are made of images. Raises PthetaError where they are not."""
+    """How the inputs of a run are derived from images. Raises PthetaError if they are not."""
     settings = run.plan.data
     making = None if settings.pairs is None else PAIRS[settings.pairs].making
     if making is None or settings.reverse:
         raise PthetaError(
-            "--from-target: the inputs of this run are not made of its images, but pictures "
-            "themselves: leave it out"
+            "--from-target: the inputs of this run are not derived from its targets: leave it out"
         )
     return inputs_of(making, images_only(run.spec, "a translation"), settings.pair_strength)
 

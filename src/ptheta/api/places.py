@@ -1,4 +1,4 @@
-"""Where what is made of pictures is written: under their names."""
+"""Output files of translated images, named after the inputs."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from ptheta.files.paths import expand
 
 @dataclass(frozen=True)
 class Places:
-    """Where the answers to pictures go.
+    """Output files of translations.
 
-    folder: of all of them; names: for each picture, one for each answer; many: whether the pictures
-    may be several, of which a record is kept
+    folder: folder of all outputs; names: for each input, one name per output; many: whether there
+    may be several inputs, so that a record is kept
     """
 
     path: Path
@@ -34,10 +34,10 @@ class Places:
     def of(
         cls, out: str | Path, pictures: Sequence[Named], styles: int, *, many: bool, lossless: bool
     ) -> Places:
-        """lossless: whether a colour must stay what it is. Creates nothing.
+        """lossless: whether colours must be preserved exactly. Creates nothing.
 
-        Raises PthetaError for a place that cannot be written, that holds other files, and that the
-        pictures themselves are in.
+        Raises PthetaError for a folder that cannot be written, contains other files, or contains
+        the inputs.
         """
         suffix, place = Path(out).suffix.lower(), expand(out)
         if (suffix in PICTURES or suffix in ARRAYS) and not place.is_dir():
@@ -54,47 +54,48 @@ class Places:
     def _file(cls, out: Path, suffix: str, styles: int, many: bool, lossless: bool) -> Places:
         if many or suffix not in PICTURES:
             raise PthetaError(
-                f"--out {brief(out)}: {'several pictures go' if many else 'a picture goes'} into a "
+                f"--out {brief(out)}: "
+                f"{'several images are written' if many else 'an image is written'} into a "
                 f"folder: give a name without a suffix{'' if many else ', or a .png'}"
             )
         if lossless and PICTURES[suffix] is not PNG and suffix != ".webp":
             raise PthetaError(
-                f"--out {brief(out)}: {suffix} changes colours, and each is a label: give a .png"
+                f"--out {brief(out)}: {suffix} is lossy, and each colour is a label: give a .png"
             )
         place = check_file(out)
         return cls(place, place.parent, (numbered(place.stem, suffix, styles),), many)
 
     def _check_apart(self, pictures: Sequence[Named]) -> None:
-        """Raises PthetaError where a picture would be written over."""
+        """Raises PthetaError if an input would be overwritten."""
         read = {file.resolve() for named in pictures if (file := named.file) is not None}
         for file in (self.folder / name for names in self.names for name in names):
             if file.resolve() in read:
                 raise PthetaError(
-                    f"--out {brief(self.path)}: {file.name} there is one of the pictures to "
-                    "translate, and would be written over: choose another place"
+                    f"--out {brief(self.path)}: {file.name} there is one of the inputs, and "
+                    "would be overwritten: choose another folder"
                 )
 
     def files(self, i: int) -> list[Path]:
-        """Of the answers to picture i."""
+        """Output files for input i."""
         return [self.folder / name for name in self.names[i]]
 
 
 def names_of(pictures: Sequence[Named], styles: int) -> tuple[tuple[str, ...], ...]:
-    """The names of the answers: those of the pictures, as .png, numbered where there are several.
-    Of pictures that differ in their suffix alone it stays: a.jpg.png.
+    """Names of the outputs: those of the inputs, as .png, numbered if there are several. If inputs
+    differ only in their suffix, it is kept: a.jpg.png.
 
-    Raises PthetaError for two pictures of one name.
+    Raises PthetaError for two inputs with the same name.
     """
     places = [Path(named.name) for named in pictures]
     if len(set(places)) < len(places):
         twice = Counter(places).most_common(1)[0][0]
-        raise PthetaError(f"two pictures are called {shown(str(twice))}: translate them apart")
-    return tuple(numbered(str(stem), ".png", styles) for stem in told_apart(places))
+        raise PthetaError(f"two images are named {shown(str(twice))}: translate them separately")
+    return tuple(numbered(str(stem), ".png", styles) for stem in distinct_names(places))
 
 
-def told_apart(places: Sequence[Path]) -> list[Path]:
-    """Names without their suffix; it stays where two would be one: of a.jpg, a.png and a.jpg.png
-    those are a.jpg, a.png and a.jpg.png, since the last would be taken for the first."""
+def distinct_names(places: Sequence[Path]) -> list[Path]:
+    """Names without suffix; the suffix is kept if names would collide: a.jpg, a.png and a.jpg.png
+    stay as they are, since the last would collide with the first."""
     stems = [place.with_suffix("") for place in places]
     while len(set(stems)) < len(stems):
         alike = Counter(stems)

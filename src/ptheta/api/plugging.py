@@ -1,4 +1,4 @@
-"""`register`: entries of ptheta's tables from outside of it."""
+"""`register`: add entries to ptheta's registries."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ class MakesExtractor(Protocol):
 
 
 class Kind(Protocol):
-    """A kind of entries, and the table that they go into."""
+    """A kind of entry, and its registry."""
 
     def checked(self, name: str, entry: object) -> object:
-        """The entry, as the table has it. Raises PthetaError where it is of another type."""
+        """Validates and converts the entry. Raises PthetaError if it has the wrong type."""
         ...
 
     def own(self, name: str) -> bool:
-        """Whether the table has that name already, of whomever."""
+        """Whether the registry already has that name."""
         ...
 
     def put(self, name: str, entry: object) -> None: ...
@@ -61,7 +61,7 @@ class Kind(Protocol):
 
 @dataclass(frozen=True)
 class Table(Generic[T]):
-    """A table by name. of: the type of its entries; about: what they are, in other words"""
+    """A registry. of: type of its entries; about: description of that type."""
 
     table: dict[str, T]
     of: type[T]
@@ -81,7 +81,7 @@ class Table(Generic[T]):
 
 
 class _Models(Table[ModelEntry]):
-    """A class, or an object of one, is an entry as well."""
+    """Also accepts a model class or an instance."""
 
     def checked(self, name: str, entry: object) -> ModelEntry:
         if is_model(entry) or isinstance(entry, nn.Module):
@@ -96,17 +96,17 @@ class _Models(Table[ModelEntry]):
 
 
 class _Metrics(Table[Metric]):
-    """A metric has its name in itself: it is a part of what it makes results of."""
+    """A metric contains its own name, which is part of its results."""
 
     def checked(self, name: str, entry: object) -> Metric:
         metric = super().checked(name, entry)
         if metric.name != name:
-            raise PthetaError(f"metric {name!r} calls itself {metric.name!r}: give one name")
+            raise PthetaError(f"metric {name!r} has the name {metric.name!r}: use the same name")
         return metric
 
 
 class _Sources(Table[PathKind]):
-    """They are asked in turn, those from outside first."""
+    """Data sources, tried in order; registered ones come first."""
 
     def own(self, name: str) -> bool:
         return name in self.table
@@ -168,9 +168,10 @@ def _put(given: Registered) -> None:
 
 
 def for_processes(plan: Plan) -> Callable[[], None] | None:
-    """What registers, in each of several processes, what a plan needs of the user's own program.
+    """A function that registers, in worker processes, the entries that a plan uses from the user's
+    program.
 
-    Raises PthetaError for what cannot be sent there.
+    Raises PthetaError for entries that cannot be pickled.
     """
     own = tuple(entry for entry in used(plan) if not entry.origin.package)
     if plan.train.processes == 1 or not own:
@@ -178,10 +179,10 @@ def for_processes(plan: Plan) -> Callable[[], None] | None:
     for entry in own:
         try:
             pickle.dumps(entry)
-        except Exception as error:  # whatever is in it
+        except Exception as error:  # pickling may raise anything
             raise PthetaError(
-                f"the {entry} cannot be sent to other processes ({brief(error)}): put it at the "
-                "top of a module, or leave processes out"
+                f"the {entry} cannot be pickled for other processes ({brief(error)}): define it "
+                "at the top level of a module, or leave processes out"
             ) from None
     return partial(_again, own)
 

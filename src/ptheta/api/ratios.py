@@ -1,4 +1,4 @@
-"""How real a GAN's discriminator calls examples, calibrated on what it has not seen."""
+"""The `ratio` function: density ratios by a GAN's calibrated discriminator."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ptheta import tasks
-from ptheta.api.beside import examples_of
 from ptheta.api.densities import HELD_OUT, SHOWN, draw_ends, ends_of, interval, unseen_of
+from ptheta.api.example_sets import examples_of
 from ptheta.api.found import names_of
 from ptheta.api.grid import Block
 from ptheta.api.limits import check_numbers
@@ -22,15 +22,15 @@ from ptheta.runs.folder import Run
 from ptheta.tasks.ratio import Ratios, Slope
 from ptheta.tasks.ratio.find import OWN
 
-PRINTED = 4  # of either end
+PRINTED = 4  # printed examples at each end
 
 
 @dataclass(frozen=True)
 class Real(Answer):
-    """What `ptheta.ratio` gives.
+    """Result of `ptheta.ratio`.
 
-    names: of the examples: the paths of their files, or their rows
-    found: log p_data / p_model of every example, the calibration, and floors
+    names: names of the examples: file paths, or row numbers
+    found: log p_data / p_model of every example, the calibration, and baselines
     """
 
     names: Sequence[str] = field(repr=False)
@@ -41,15 +41,15 @@ class Real(Answer):
         return f"Real({len(self.names):,} examples, slope {after.value:.3g} after calibration)"
 
     def blocks(self) -> list[Block]:
-        """What is printed of it."""
+        """The printed output."""
         found = self.found
         before, after = found.calibration.before, found.calibration.after
         rows = self._rated_rows()
         lines = [
-            f"slope before calibration {_slope(before)}; 1 is right",
-            f"slope after, of examples that it has not seen, {_slope(after)}",
-            f"mean p_data / p_model of samples {_told(found.mean_ratio())}; 1 is right",
-            f"KL(p_data, p_model) as far as it is seen: {_told(found.divergence())} nats",
+            f"slope before calibration {_slope(before)}; 1 is calibrated",
+            f"slope after, on unseen examples, {_slope(after)}",
+            f"mean p_data / p_model of samples {_text(found.mean_ratio())}; ideally 1",
+            f"KL(p_data, p_model) estimated by the discriminator: {_text(found.divergence())} nats",
             *([verdict(rows)] if found.floors else []),
             *self.remarks,
         ]
@@ -63,12 +63,12 @@ class Real(Answer):
             loss = self.found.cross_entropy(name)
             floor = name in self.found.floors
             wins = floor and beats(loss.value or 0.0, own or 0.0, "less")
-            head, sign = f"{name}{' (floor)' * floor}", SIGN if wins else ""
-            rows.append((head, _told(self.found.auc(name)), f"{_told(loss)}{sign}", "0.6931"))
+            head, sign = f"{name}{' (baseline)' * floor}", SIGN if wins else ""
+            rows.append((head, _text(self.found.auc(name)), f"{_text(loss)}{sign}", "0.6931"))
         return rows
 
     def _ends(self) -> list[Block]:
-        """The least and the most real examples."""
+        """The examples of lowest and highest ratio."""
         found, blocks = self.found, []
         ends = {
             "least real": found.order[:PRINTED],
@@ -85,7 +85,7 @@ class Real(Answer):
         return blocks
 
     def to_json(self) -> dict[str, object]:
-        """The numbers that are of all examples together."""
+        """The summary over all examples."""
         found = self.found
         return {
             "examples": len(self.names),
@@ -105,7 +105,7 @@ class Real(Answer):
         }
 
     def columns(self) -> Mapping[str, Sequence[object]]:
-        """Of the .csv, a row for each example in the order of the source."""
+        """Columns of the .csv, one row per example in the order of the source."""
         return {
             "example": list(self.names),
             "log_ratio": texts(self.found.log_ratio),
@@ -119,10 +119,10 @@ def _slope(slope: Slope) -> str:
     return f"{slope.value:.3f} ({low:.3f} to {high:.3f})"
 
 
-def _told(found: Estimate) -> str:
+def _text(found: Estimate) -> str:
     ends = interval(found)
-    told = "interval unknown" if ends is None else f"{ends[0]:.4f} to {ends[1]:.4f}"
-    return f"{found.value:.4f} ({told})"
+    ends_text = "interval unknown" if ends is None else f"{ends[0]:.4f} to {ends[1]:.4f}"
+    return f"{found.value:.4f} ({ends_text})"
 
 
 def _slope_json(slope: Slope) -> dict[str, object]:
@@ -184,9 +184,9 @@ def ratio(
     unseen = unseen_of(opened.own(data), held_out)
     given, remarks = examples_of(opened, source, split, label_column) or (None, ())
     found = tasks.ratio(model, given, unseen, floors=floors, kind=calibration, seed=seed)
-    told = f"calibrated on {len(unseen):,} held-out {unseen.examples} and as many samples"
+    interval = f"calibrated on {len(unseen):,} held-out {unseen.examples} and as many samples"
     shown = unseen if given is None else given
-    done = Real(names_of(shown), found, remarks=(told, *remarks), **places.where)
+    done = Real(names_of(shown), found, remarks=(interval, *remarks), **places.where)
     if places.table is not None:
         write_columns(places.table, done.columns())
     if places.picture is not None:

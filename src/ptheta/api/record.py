@@ -1,4 +1,4 @@
-"""The record in a folder of images: what was asked for, and how far the drawing has come."""
+"""The record in a folder of images: the request and the progress."""
 
 from __future__ import annotations
 
@@ -17,54 +17,54 @@ from ptheta.schemas import Drawn, parse
 from ptheta.tasks.sample import Place
 
 FORMAT = 1
-ABOUT = "Images that ptheta draws: not data to train on."  # for who looks into the file
+ABOUT = "Images that ptheta draws: not data to train on."  # note for readers of the file
 CURE = "choose another --out"
 
-# What images depend on, by name.
+# What the images depend on, by name.
 Identity = Mapping[str, str | int | list[int] | list[float] | None]
 
 
 @dataclass(frozen=True)
 class Record:
-    """asked: what the images depend on; place: where the drawing of them goes on"""
+    """asked: what the images depend on; place: where sampling continues"""
 
     asked: Identity
     place: Place
 
     @classmethod
     def read(cls, file: Path) -> Record | None:
-        """None where there is no such file. Raises PthetaError for one that is no record."""
+        """Reads a record; None if there is no such file. Raises PthetaError for an invalid one."""
         if not file.is_file():
             return None
         if not file.read_bytes().lstrip().startswith(b"{"):
-            raise PthetaError(f"{file.parent} holds images of an earlier ptheta: {CURE}")
+            raise PthetaError(f"{file.parent} contains images of an older version: {CURE}")
         found = parse(Drawn, read_json(file), file, CURE)
         try:
             noise = tuple(_state(text) for text in found.noise)
             for state in noise[:1]:
-                torch.Generator().set_state(state)  # whether it is one
+                torch.Generator().set_state(state)  # validates it
         except (ValueError, RuntimeError):
-            raise PthetaError(f"{file}: noise: it is no state of a random stream; {CURE}") from None
+            raise PthetaError(f"{file}: noise: not a valid random state; {CURE}") from None
         return cls(found.asked, Place(found.done, noise))
 
     def write(self, file: Path) -> None:
-        """Atomically."""
+        """Writes the record atomically."""
         noise = [base64.b64encode(state.numpy().tobytes()).decode() for state in self.place.noise]
         about = {"about": ABOUT, "format": FORMAT, "asked": dict(self.asked)}
         write_json(file, about | {"done": self.place.done, "noise": noise})
 
     def check_same(self, asked: Identity, folder: Path) -> None:
-        """Raises PthetaError where the images in `folder` were asked for otherwise."""
+        """Raises PthetaError if the images in `folder` belong to another request."""
         for name in (*asked, *self.asked):
             values = (of.get(name) for of in (self.asked, asked))
             here, now = (brief("none" if value is None else value) for value in values)
             if here != now:
                 raise PthetaError(
-                    f"--out {folder}: the images there were begun with {name} {here}, and {name} "
-                    f"{now} is asked for now: ask as before to go on, or {CURE}"
+                    f"--out {folder}: the images there were started with {name} {here}, and now "
+                    f"{name} is {now}: use the same options to resume, or {CURE}"
                 )
 
 
 def _state(text: str) -> Tensor:
-    """Raises ValueError for what is not base64."""
+    """Decodes a random state. Raises ValueError if it is not base64."""
     return torch.frombuffer(bytearray(base64.b64decode(text, validate=True)), dtype=torch.uint8)

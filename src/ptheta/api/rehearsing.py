@@ -1,4 +1,4 @@
-"""What a training would be, before it: on what, how large, how long."""
+"""The `dry_run` function: data, size and estimated time of a training."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from ptheta.training.metric_logger import read_metrics
 from ptheta.training.processes import device_name
 from ptheta.training.settings import TrainSettings
 
-TIMED = 0.05  # minutes of steps that are timed
-# of the timed steps: no checkpoint, no evaluation and no picture, and a line for each
+TIMED = 0.05  # minutes of timed steps
+# settings of the timed steps: no checkpoints, evaluations or pictures, and every step logged
 ALONE: dict[str, object] = {
     "sample_every": 0,
     "evaluate_every": 0,
@@ -34,15 +34,15 @@ REPLACED = (*plan.LENGTHS, *ALONE, "sample_minutes", "tensorboard")
 
 @dataclass(frozen=True)
 class DryRun:
-    """What a training would be.
+    """Result of `ptheta.dry_run`.
 
-    data: name of the data; examples: to train on; reserve: further ones of its training part, which
-        are set aside to choose the best checkpoint; shape: of each, in words
-    condition: what the model is asked for, in words, or None
-    parameters: of the model; device: where it would compute
-    seconds_each: of a step, as a few of them took here; steps: of the whole training, those that
-    fit into its minutes where these decide; minutes: of the steps alone, without evaluations,
-    pictures and checkpoints
+    data: name of the data; examples: number of training examples; reserve: number of validation
+        examples, which choose the best checkpoint; shape: description of an example
+    condition: description of the condition, or None
+    parameters: number of parameters; device: device of the training
+    seconds_each: measured seconds per step; steps: total number of steps, estimated if the
+        training is limited by minutes; minutes: time of the steps, without evaluations, pictures
+        and checkpoints
     """
 
     model: str
@@ -66,7 +66,9 @@ class DryRun:
         lines = [
             f"{self.model}, recipe {self.recipe}, on {self.data}",
             f"{self.examples:,} training examples: {self.shape}{given}",
-            f"{self.reserve:,} more choose the best checkpoint" if self.reserve else "",
+            f"{self.reserve:,} validation examples choose the best checkpoint"
+            if self.reserve
+            else "",
             f"{self.parameters:,} parameters on {self.device}",
             f"{self.steps:,} steps of {_each(self.seconds_each)}: about {_length(self.minutes)}",
             "evaluations, pictures and checkpoints take some time more",
@@ -114,17 +116,17 @@ def dry_run(
     with TemporaryDirectory(prefix="ptheta-") as place:
         quiet = io.StringIO()
         with contextlib.redirect_stdout(quiet), contextlib.redirect_stderr(quiet):
-            # the first step imports and allocates: it is no step as the others are
+            # the first step also imports and allocates, so it is not timed
             train(model, data, Path(place) / "first", recipe=recipe, steps=1, **kept)
             run = train(model, data, Path(place) / "run", recipe=recipe, minutes=TIMED, **kept)
-        return _told(run, wanted, read_metrics(run.path))
+        return _summary(run, wanted, read_metrics(run.path))
 
 
-def _told(run: Run, wanted: TrainSettings, rows: list[dict[str, float]]) -> DryRun:
-    """rows: of the timed steps"""
+def _summary(run: Run, wanted: TrainSettings, rows: list[dict[str, float]]) -> DryRun:
+    """rows: log lines of the timed steps"""
     first, last = rows[0], rows[-1]
     steps, seconds = last["step"] - first["step"], last["seconds"] - first["seconds"]
-    if steps == 0:  # one step took longer than all of the time
+    if steps == 0:  # a single step exceeded the time limit
         steps, seconds = last["step"], last["seconds"]
     each = seconds / steps
     examples = run.about.dataset.images if run.record is None else len(run.record.images)
@@ -132,7 +134,7 @@ def _told(run: Run, wanted: TrainSettings, rows: list[dict[str, float]]) -> DryR
     if in_all is None:
         assert wanted.minutes is not None
         in_all = max(1, round(60 * wanted.minutes / each)) if each else 1
-    if last["seconds"] < 60 * TIMED:  # a fit that was over before its time
+    if last["seconds"] < 60 * TIMED:  # a fit that finished early
         in_all = min(in_all, int(last["step"]))
     return DryRun(
         model=run.plan.model,

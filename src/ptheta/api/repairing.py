@@ -1,4 +1,4 @@
-"""The verbs that repair images and give them back: test images, or pictures that a user names."""
+"""The `denoise` and `reconstruct` functions, for test images or given images."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ from ptheta.tasks.denoise.principal import Principal, enough
 from ptheta.tasks.needs import Autoencodes, require, require_one
 from ptheta.tasks.reconstruction import score_reconstruction
 
-NOISE, LEVEL = "gaussian", 0.5  # of test images, where nobody says
-SHOWN, MEASURED = 8, 1000  # test images in the picture, and in the table
-CHOICE = 500  # training images at most that the number of components is chosen by
+NOISE, LEVEL = "gaussian", 0.5  # defaults for test images
+SHOWN, MEASURED = 8, 1000  # test images in the grid, and in the table
+CHOICE = 500  # maximum number of training images used to choose the number of components
 
 
 @undisturbed()
@@ -137,7 +137,7 @@ def reconstruct(
     )
 
 
-# -- pictures of a user
+# -- given images
 
 
 def _repaired_pictures(
@@ -148,11 +148,11 @@ def _repaired_pictures(
     condition: Mapping[str, Sequence[str]] | None,
     output: Output,
 ) -> Grid:
-    """added: whether the damage is done to them, or is in them"""
+    """added: whether noise is added, or already in the images"""
     if len(damages) > 1:
         raise PthetaError(
-            f"{len(damages)} kinds and levels of noise: pictures (--image) are repaired of one: "
-            "give one --noise and one --level"
+            f"{len(damages)} kinds and levels of noise, and --image supports one: give one "
+            "--noise and one --level"
         )
     model, (damage,) = run.model(), damages
     require_one(model, (Denoises, Autoencodes), "denoise")
@@ -175,11 +175,11 @@ def _repaired_pictures(
     )
 
 
-# -- what is asked
+# -- options
 
 
 class Asked(NamedTuple):
-    """shown: test images in the picture; measured: in the table"""
+    """shown: test images in the grid; measured: in the table"""
 
     shown: int
     measured: int
@@ -193,7 +193,7 @@ class Asked(NamedTuple):
 def _damages(
     noise: str | Sequence[str] | None, level: float | Sequence[float] | None, seed: int
 ) -> list[Damage]:
-    """Each noise with each level, once. Raises PthetaError for what is none."""
+    """All combinations of noise and level. Raises PthetaError for invalid ones."""
     kinds = [noise] if isinstance(noise, str) else list(noise or [NOISE])
     several = level if isinstance(level, list | tuple) else [LEVEL if level is None else level]
     levels = [_number(one) for one in several or [LEVEL]]
@@ -208,34 +208,33 @@ def _number(level: object) -> float:
 
 
 def no_condition(condition: Mapping[str, Sequence[str]] | None) -> None:
-    """Raises PthetaError where something is said of test images."""
+    """Raises PthetaError if conditions are given for test images."""
     if condition:
         raise PthetaError(
-            f"{', '.join(condition)}: these are said of pictures (--image), and test images have "
-            "their own: leave them out"
+            f"{', '.join(condition)}: conditions apply only to --image, test images have their "
+            "own: leave them out"
         )
 
 
 def pictures_alone(given: Mapping[str, object]) -> None:
-    """Raises PthetaError for options of test images, beside pictures. given: by flag"""
+    """Raises PthetaError for options of test images if `image` is given. given: options by flag"""
     for flag, value in given.items():
         if value is not None:
-            raise PthetaError(f"{flag} is of test images, and --image names pictures: leave it out")
+            raise PthetaError(f"{flag} applies only to test images, not with --image: leave it out")
 
 
 def _check_level(model: nn.Module, level: object) -> None:
-    """Raises PthetaError where no noise is added, and the level that is in the pictures is wanted
-    and not given, or given and not wanted."""
+    """Raises PthetaError if, without added noise, a level is required and missing, or given and
+    unused."""
     if isinstance(model, Denoises) and level is None:
         raise PthetaError(
-            "this model repairs by how strong the noise is: say how much Gaussian noise is in the "
-            "pictures (--level 0.1: a standard deviation, white - black = 1), or have some added "
-            "(--noise)"
+            "this model needs the noise level: give the standard deviation of the Gaussian "
+            "noise in the images (--level 0.1, where white - black = 1), or add noise (--noise)"
         )
     if not isinstance(model, Denoises) and level is not None:
         raise PthetaError(
-            "--level without --noise: nothing is added to the pictures, and this model asks for no "
-            "level: leave it out, or give --noise"
+            "--level without --noise: no noise is added, and this model does not use a level: "
+            "leave it out, or give --noise"
         )
 
 
@@ -244,8 +243,8 @@ def _check_level(model: nn.Module, level: object) -> None:
 
 @dataclass(frozen=True)
 class Looked:
-    """x, y: test images and their conditions; train: training images, None where they are not
-    there; remarks: lines on these"""
+    """x, y: test images and their conditions; train: training images, None if not available;
+    remarks: lines on them"""
 
     x: Tensor
     y: Condition | None
@@ -260,14 +259,16 @@ class Looked:
         batch = in_turn(found.test).batch(slice(0, measured))
         remarks = [f"{len(batch.x):,} test image{'s' * (len(batch.x) != 1)}"]
         if found.images is None:
-            remarks.append("the run's training images are not there: PCA and the mean are left out")
+            remarks.append(
+                "the run's training images are not available: PCA and the mean are left out"
+            )
         spec = images_only(run.spec, "this use")
         if min(spec.height, spec.width) < WINDOW:
-            remarks.append(f"SSIM is of images of at least {WINDOW}x{WINDOW} pixels: left out")
+            remarks.append(f"SSIM needs images of at least {WINDOW}x{WINDOW} pixels: left out")
         return cls(batch.x, conditions_with(run, batch), found.images, tuple(remarks))
 
     def clean(self) -> Clean | None:
-        """Training images that floors learn from, and others that they choose by."""
+        """Training images to fit the baselines, and others to select their parameters."""
         if self.train is None or len(self.train) < 3:
             return None
         some = self.train.shuffled(0)
@@ -290,10 +291,10 @@ def _repaired_tests(
     found: list[Comparison] = []
     for damage in damages:
         scores = score(model, looked.x, damage, clean, condition=looked.y)
-        told = {"noise": damage.noise, "level": damage.level}
-        found.append(Comparison(str(damage), told, tuple(scores)).first(n))
+        kind = {"noise": damage.noise, "level": damage.level}
+        found.append(Comparison(str(damage), kind, tuple(scores)).first(n))
     images = _drawn(looked.x[:n], found, run.plan.model)
-    about = f"{n} images, repaired of {_kinds(damages)}"
+    about = f"{n} images, denoised from {_kinds(damages)}"
     grid = output.write(images, about, images.columns)
     return Compared(
         *(grid.images, grid.columns, about, grid.path),
@@ -309,7 +310,8 @@ def _kinds(damages: Sequence[Damage]) -> str:
 
 
 def _drawn(x: Tensor, found: Sequence[Comparison], called: str) -> Images:
-    """A row for each image and damage: original, damaged, the model's, those of floors."""
+    """A row for each image and corruption: original, corrupted, restored by the model, by the
+    baselines."""
     rows = []
     for one in found:
         model, noisy, *floors = one.scores
@@ -318,7 +320,7 @@ def _drawn(x: Tensor, found: Sequence[Comparison], called: str) -> Images:
     images = Images.of(torch.cat(rows).flatten(0, 1), ("original", "noisy", called, *names))
     if len(found) == 1:
         return images
-    texts = [f"{one.told['noise']} {one.told['level']:g}" for one in found for _ in range(len(x))]
+    texts = [f"{one.about['noise']} {one.about['level']:g}" for one in found for _ in range(len(x))]
     return replace(images, captions=tuple(texts))
 
 

@@ -1,4 +1,4 @@
-"""Samples of a run of vectors, and the file that they are written to."""
+"""Samples of a run of vectors, and their output file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ptheta import tasks
 from ptheta.api.choosing import about_of, shows
 from ptheta.api.draw import How
-from ptheta.api.told import LABEL, told_of
+from ptheta.api.metadata import LABEL, metadata_of
 from ptheta.capabilities import condition_of
 from ptheta.config import brief
 from ptheta.data.columns.scatter import Scatter
@@ -31,18 +31,18 @@ from ptheta.training.pictures import density_of
 
 PICTURE = ".png"
 TABLES = (".csv", ".parquet")
-SHOWN = 2000  # in a picture
+SHOWN = 2000  # rows in an image
 
 
 @dataclass(frozen=True)
 class Rows:
-    """What `ptheta.sample` gives of a run of vectors.
+    """Samples of a run of vectors, from `ptheta.sample`.
 
-    x: float32 (N, D), in the units of the data; a cell of a category is the position of its word
-    spec: what each of the D numbers is
-    about: what they are, in a line
-    path: where they were written; None where no place was named
-    labels: the label that each was asked for, of a run that is conditional on labels; else None
+    x: float32 (N, D), in the units of the data; a categorical cell is the index of its word
+    spec: spec of the D columns
+    about: one-line description
+    path: the written file; None if not written
+    labels: label of each row, for a run conditional on labels; else None
     """
 
     x: Tensor
@@ -52,7 +52,7 @@ class Rows:
     labels: tuple[str, ...] | None = field(default=None, repr=False)
 
     def _repr_html_(self) -> str:
-        """For notebooks: the first rows as a table, and a picture of the first `SHOWN`."""
+        """Notebook display: the first rows as a table, and a plot of the first `SHOWN`."""
         drawn = html.shown(Scatter(self.spec, self.x[:SHOWN]).png(), self.about)
         return html.card(self, drawn, first_rows(self.spec, self.x.numpy()))
 
@@ -62,49 +62,55 @@ class Rows:
 
 
 def is_table(out: str | Path | None) -> bool:
-    """Whether a place is a file that rows alone are written to."""
+    """Whether a path is a table file, which only holds rows."""
     return out is not None and Path(out).suffix.lower() in TABLES
 
 
 def check_rows(out: str | Path | None, scale: int | None, how: How, force: bool) -> Path | None:
-    """Where rows are to be written, asked before the work that gives them.
+    """Validates the output file of rows before they are generated.
 
-    Raises PthetaError for a suffix of nothing that holds rows, for a file that is there, but for
-    `force`, and for options of pictures.
+    Raises PthetaError for an unsupported suffix, for an existing file without `force`, and for
+    options that apply only to images.
     """
     if how.same_noise:
-        raise PthetaError("--same-noise is of pictures in rows, and this model learned vectors")
+        raise PthetaError(
+            "--same-noise applies only to images, and this is a model of vectors: leave it out"
+        )
     if how.between is not None:
-        raise PthetaError("--between is of pictures in rows, and this model learned vectors")
+        raise PthetaError(
+            "--between applies only to images, and this is a model of vectors: leave it out"
+        )
     if scale is not None:
-        raise PthetaError(f"--scale {scale}: a picture of images has a scale, and these are rows")
+        raise PthetaError(
+            f"--scale {scale} applies only to images, and this is a model of vectors: leave it out"
+        )
     if out is None:
         return None
     suffix = Path(out).suffix.lower()
     if suffix not in (*WRITERS, PICTURE):
         raise PthetaError(
-            f"--out {brief(out)}: rows of numbers are written as {listed(tuple(WRITERS))}, "
-            f"or drawn as {PICTURE}"
+            f"--out {brief(out)}: rows are written as {listed(tuple(WRITERS))}, or plotted as "
+            f"{PICTURE}"
         )
     return check_new(out, (), "--out", force)
 
 
 def _with_gaps(run: Run, x: Tensor, seed: int) -> Tensor:
-    """Rows x (N, D), each without the cells that a training row, drawn for it, lacks.
+    """Removes from each row of x (N, D) the cells that are missing in a random training row.
 
-    Raises PthetaError where the training rows are not there, or lack nothing.
+    Raises PthetaError if the training rows are not available, or have no missing cells.
     """
     try:
         train = run.own().train
     except PthetaError:
         raise PthetaError(
-            f"--missing: {run.plan.source} does not hold the training rows of {run.path}, whose "
-            "gaps are drawn: put them there, or leave it out"
+            f"--missing needs the training rows of {run.path}, which {run.plan.source} does not "
+            "contain: restore them, or leave it out"
         ) from None
-    assert train is not None  # it is there
+    assert train is not None  # it is available
     rows = train.batch(slice(None)).x
     if not rows.isnan().any():
-        raise PthetaError("--missing: no cell of the training rows is missing; leave it out")
+        raise PthetaError("--missing: the training rows have no missing cells: leave it out")
     return with_gaps(x, rows, seed)
 
 
@@ -119,7 +125,7 @@ def sample_rows(
     missing: bool,
     **wanted: Unpack[Wanted],
 ) -> Rows:
-    """n rows drawn from a run of vectors, as `ptheta.api.images.sample` says.
+    """n rows sampled from a run of vectors; see `ptheta.api.images.sample`.
 
     place: `out` and `scale`
     """
@@ -131,39 +137,38 @@ def sample_rows(
     labels = _labels(model, n, wanted)
     if path is not None:
         write_rows(run, path, x, labels, model)
-    told = how.choosing.told(f"{n} rows", about_of(model), shows(model))
-    return Rows(x, spec, told, path, labels)
+    about = how.choosing.describe(f"{n} rows", about_of(model), shows(model))
+    return Rows(x, spec, about, path, labels)
 
 
 def write_rows(
     run: Run, path: Path, x: Tensor, labels: tuple[str, ...] | None, model: nn.Module
 ) -> None:
-    """Rows of a run of vectors into a table, an array, or a picture. labels: of each, as told"""
+    """Writes rows of a run of vectors to a table, an array, or a plot. labels: label of each row"""
     spec = run.spec
     assert isinstance(spec, VectorSpec)
     make_folder(path.parent)
     if path.suffix.lower() == PICTURE:
         drawn = Scatter(spec, x[:SHOWN], log_density=density_of(model)).png()
-        write_atomic(path, lambda beside: beside.write_bytes(drawn))
+        write_atomic(path, lambda temporary: temporary.write_bytes(drawn))
     else:
         write_vectors(path, *(x, spec) if labels is None else _with_labels(run, x, labels, path))
 
 
 def _labels(model: nn.Module, n: int, wanted: Wanted) -> tuple[str, ...] | None:
-    """The label of each of n rows; None of a model that is not asked for any."""
+    """The label of each of n rows; None for a model without labels."""
     spec, rows = condition_of(model), rows_wanted(model, wanted)
     if spec is None:
         return None
-    told = told_of(spec, spec.examples(spec.count) if rows is None else rows)
-    found = [] if told is None else [told(i).get(LABEL) for i in range(n)]
+    metadata = metadata_of(spec, spec.examples(spec.count) if rows is None else rows)
+    found = [] if metadata is None else [metadata(i).get(LABEL) for i in range(n)]
     return tuple(map(str, found)) if found and found[0] is not None else None
 
 
 def _with_labels(
     run: Run, x: Tensor, labels: tuple[str, ...], path: Path
 ) -> tuple[Tensor, VectorSpec]:
-    """Rows with a column of their labels at the end, where the file is a table: under the name that
-    it has in the run's data, as far as that is known."""
+    """Appends a label column if the file is a table, named as in the run's data if known."""
     spec = run.spec
     assert isinstance(spec, VectorSpec)
     if not is_table(path):

@@ -1,4 +1,4 @@
-"""The verb that draws the codes of runs in a plane, and says how well classes lie apart there."""
+"""The `scatter` function: plot codes of runs in two dimensions, with class separation."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from ptheta import tasks
-from ptheta.api.beside import shown_to, some_of
 from ptheta.api.encoding import labels_of
+from ptheta.api.example_sets import shown_to, some_of
 from ptheta.api.grid import Block, conditions_with
 from ptheta.api.limits import check_numbers
 from ptheta.compute.streams import undisturbed
@@ -23,7 +23,7 @@ from ptheta.data.memory import Source
 from ptheta.errors import PthetaError
 from ptheta.files import html
 from ptheta.files.out import check_new, refuse_source
-from ptheta.measures.classification import Told, wilson
+from ptheta.measures.classification import IntervalEstimate, wilson
 from ptheta.measures.planes import by_neighbour, plane_of
 from ptheta.report.planes import Look, Panel, planes
 from ptheta.runs.folder import Run
@@ -32,30 +32,30 @@ from ptheta.tasks.scatter import MASS, Scatter
 
 USUAL = 2000  # examples
 ELLIPSES = 100
-BESIDE = 6  # panels at most
+MOST_RUNS = 6  # maximum number of panels
 
 
 @dataclass(frozen=True)
 class Codes:
-    """The codes of a run in a plane.
+    """The two-dimensional codes of a run.
 
-    title: what the run is called; width: numbers of a code; found: where they lie
-    plane, whole: the share of examples whose nearest other one has their label, by what is seen in
-        the plane, and by the whole code; None without labels, whole of codes of two numbers, too
-    inside, covered: of q(z) and p(z), as `ptheta.tasks.scatter.Scatter.overlap` says; None without
-        a prior
+    title: name of the run; width: dimension of the code; found: positions
+    plane, whole: fraction of examples whose nearest neighbour has the same label, in the plane and
+        in the whole code; None without labels; whole is also None for two-dimensional codes
+    inside, covered: overlap of q(z) and p(z), see `ptheta.tasks.scatter.Scatter.overlap`; None
+        without a prior
     """
 
     title: str
     width: int
     found: Scatter = field(repr=False)
-    plane: Told | None = None
-    whole: Told | None = None
-    inside: Told | None = None
-    covered: Told | None = None
+    plane: IntervalEstimate | None = None
+    whole: IntervalEstimate | None = None
+    inside: IntervalEstimate | None = None
+    covered: IntervalEstimate | None = None
 
     def to_json(self) -> dict[str, object]:
-        told = {
+        estimates = {
             "neighbour_in_plane": self.plane,
             "neighbour_in_code": self.whole,
             "q_in_p": self.inside,
@@ -65,19 +65,19 @@ class Codes:
             "dimensions": self.width,
             "axes": self.found.plane.dims,
             "variance": list(self.found.plane.share),
-            **{name: None if one is None else one._asdict() for name, one in told.items()},
+            **{name: None if one is None else one._asdict() for name, one in estimates.items()},
         }
 
 
 @dataclass(frozen=True)
 class Scattered:
-    """What `ptheta.scatter` gives.
+    """Result of `ptheta.scatter`.
 
-    runs: their codes; floors: as `Codes.plane` of what needs no model, by name
+    runs: codes of each run; floors: `Codes.plane` of the baselines, by name
     """
 
     runs: tuple[Codes, ...]
-    floors: dict[str, Told]
+    floors: dict[str, IntervalEstimate]
     examples: int
     remarks: tuple[str, ...] = ()
     path: Path | None = None
@@ -85,7 +85,7 @@ class Scattered:
 
     @property
     def about(self) -> str:
-        """A line on what was done."""
+        """A one-line description."""
         return f"codes of {self.examples:,} examples by {', '.join(r.title for r in self.runs)}"
 
     def __repr__(self) -> str:
@@ -93,23 +93,23 @@ class Scattered:
         return f"Scattered({self.about}{where})"
 
     def _repr_html_(self) -> str:
-        """For notebooks: its tables."""
+        """Notebook display: the tables."""
         tables = [block.rows for block in self.blocks() if block.rows]
         return html.card(self, *(html.table(rows[1:], rows[0]) for rows in tables))
 
     def blocks(self) -> list[Block]:
-        """What is printed of it."""
+        """The printed output."""
         blocks = [Block(self.about, [HEADS, *map(_row, self.runs)], self.remarks)]
         if self.floors:
             wide = any(one.whole is not None for one in self.runs)
             rows = [["label of the nearest other example", "in the plane", "in the code"]]
             rows += [[r.title, _text(r.plane), _text(r.whole)] for r in self.runs]
-            rows += [[name, told.text(), ""] for name, told in self.floors.items()]
+            rows += [[name, estimates.text(), ""] for name, estimates in self.floors.items()]
             blocks.append(Block(rows=rows if wide else [row[:2] for row in rows]))
         if any(one.inside is not None for one in self.runs):
             rows = [["", "q(z) in 95 % of p(z)", "p(z) in 95 % of q(z)"]]
             rows += [[r.title, _text(r.inside), _text(r.covered)] for r in self.runs if r.inside]
-            lines = (f"{MASS:g} both, where q(z) is p(z) (in the plane)",)
+            lines = (f"{MASS:g} both if q(z) = p(z) (in the plane)",)
             blocks.append(Block(rows=rows, lines=lines))
         return blocks
 
@@ -117,7 +117,7 @@ class Scattered:
         return {
             "examples": self.examples,
             "runs": [{"run": one.title, **one.to_json()} for one in self.runs],
-            "floors": {name: told._asdict() for name, told in self.floors.items()},
+            "floors": {name: estimates._asdict() for name, estimates in self.floors.items()},
             "remarks": list(self.remarks),
             "picture": None if self.picture is None else str(self.picture),
         }
@@ -133,13 +133,13 @@ def _row(one: Codes) -> list[str]:
     return [one.title, str(one.width), axes, f"{100 * sum(plane.share):.0f} %", *sds]
 
 
-def _text(told: Told | None) -> str:
-    return "" if told is None else told.text()
+def _text(estimates: IntervalEstimate | None) -> str:
+    return "" if estimates is None else estimates.text()
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """What is drawn beside points: see `scatter`."""
+    """Drawing options: see `scatter`."""
 
     titles: Sequence[str] = ()
     ellipses: int = ELLIPSES
@@ -154,7 +154,7 @@ class Drawing:
         reach: float | None,
         own_axes: bool,
     ) -> Drawing:
-        """Raises PthetaError for what cannot be drawn."""
+        """Raises PthetaError for invalid options."""
         if not math.isfinite(std) or std < 0:
             raise PthetaError(f"--std {std:g}: want 0 (no ellipses) or more, such as 1")
         if reach is not None and not (math.isfinite(reach) and reach > 0):
@@ -230,12 +230,12 @@ def scatter(
 
 
 def _opened(run: str | Path | Run | Sequence[str | Path | Run], titles: Sequence[str]) -> list[Run]:
-    """Raises PthetaError for none, for too many, and for titles of others."""
+    """Raises PthetaError for no run, too many runs, and a wrong number of titles."""
     every = [run] if isinstance(run, str | Path | Run) else list(run)
-    if not 1 <= len(every) <= BESIDE:
-        raise PthetaError(f"{len(every)} runs: 1 to {BESIDE} have room side by side")
+    if not 1 <= len(every) <= MOST_RUNS:
+        raise PthetaError(f"{len(every)} runs: give 1 to {MOST_RUNS}")
     if titles and len(titles) != len(every):
-        raise PthetaError(f"{len(titles)} titles of {len(every)} runs: give one for each, or none")
+        raise PthetaError(f"{len(titles)} titles for {len(every)} runs: give one for each, or none")
     return [Run.open(one) for one in every]
 
 
@@ -246,26 +246,26 @@ def _shown(
     n: int,
     seed: int,
 ) -> tuple[list[Dataset], tuple[str, ...]]:
-    """The same examples, as each run's data was read, and remarks on them.
+    """The same examples, preprocessed as for each run, and remarks.
 
     asked: split, data, label column
-    Raises PthetaError where runs are shown different ones.
+    Raises PthetaError if the runs have different examples.
     """
     found, remarks = list[Dataset](), list[str]()
     for run in runs:
-        examples, told = shown_to(run, source, *asked)
+        examples, estimates = shown_to(run, source, *asked)
         found.append(some_of(examples, n, seed).with_fixed_binarisation())
-        remarks += [line for line in told if line not in remarks]
+        remarks += [line for line in estimates if line not in remarks]
         _check_same(found[0], found[-1], runs[0], run)
     return found, tuple(remarks)
 
 
 def _check_same(first: Dataset, other: Dataset, run: Run, beside: Run) -> None:
-    """Raises PthetaError where two runs are shown different examples."""
+    """Raises PthetaError if two runs have different examples."""
     if first.spec.shape != other.spec.shape or not np.array_equal(first.keys(), other.keys()):
         raise PthetaError(
-            f"{beside.path} is shown other examples than {run.path}: draw runs of one data set "
-            "beside one another, or give a SOURCE for all"
+            f"{beside.path} and {run.path} have different examples: plot runs of the same data "
+            "set, or give a SOURCE for all"
         )
 
 
@@ -283,8 +283,8 @@ def _codes(
 
 
 def _numbers(data: Dataset) -> tuple[Tensor | None, tuple[str, ...]]:
-    """The label of each example by its number among the names that occur, and these; None where
-    there are none, or only one."""
+    """The label of each example as an index into the names that occur, and these names; None if
+    there is at most one."""
     if data.labels is None or len(data.present_classes()) < 2:
         return None, ()
     names = data.present_classes()
@@ -292,9 +292,9 @@ def _numbers(data: Dataset) -> tuple[Tensor | None, tuple[str, ...]]:
     return torch.tensor([number[name] for name in labels_of(data)]), names
 
 
-def _floors(data: Dataset, found: Sequence[Codes]) -> dict[str, Told]:
-    """How near neighbours are of one class by as many principal components as a plane has, and as
-    the codes have, of what a network sees of the examples; and for whoever looks at nothing."""
+def _floors(data: Dataset, found: Sequence[Codes]) -> dict[str, IntervalEstimate]:
+    """Nearest-neighbour accuracy of PCA of the network inputs, with two components and with the
+    code's dimension; and of always predicting the most frequent class."""
     y, names = _numbers(data)
     if y is None:
         return {}
@@ -307,7 +307,7 @@ def _floors(data: Dataset, found: Sequence[Codes]) -> dict[str, Told]:
     for width in sorted({one.width for one in found if one.width > 2}):
         if width < min(h.shape):
             axes = torch.linalg.svd(centred, full_matrices=False)[2][:width]
-            floors[f"{width} of them"] = by_neighbour(centred @ axes.T, y)
+            floors[f"{width} principal components"] = by_neighbour(centred @ axes.T, y)
     most = Counter(y.tolist()).most_common(1)[0][1]
     return {**floors, f"always {names[int(y.mode().values)]!r}": wilson(most, len(y))}
 
@@ -321,7 +321,7 @@ def _draw(done: Scattered, data: Dataset, drawing: Drawing, place: Path, seed: i
 
 
 def _panel(one: Codes, y: Tensor | None, some: Tensor) -> Panel:
-    """some: places of the examples whose posteriors are drawn"""
+    """some: indices of the examples whose posteriors are drawn"""
     found, plane = one.found, one.found.plane
     ellipses = None
     if found.codes.std is not None and len(some):
@@ -338,7 +338,7 @@ def _panel(one: Codes, y: Tensor | None, some: Tensor) -> Panel:
 
 
 def _axes(one: Codes) -> tuple[str, str]:
-    """What is across and down."""
+    """Labels of the two axes."""
     dims, (first, second) = one.found.plane.dims, one.found.plane.share
     if dims is not None:
         return f"z{dims[0]}", f"z{dims[1]}"

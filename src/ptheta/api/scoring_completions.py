@@ -1,4 +1,4 @@
-"""What says how well test images of which a part is hidden are completed."""
+"""Evaluation of completions of masked test images."""
 
 from __future__ import annotations
 

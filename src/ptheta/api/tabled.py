@@ -1,4 +1,4 @@
-"""Tables of numbers that are written as .csv, a row for each example."""
+"""Writing .csv tables, one row per example."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from ptheta.files.atomic import make_folder, write_atomic
 
 
 def texts(values: Tensor) -> list[str]:
-    """As they are written: six digits."""
+    """Formats values with six digits."""
     return [f"{value:.6g}" for value in values.tolist()]
 
 
 def write_columns(path: Path, columns: Mapping[str, Sequence[object]]) -> None:
-    """Columns of equal length, by their heads."""
+    """Writes columns of equal length, by their heads."""
 
     def fill(place: Path) -> None:
-        # names of files may be no UTF-8
+        # file names may not be valid UTF-8
         with place.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(columns)

@@ -1,4 +1,4 @@
-"""Precision against recall of a run, as its samples are made more alike."""
+"""The `tradeoff` function: precision and recall over truncation or temperature."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ N = 1000  # samples at each value
 
 @dataclass(frozen=True)
 class Traded:
-    """What `ptheta.tradeoff` gives.
+    """Result of `ptheta.tradeoff`.
 
-    found: the curve; n: samples of each point; extractor: the features that they are compared in
-    path: where the curve was drawn; None where nowhere
+    found: the curve; n: samples of each point; extractor: the feature extractor
+    path: file of the plot; None if not written
     """
 
     found: Tradeoff = field(repr=False)
@@ -43,15 +43,15 @@ class Traded:
         return f"Traded({len(self.found.points)} values of {self.found.by}, {self.extractor})"
 
     def named(self) -> list[tuple[str, Point]]:
-        """Every point with what it is of, the real examples last."""
+        """All points with their names, the real examples last."""
         points = [(f"{self.found.by} {p.value:g}", p) for p in self.found.points]
-        floor = ("training examples (floor)", self.found.floor)
+        floor = ("training examples (baseline)", self.found.floor)
         return [*points, ("plain samples", self.found.plain), floor]
 
     def blocks(self) -> list[Block]:
-        """What is printed of it."""
+        """The printed output."""
         rows: list[tuple[str, ...]] = [("", "precision", "recall")]
-        rows += [(name, _told(p.precision), _told(p.recall)) for name, p in self.named()]
+        rows += [(name, _text(p.precision), _text(p.recall)) for name, p in self.named()]
         line = f"{self.n:,} of each against as many held-out examples, features: {self.extractor}"
         return [Block(rows=rows, lines=[line])]
 
@@ -73,13 +73,13 @@ class Traded:
         }
 
 
-def _told(found: Estimate) -> str:
+def _text(found: Estimate) -> str:
     low, high = _ends(found)
     return f"{found.value:.3f} ({low:.3f} to {high:.3f})"
 
 
 def _ends(found: Estimate) -> tuple[float, float]:
-    """95 %, within 0 to 1; all of that where the examples are too few to know an error."""
+    """95 % interval within [0, 1]; the whole range if there are too few examples for an error."""
     low, high = interval(found) or (0.0, 1.0)
     return max(0.0, low), min(1.0, high)
 
@@ -124,10 +124,10 @@ def tradeoff(
     path = check_new(out, (".png",), "--out", force)
     opened = Run.open(run)
     model = opened.model(weights)
-    ways_of(model)  # refused before the data is read
+    ways_of(model)  # fails before the data is read
     match = opened.own(data)
     real = unseen_of(match, n).with_fixed_binarisation()
-    assert match.train is not None  # it is there
+    assert match.train is not None  # it is available
     train = match.train.shuffled(0).subset(slice(0, len(real))).with_fixed_binarisation()
     seen = choose_extractor(real, extractor)[0]
     found = tasks.tradeoff(
@@ -162,7 +162,7 @@ def _draw(path: Path, done: Traded) -> None:
         axis.plot(x, y, sign, color=colour, markersize=9, label=name)
     axis.set_xlabel("recall", fontsize=9)
     axis.set_ylabel("precision", fontsize=9)
-    axis.set(xlim=(0, 1.05), ylim=(0, 1.05))  # shares, of which small differences are noise
+    axis.set(xlim=(0, 1.05), ylim=(0, 1.05))  # fractions, whose small differences are noise
     axis.legend(fontsize=8, frameon=False)
     axis.spines[["top", "right"]].set_visible(False)
     file = io.BytesIO()

@@ -1,4 +1,4 @@
-"""Verbs that give models: fresh ones, trained ones, and a whole grid of them."""
+"""The `create`, `train`, `sweep` and `load` functions."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def train(
     """
     refuse_unguarded()
     if more_data and not resume:
-        raise PthetaError("--more-data is for a run that goes on: add --resume, or leave it out")
+        raise PthetaError("--more-data needs --resume: add it, or leave --more-data out")
     folder = checked_out(out)
     with locked(folder, "training"):
         asked = Asked(named(model), data, recipe, resume, more_data, tuple(callbacks))
@@ -113,27 +113,29 @@ def train(
 
 
 def checked_out(out: str | Path) -> Path:
-    """The folder that a training is to write. Raises PthetaError where it cannot."""
+    """The run folder to write. Raises PthetaError if it cannot be written."""
     folder = check_folder(out)
     refuse_to_change(folder, "choose another --out")
     return folder
 
 
 def refuse_taken(folder: Path) -> None:
-    """Raises PthetaError where no new run can be put into a folder, for what lies there."""
+    """Raises PthetaError if a folder is not empty, so that no new run can be written to it."""
     if has_config(folder):
-        raise PthetaError(f"{folder} holds a run: add --resume to go on, or choose another --out")
+        raise PthetaError(
+            f"{folder} contains a run: add --resume to continue it, or choose another --out"
+        )
     if folder.exists() and not all(map(leftover, folder.iterdir())):
         raise PthetaError(f"{folder} is not empty and not a run: choose another --out")
 
 
 def named(model: str | type[nn.Module] | nn.Module) -> str:
-    """The name of a model in the registry, where a class or an object gets one."""
+    """The registry name of a model; classes and instances are registered."""
     return model if isinstance(model, str) else registered(model).name
 
 
 class Asked(NamedTuple):
-    """What a call of `train` asks for: see there."""
+    """The arguments of `train`."""
 
     model: str
     data: Source
@@ -144,7 +146,7 @@ class Asked(NamedTuple):
 
 
 def _train(asked: Asked, folder: Path, options: dict[str, object]) -> Run:
-    """`train`, once the folder is held."""
+    """`train`, once the folder is locked."""
     model, data = asked.model, asked.data
     started = has_config(folder)
     if not (started and asked.resume):
@@ -163,8 +165,8 @@ def _train(asked: Asked, folder: Path, options: dict[str, object]) -> Run:
         new = plan.make(model, data, options, asked.recipe)
     if asked.callbacks and new.train.processes > 1:
         raise PthetaError(
-            f"callbacks are called in this process, and {new.train.processes} others are asked "
-            "for: leave processes out, or read metrics.jsonl"
+            "callbacks work only in single-process training, and processes is "
+            f"{new.train.processes}: leave processes out, or read metrics.jsonl"
         )
     handed = None if isinstance(data, str | Path) else Handed(data)
     try:
@@ -179,7 +181,7 @@ def _train(asked: Asked, folder: Path, options: dict[str, object]) -> Run:
 
 
 def _scorer(reserve: Dataset) -> Score:
-    """What chooses the best checkpoint by these images, in each process of a training."""
+    """The score that selects the best checkpoint on these images, in each process."""
     return Selection(reserve)
 
 
@@ -217,13 +219,13 @@ def sweep(
 
 
 def _what_is_left(folder: Path) -> str:
-    """Where a run that was ended by a signal can go on."""
+    """How to continue a run that was ended by a signal."""
     last = latest(folder / "state")
     if last is not None:
-        return f"the checkpoint of step {step_of(last):,} is in {folder}: go on with --resume"
+        return f"the checkpoint of step {step_of(last):,} is in {folder}: continue with --resume"
     if has_config(folder):
-        return f"{folder} has no checkpoint yet: begin again with --resume"
-    return f"nothing is in {folder} yet: train again"
+        return f"{folder} has no checkpoint yet: start again with --resume"
+    return f"{folder} is still empty: train again"
 
 
 @undisturbed()

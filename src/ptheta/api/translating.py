@@ -1,4 +1,4 @@
-"""Translations of pictures, written under the names of their inputs."""
+"""Translation of images, written under the names of the inputs."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ from ptheta.training.translations import headings, rows_of
 
 @dataclass(frozen=True)
 class Way:
-    """How pictures are translated.
+    """Translation options.
 
-    to: the number of the domain, None for pairs; styles: answers to each; seed: of the first
+    to: index of the target domain, None for pairs; styles: outputs per input; seed: of the first
     tile: see `ptheta.tasks.translate`
     """
 
@@ -45,13 +45,13 @@ class Way:
 
 @dataclass(frozen=True)
 class Translations:
-    """What `ptheta.translate` gives of pictures.
+    """Result of `ptheta.translate` for given images.
 
-    images: for each picture its answers, uint8 (styles, C, H, W); none where a folder of pictures
-        was written to files
-    about: what they are, in a line
-    paths: the files, in the order of the pictures; none where no place was named
-    path: where they are
+    images: outputs for each input, uint8 (styles, C, H, W); empty if a folder of images was
+        written to files
+    about: one-line description
+    paths: the written files, in the order of the inputs; empty if not written
+    path: the output folder or file
     """
 
     images: tuple[Tensor, ...]
@@ -61,11 +61,11 @@ class Translations:
 
     @property
     def x(self) -> Tensor:
-        """All of them as one image batch, uint8 (N, C, H, W). Raises PthetaError where they differ
-        in size or lie in files alone."""
+        """All outputs as one image batch, uint8 (N, C, H, W). Raises PthetaError if they differ in
+        size or are only in files."""
         if not self.images or len({one.shape[1:] for one in self.images}) > 1:
             raise PthetaError(
-                "the answers are of several sizes, or in files alone: see `images` and `paths`"
+                "the outputs have several sizes, or are only in files: see `images` and `paths`"
             )
         return torch.cat(self.images)
 
@@ -74,14 +74,14 @@ class Translations:
         return f"Translations({self.about}{where})"
 
     def _repr_html_(self) -> str:
-        """For notebooks: the answers to the first picture."""
+        """Notebook display: the outputs for the first input."""
         seen = [html.picture(grid(x, len(x)), self.about) for x in self.images[:1]]
         return html.card(self, *seen)
 
 
 def answers_to(model: nn.Module, x: Tensor, way: Way) -> Iterator[Tensor]:
-    """The answers to one picture (1, C, H, W), one after the other: uint8 (C', H, W) each. Those of
-    a model that knows one answer alone are made once."""
+    """Generates the outputs for one image (1, C, H, W): uint8 (C', H, W) each. A deterministic
+    model is run once."""
     made: Tensor | None = None
     for k in range(way.styles):
         if made is None or varied(model):
@@ -92,38 +92,38 @@ def answers_to(model: nn.Module, x: Tensor, way: Way) -> Iterator[Tensor]:
 def translate_all(
     model: nn.Module, pictures: Sequence[Named], reader: Reader, way: Way, places: Places | None
 ) -> Translations:
-    """All pictures, one after the other; what was written stays, whatever ends the work.
+    """Translates all images one by one; files written so far are kept if it is interrupted.
 
-    Warns of pictures that cannot be read. Raises PthetaError where none can, or the one.
+    Warns of images that cannot be read. Raises PthetaError if none can be read.
     """
-    told = Told(len(pictures))
+    tally = Tally(len(pictures))
     images: list[Tensor] = []
     answered = Answered(places.folder if places is not None and places.many else None)
-    for i in watched(range(len(pictures)), "translating pictures"):
+    for i in watched(range(len(pictures)), "translating images"):
         found = answered.digest(pictures[i])
         if answered.has(pictures[i], found) and _all_there(places, i):
-            told.there += 1
+            tally.there += 1
             continue
         try:
-            read = told.noting(pictures[i], reader(pictures[i], i))
+            read = tally.noting(pictures[i], reader(pictures[i], i))
         except PthetaError as error:
-            told.skipped.append(str(error))
+            tally.skipped.append(str(error))
             continue
-        made = told.measuring(answers_to(model, read.x, way), read.target)
+        made = tally.measuring(answers_to(model, read.x, way), read.target)
         if places is None or not places.many:
             images.append(torch.stack(list(made)))
             made = iter(images[-1])
         if places is not None:
             _write(places.files(i), read, made)
             answered.add(pictures[i], found)
-    told.warn(reader)
-    about = told.about(way.styles)
+    tally.warn(reader)
+    about = tally.about(way.styles)
     if places is None:
         return Translations(tuple(images), about)
     files = tuple(file for i in range(len(pictures)) for file in places.files(i) if file.is_file())
     if places.many or (len(files) > 1 and places.path.is_dir()):
         return Translations(tuple(images), about, files, places.path)
-    if len(files) > 1:  # a file was named, and there is one for each answer
+    if len(files) > 1:  # one output file was requested, but there are several outputs
         about = f"{about} ({files[0].name} to {files[-1].name})"
     return Translations(tuple(images), about, files, files[0])
 
@@ -136,29 +136,29 @@ def translate_into(
     places: Places,
     asked: Identity,
 ) -> Translations:
-    """`translate_all` into a folder that says what was asked for, so that the same request goes on
-    where an earlier one was stopped.
+    """`translate_all` into a folder with a record of the request, so that the same request resumes
+    an interrupted one.
 
-    Raises PthetaError where its pictures were asked for otherwise; InUse where another process
-    writes there; CannotWrite.
+    Raises PthetaError if the folder belongs to another request; InUse if another process writes to
+    it; CannotWrite.
     """
-    with locked(places.folder, "translating pictures"):
+    with locked(places.folder, "translating images"):
         check_mixed(places.folder)
         record = Record.read(places.folder / SAMPLES)
         if record is not None:
             record.check_same(asked, places.folder)
-        # first, so that a folder that was never finished is known as well
+        # written first, so that an unfinished folder is recognised
         Record(asked, Place()).write(places.folder / SAMPLES)
         return translate_all(model, pictures, reader, way, places)
 
 
 def _all_there(places: Places | None, i: int) -> bool:
-    """Whether the answers to picture i are files."""
+    """Whether the outputs for image i exist as files."""
     return places is not None and all(file.is_file() for file in places.files(i))
 
 
 def _write(files: Sequence[Path], read: Read, made: Iterator[Tensor]) -> None:
-    """A file for each answer; or one, of the input, the answers and the target, where it is
+    """Writes one file per output; or one of the input, the outputs and the target, if it is
     known."""
     if read.target is None:
         for file, x in zip(files, made, strict=True):
@@ -174,12 +174,12 @@ def _put(file: Path, data: bytes) -> None:
     write_atomic(file, partial(Path.write_bytes, data=data))
 
 
-class Told:
-    """What there is to say of so many pictures at the end.
+class Tally:
+    """Statistics of a translation, reported at the end.
 
-    there: those that an earlier call had done; skipped: a line for each that cannot be read
-    far: for each with colours that are none of the palette, its share of them
-    errors: of each answer whose target is known, the mean |difference|, of 255
+    there: images already translated by an earlier call; skipped: a line for each unreadable image
+    far: for each image with colours outside of the palette, their fraction
+    errors: mean absolute difference to the target, of 255, for each output with a known target
     """
 
     def __init__(self, total: int) -> None:
@@ -201,31 +201,30 @@ class Told:
 
     def warn(self, reader: Reader) -> None:
         if len(self.skipped) == self.total:
-            more = "" if self.total == 1 else f" (none of {self.total:,} pictures can be)"
-            raise PthetaError(
-                f"cannot read {self.skipped[0]}{more}: give pictures that can be read"
-            )
+            more = "" if self.total == 1 else f" (none of {self.total:,} images can be read)"
+            raise PthetaError(f"cannot read {self.skipped[0]}{more}: give valid images")
         if self.skipped:
             warnings.warn(unread(self.skipped, self.total, "pictures"), stacklevel=5)
         if self.far and isinstance(reader.spec, LabelMapSpec):
             worst = max(self.far, key=lambda name: self.far[name])
-            which = shown(worst) if self.total == 1 else f"{len(self.far):,} pictures"
+            which = shown(worst) if self.total == 1 else f"{len(self.far):,} images"
             most = "" if self.total == 1 else f" (most in {shown(worst)})"
             warnings.warn(
                 f"{which}: {self.far[worst]:.2%} of the pixels{most} are far from all "
-                f"{reader.spec.labels} colours that the run learned, and are taken for the nearest",
+                f"{reader.spec.labels} colours of the run's palette, and are mapped to the "
+                "nearest",
                 stacklevel=5,
             )
 
     def about(self, styles: int) -> str:
         done = self.total - len(self.skipped)
-        parts = [f"{done:,} {'picture' if done == 1 else 'pictures'} translated"]
+        parts = [f"{done:,} {'image' if done == 1 else 'images'} translated"]
         if styles > 1:
-            parts.append(f"{styles} answers each")
+            parts.append(f"{styles} outputs each")
         if self.there:
             parts.append(f"{self.there:,} of them before")
         if self.skipped:
-            parts.append(f"{len(self.skipped):,} that cannot be read left out")
+            parts.append(f"{len(self.skipped):,} unreadable ones skipped")
         if self.errors:
             off = sum(self.errors) / len(self.errors)
             parts.append(f"{off:.1f} of 255 from the target on average")

@@ -1,4 +1,4 @@
-"""The verb that carries images over: pictures of a user, or test inputs of a run in a grid."""
+"""The `translate` function: translate given images, or test inputs of a run in a grid."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from ptheta.tasks.shown import shown
 from ptheta.tasks.tiling import TILE
 from ptheta.tasks.translate import domain, translator_of
 
-TESTED = 8  # test inputs that are shown
+TESTED = 8  # default number of test inputs
 
 
 class TranslateOptions(TypedDict, total=False):
@@ -124,12 +124,12 @@ def translate(
     pictures, tests = {"--size": size, "--tile": tile}, {"--data": data, "--scale": scale}
     if input is None:
         if from_target:
-            raise PthetaError("--from-target is of pictures, and none is given: leave it out")
-        _refuse(pictures, "is of pictures (INPUT), and test inputs have the size of the run's")
+            raise PthetaError("--from-target applies only to given images (INPUT): leave it out")
+        _refuse(pictures, "applies only to given images (INPUT)")
         wanted = Way(None, styles, seed, TILE)
         output = Output.at(out, scale)
         return _of_tests(opened, weights, to, wanted, TESTED if n is None else n, data, output)
-    _refuse(tests, "is of test inputs, and pictures are given")
+    _refuse(tests, "applies only to test inputs, and images are given")
     model = opened.model(weights)
     way = Way(domain(model, to), styles, seed, TILE if tile is None else tile)
     _say_alike(model, styles)
@@ -140,15 +140,15 @@ def translate(
 def _refuse(options: Mapping[str, object], why: str) -> None:
     for flag, value in options.items():
         if value is not None:
-            said = value if isinstance(value, int) else called(value)
-            raise PthetaError(f"{flag} {said}: this {why}: leave it out")
+            given = value if isinstance(value, int) else called(value)
+            raise PthetaError(f"{flag} {given}: this {why}: leave it out")
 
 
 def _say_alike(model: nn.Module, styles: int) -> None:
     if styles > 1 and not varied(model):
         warnings.warn(
-            f"--styles {styles}: this model gives one answer to a picture, and all {styles} are "
-            "alike",
+            f"--styles {styles}: this model is deterministic, so all {styles} outputs are "
+            "identical",
             stacklevel=4,
         )
 
@@ -196,7 +196,7 @@ def _of_tests(
     data: Source | None,
     output: Output,
 ) -> Grid:
-    """Test inputs with their outputs, target and nearest training target, a row for each."""
+    """Translates test inputs: a row for each, with outputs, target and nearest training target."""
     spec = images_only(run.spec, "a translation")
     model = run.model(weights)
     translator = translator_of(model)

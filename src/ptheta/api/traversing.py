@@ -1,4 +1,4 @@
-"""The verb that changes one number of a code at a time, or one part of it that has a name."""
+"""The `traverse` function: vary one dimension or named part of a code at a time."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ from ptheta.tasks.needs import DecodesPrior, prior_cure, require
 from ptheta.tasks.traverse import axes, fixed, most_answered
 from ptheta.training.translations import conditions_shown
 
-USED_BY = 1000  # test images by which the most used dimensions are found
+USED_BY = 1000  # test images from which the most active dimensions are determined
 ROWS = 8
 
 
 @dataclass(frozen=True)
 class Start:
-    """Codes that rows start from, (B, L), and what each is asked for; said: what they are of"""
+    """Starting codes (B, L) and their conditions; source: description of their origin"""
 
     z: Tensor
     y: Condition | None
-    said: str
+    source: str
 
 
 @undisturbed()
@@ -103,7 +103,7 @@ def traverse(
     made = _made(model, replace(start, z=z), chosen, steps, reach)
     names = tuple(axis.name for axis in rows)
     x = made.unflatten(1, (len(rows), steps))
-    about = f"dimensions {', '.join(names)} of {start.said}, one in each row"
+    about = f"dimensions {', '.join(names)} of {start.source}, one per row"
     return screen.write(Moving(x, names), about)
 
 
@@ -115,20 +115,20 @@ def _chosen(
     named: Sequence[int | str] | None,
     given: Mapping[str, float],
 ) -> Sequence[int | str]:
-    """The dimensions of the rows. Raises PthetaError for a number of them that are named."""
+    """The dimensions of the rows. Raises PthetaError if both their number and names are given."""
     if named is None:
         return [
             dim for dim in _usual(run, model, data, ROWS if n is None else n) if dim not in given
         ]
     if n is not None:
-        raise PthetaError(f"-n {n}: the dimensions are named; leave it out")
+        raise PthetaError(f"-n {n}: the dimensions are given by name: leave it out")
     return named
 
 
 def _made(
     model: nn.Module, start: Start, dims: Sequence[int | str], steps: int, reach: float
 ) -> Tensor:
-    """From each code: (B, len(dims) * steps, C, H, W)."""
+    """Decoded images for each code: (B, len(dims) * steps, C, H, W)."""
     each = [None if start.y is None else start.y[i : i + 1] for i in range(len(start.z))]
     made = [
         tasks.traverse(model, one, dims, steps=steps, reach=reach, condition=y)
@@ -138,8 +138,8 @@ def _made(
 
 
 def _given(codes: Sequence[str]) -> tuple[dict[str, float], list[str]]:
-    """Values of parts by their names, and parts without. Raises PthetaError for what is no value,
-    and for two of one part."""
+    """Parses the fixed values of named parts, and the parts without a value. Raises PthetaError for
+    invalid or duplicate values."""
     given: dict[str, float] = {}
     free = []
     for text in codes:
@@ -167,7 +167,7 @@ def _steps(
     asked: int | None,
     reach: float,
 ) -> int | None:
-    """Images of a row: in a film more, but where a category says how many."""
+    """Number of images in a row: more in a film, unless a category determines it."""
     if asked is not None or screen.film is None:
         return asked
     categories = any(axis.part.category for axis in axes(model, size, dims, None, reach))
@@ -175,7 +175,7 @@ def _steps(
 
 
 def _usual(run: Run, model: nn.Module, data: Source | None, n: int) -> Sequence[int | str]:
-    """The dimensions that say most."""
+    """The most active dimensions."""
     if not isinstance(model, Encodes):
         return most_answered(model)[:n]
     batch = in_turn(run.data("test", data)).batch(slice(0, USED_BY))
@@ -194,17 +194,14 @@ class _Asked:
 
 
 def _start(asked: _Asked) -> Start:
-    """The codes of images, or codes that are drawn."""
+    """Codes of images, or codes drawn from the prior."""
     encodes, image = isinstance(asked.model, Encodes), asked.image
     if image is not None and asked.seed is not None:
-        raise PthetaError(
-            "--seed draws the code to start from, and --image gives it: leave one out"
-        )
+        raise PthetaError("--seed and --image both give the starting code: leave one out")
     if image is None and (asked.seed is not None or not encodes):
         if asked.data is not None and not encodes:
             raise PthetaError(
-                "--data gives images to start from, and a code is drawn: leave it out, or give "
-                "--image"
+                "--data is not used for a code drawn from the prior: leave it out, or give --image"
             )
         return _drawn(asked)
     if image is not None and not isinstance(image, int):
@@ -220,8 +217,8 @@ def _start(asked: _Asked) -> Start:
     batch = test.batch(slice(first, first + asked.starts))
     y = conditions_with(asked.run, batch)
     last = first + asked.starts - 1
-    said = f"test image {first}" if last == first else f"test images {first} to {last}"
-    return Start(codes_of(asked.model, batch.x, y), y, said)
+    source = f"test image {first}" if last == first else f"test images {first} to {last}"
+    return Start(codes_of(asked.model, batch.x, y), y, source)
 
 
 def _of_pictures(asked: _Asked, image: str | Path) -> Start:

@@ -1,4 +1,4 @@
-"""The verb that says what samples of a run are good for."""
+"""The `usefulness` function: evaluate samples as training data."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from ptheta.tasks.usefulness import Usefulness
 
 REPEATS = 5
-LEAST = 10  # test examples that anything is told by
+LEAST = 10  # minimum number of test examples
 
 
 @dataclass(frozen=True)
 class Useful:
-    """What `ptheta.usefulness` gives.
+    """Result of `ptheta.usefulness`.
 
-    found: the numbers; remarks: lines on how they came about; path: where they were written
+    found: the results; remarks: lines on how they were obtained; path: the written file
     """
 
     found: Usefulness = field(repr=False)
@@ -38,8 +38,8 @@ class Useful:
     path: Path | None = None
 
     def learned(self) -> list[list[str]]:
-        """What classifiers reached on test examples, by what they learned from, as a table with
-        its heads; empty where no labels are known."""
+        """Test scores of classifiers by their training set, as a table with column heads; empty if
+        labels are unknown."""
         every = self.found.learned
         if not every:
             return []
@@ -49,24 +49,24 @@ class Useful:
             [
                 one.learner,
                 one.source,
-                *(_said(one.values[m].value, *one.interval(m)) for m in measures),
+                *(_text(one.values[m].value, *one.interval(m)) for m in measures),
             ]
             for one in sorted(every, key=lambda one: learners.index(one.learner))
         ]
-        return [["classifier", "learned from", *measures], *rows]
+        return [["classifier", "trained on", *measures], *rows]
 
     def passed(self) -> list[list[str]]:
-        """What tests say of samples and of what needs no model, as a table with its heads."""
+        """Two-sample test results of samples and baselines, as a table with column heads."""
         every = self.found.passed
-        rows = [[one.source, *(_said(*told[:3]) for told in one.values.values())] for one in every]
-        return [["held against test", *every[0].values], *rows]
+        rows = [[one.source, *(_text(*v[:3]) for v in one.values.values())] for one in every]
+        return [["compared with test", *every[0].values], *rows]
 
     def verdict(self) -> tuple[str, ...]:
-        """Lines on where what needs no model is as good as samples, or that it nowhere is."""
-        return self.found.floors or ("no floor is as good as samples",)
+        """Lines on baselines that are as good as samples, or that there are none."""
+        return self.found.floors or ("no baseline is as good as the samples",)
 
     def _repr_html_(self) -> str:
-        """For notebooks: both tables."""
+        """Notebook display: both tables."""
         tables = [html.table(t[1:], t[0]) for t in (self.learned(), self.passed()) if t]
         return html.card(self, *tables)
 
@@ -75,7 +75,7 @@ class Useful:
         return f"Useful({self.found.n:,} samples, {self.found.repeats} repeats{where})"
 
     def rows(self) -> list[dict[str, object]]:
-        """A number in each: source, learner (of none, ""), measure, value, low, high."""
+        """One row per result: source, learner ("" for none), measure, value, low, high."""
         return [
             *(
                 _row(one.source, one.learner, m, found.value, *one.interval(m))
@@ -83,9 +83,9 @@ class Useful:
                 for m, found in one.values.items()
             ),
             *(
-                _row(one.source, "", test, *told[:3])
+                _row(one.source, "", test, *scores[:3])
                 for one in self.found.passed
-                for test, told in one.values.items()
+                for test, scores in one.values.items()
             ),
         ]
 
@@ -99,7 +99,7 @@ class Useful:
         }
 
 
-def _said(value: float | None, low: float, high: float) -> str:
+def _text(value: float | None, low: float, high: float) -> str:
     return f"{value:.3f} ({low:.2f}-{high:.2f})"
 
 
@@ -160,7 +160,7 @@ def usefulness(
     model = opened.model(weights, prior)
     check_sampling(model, 1)
     match = opened.own(data)
-    assert match.train is not None  # it is there
+    assert match.train is not None  # it is available
     if (text := opened.remark(match, data, copies=False)) is not None:
         warnings.warn(text, stacklevel=3)
     test = match.test.subset(np.flatnonzero(~match.test.repeated()))

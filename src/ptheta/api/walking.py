@@ -1,4 +1,4 @@
-"""The verb that walks: between images, of one model or several, codes, or conditions."""
+"""The `interpolate` function: between images (of one or several models), codes, or conditions."""
 
 from __future__ import annotations
 
@@ -31,16 +31,17 @@ from ptheta.tasks.midway import FADE, PIXELS, Far, cross_fade, distances, midway
 from ptheta.training.translations import conditions_shown
 
 WALKS, STEPS = 8, 10
-MEASURED = 100  # walks that the table is of
-HEADS = ("", "ends", "middle", "middle farther by")
+MEASURED = 100  # walks in the table
+HEADS = ("", "ends", "middle", "midpoint farther by")
 
 
 @dataclass(frozen=True, repr=False)
 class Walks(Grid):
-    """Walks, and how far their middles are from all training images, beside a cross-fade.
+    """Interpolations, with distances of their midpoints to the training images, compared with a
+    cross-fade.
 
-    midway: by the name of a distance, and of the run; empty where nothing was measured
-    measured: walks that it is of; remarks: why it is not there
+    midway: by name of the distance and of the run; empty if not computed
+    measured: number of walks used; remarks: why it was not computed
     """
 
     midway: Mapping[str, Mapping[str, Far]] = field(default_factory=dict)
@@ -80,16 +81,16 @@ def _with_ends(found: Estimate) -> str:
 
 
 def _verdicts(far: Mapping[str, Far]) -> list[str]:
-    """A line for each run: whether its middles are nearer than those of the cross-fade."""
+    """A line for each run: whether its midpoints are nearer than those of the cross-fade."""
     return [_verdict(name, one.nearer) for name, one in far.items() if one.nearer is not None]
 
 
 def _verdict(name: str, nearer: Estimate) -> str:
     sides = interval(nearer)
     if sides is None or sides[0] <= 0 <= sides[1]:
-        return f"{name}: its middles are neither nearer nor farther than the {FADE}'s"
+        return f"{name}: its midpoints do not differ significantly from the {FADE}'s"
     turned, word = (nearer, "nearer") if sides[0] > 0 else (_minus(nearer), "farther")
-    return f"{name}: its middles are {_with_ends(turned)} {word} than the {FADE}'s"
+    return f"{name}: its midpoints are {_with_ends(turned)} {word} than the {FADE}'s"
 
 
 def _minus(found: Estimate) -> Estimate:
@@ -100,10 +101,10 @@ def _minus(found: Estimate) -> Estimate:
 
 @dataclass(frozen=True)
 class Looked:
-    """Runs whose walks stand on one page.
+    """Runs whose walks are shown together.
 
-    models: by what they are called, with their runs; test: the test images of each, where walks are
-        between some of them
+    models: by name, with their runs; test: the test images of each, if walks are between test
+        images
     """
 
     runs: Mapping[str, Run]
@@ -114,11 +115,11 @@ class Looked:
     def at(
         cls, runs: str | Path | Run | Sequence[str | Path | Run], weights: str, data: Source | None
     ) -> Looked:
-        """Raises PthetaError for none, for the same one twice, and for what learned no images."""
+        """Raises PthetaError for no run, duplicate runs, and runs that are not of images."""
         every = [runs] if isinstance(runs, str | Path | Run) else list(runs)
         opened = [Run.open(run) for run in every]
         if not opened:
-            raise PthetaError("no run: give one at least")
+            raise PthetaError("no run: give at least one")
         paths = [run.path for run in opened]
         short = [path.name for path in paths]
         names = short if len({*short, FADE}) > len(short) else [str(path) for path in paths]
@@ -140,7 +141,7 @@ class Looked:
 
 @dataclass(frozen=True)
 class How:
-    """As of `interpolate`."""
+    """Options, as for `interpolate`."""
 
     straight: bool
     seed: int
@@ -193,7 +194,7 @@ def interpolate(
     check_numbers(n=n, measured=measured, seed=seed)
     screen = Screen.at(out, scale, fps)
     if (start is None) != (end is None):
-        raise PthetaError(f"{FROM if end is None else TO} alone: give {FROM} and {TO}")
+        raise PthetaError(f"{FROM if end is None else TO} is missing: give {FROM} and {TO}")
     looked = Looked.at(runs, weights, data)
     how, walks = How(straight, seed or 0, condition), WALKS if n is None else n
     if (steps := screen.steps(steps, STEPS)) < 2:
@@ -202,7 +203,7 @@ def interpolate(
         _check_given(images)
         return _given(looked, start, end, (walks, steps), how, screen, measured)
     if condition:
-        raise PthetaError(f"conditions are of pictures to walk between: give {FROM} and {TO}")
+        raise PthetaError(f"conditions apply only to given images: give {FROM} and {TO}")
     model = looked.first[1]
     encodes = isinstance(model, Encodes)
     chosen = encodes or len(looked.runs) > 1 if images is None else images
@@ -222,7 +223,7 @@ def _given(
     screen: Screen,
     measured: int | None,
 ) -> Walks:
-    """Between what --from and --to name. size: walks at most, and steps"""
+    """Walks between the given ends. size: maximum number of walks, and steps"""
     run, model = looked.first
     meant = Ends(run, model, looked.data).meant(start, end, size[0])
     named = f"from {start} to {end}"
@@ -235,44 +236,37 @@ def _given(
 def _check_given(images: bool | None) -> None:
     if images is not None:
         flag = "--images" if images else "--codes"
-        raise PthetaError(
-            f"{flag} says what to walk between where {FROM} and {TO} do not: leave one out"
-        )
+        raise PthetaError(f"{flag} cannot be combined with {FROM} and {TO}: leave it out")
 
 
 def _check_ways(looked: Looked, how: How, measured: int | None) -> None:
-    """Raises PthetaError for what walks between conditions do not have."""
+    """Raises PthetaError for options that do not apply to walks between conditions."""
     if len(looked.runs) > 1:
         raise PthetaError(
-            "several runs walk between the same images, and these are conditions: give one run"
+            "several runs need images as ends, and these are conditions: give one run"
         )
     if how.straight:
-        raise PthetaError(
-            "--straight is of codes, and the walks are between conditions: leave it out"
-        )
+        raise PthetaError("--straight does not apply to walks between conditions: leave it out")
     if how.condition:
-        raise PthetaError(f"{FROM} and {TO} are the conditions: leave the others out")
+        raise PthetaError(f"{FROM} and {TO} already give the conditions: leave the others out")
     _no_measure(measured)
 
 
 def _no_measure(measured: int | None) -> None:
     if measured is not None:
-        raise PthetaError(
-            "--measured is of walks between test images, and these are others: leave it out"
-        )
+        raise PthetaError("--measured applies only to walks between test images: leave it out")
 
 
 def _check_walk(between: bool, encodes: bool, seed: int | None, data: Source | None) -> None:
-    """Raises PthetaError for an option that would have no effect on walks between test images, or
-    between codes."""
+    """Raises PthetaError for an option without effect on walks between test images, or between
+    codes."""
     if between and encodes and seed is not None:
         raise PthetaError(
-            "--seed draws codes of the prior, and the walks are between test images: leave it out, "
-            "or give --codes"
+            "--seed has no effect on walks between test images: leave it out, or give --codes"
         )
     if not between and data is not None:
         raise PthetaError(
-            "--data gives images to walk between, and the walks are between codes of the prior: "
+            "--data has no effect on walks between codes of the prior: "
             f"{'leave out --codes' if encodes else 'leave it out, or give --images'}"
         )
 
@@ -290,7 +284,7 @@ def _of_conditions(
     run, model = looked.first
     screen.check(size[0], 1, size[1], run.spec)
     walk = walk_between(model, *size, ways.first, ways.last, seed=how.seed)
-    about = f"{_walks(*size)} {named}, each of its own noise"
+    about = f"{_walks(*size)} {named}, each with its own noise"
     return _written(Moving.rows(walk, size[1]), screen, about)
 
 
@@ -298,7 +292,7 @@ def _of_codes(
     looked: Looked, n: int, steps: int, how: How, screen: Screen, measured: int | None
 ) -> Walks:
     if len(looked.runs) > 1:
-        raise PthetaError("--codes: codes of the prior are of each run others: give one run")
+        raise PthetaError("--codes: codes of the prior differ between runs: give one run")
     _no_measure(measured)
     run, model = looked.first
     screen.check(n, 1, steps, run.spec)
@@ -313,7 +307,7 @@ def _test_images(looked: Looked, n: int) -> Between:
     test = looked.tests(next(iter(looked.runs)))
     n = min(n, len(test) // 2)
     if n < 1:
-        raise PthetaError(f"{len(test)} test images: want two at least to walk between")
+        raise PthetaError(f"{len(test)} test images: at least two are needed")
     rows = positions(test)
     return Between(of_tests(test, rows[:n]), of_tests(test, rows[n : 2 * n]))
 
@@ -340,7 +334,7 @@ def _of_images(
 
 
 def _walk(looked: Looked, name: str, between: Between, steps: int, how: How) -> Tensor:
-    """Of one run: (N, steps, C, H, W)."""
+    """Walks of one run: (N, steps, C, H, W)."""
     first, last = _conditions(looked, name, between, how)
     model = looked.models[name]
     walk = tasks.interpolate(
@@ -358,7 +352,8 @@ def _walk(looked: Looked, name: str, between: Between, steps: int, how: How) -> 
 def _conditions(
     looked: Looked, name: str, between: Between, how: How
 ) -> tuple[Condition | None, Condition | None]:
-    """Of both ends. Raises PthetaError where a run has other test images than the first one."""
+    """Conditions of both ends. Raises PthetaError if a run has other test images than the first
+    one."""
     run, model = looked.runs[name], looked.models[name]
     test = None
     for shown in (between.first, between.last):
@@ -369,7 +364,7 @@ def _conditions(
         if not torch.equal(own, shown.x):
             first = next(iter(looked.runs))
             raise PthetaError(
-                f"{name} was tested on other images than {first} ({run.spec}, and "
+                f"{name} and {first} have different test images ({run.spec}, and "
                 f"{looked.first[0].spec}): give runs of the same data, or --data"
             )
     condition = how.condition if run.condition is not None or len(looked.runs) == 1 else None
@@ -379,8 +374,8 @@ def _conditions(
 def _measured(
     looked: Looked, between: Between, how: How, measured: int | None
 ) -> tuple[Mapping[str, Mapping[str, Far]], int, tuple[str, ...]]:
-    """How far middles are, of walks between test images, how many there are, and why there are
-    none. Raises PthetaError where that is asked for and cannot be told."""
+    """Midpoint distances of walks between test images, their number, and why there are none. Raises
+    PthetaError if they are requested and cannot be computed."""
     if measured is not None and not between.of_tests:
         _no_measure(measured)
     if (measured is None and len(looked.runs) == 1) or not between.of_tests:
@@ -388,7 +383,10 @@ def _measured(
     run = looked.first[0]
     train = run.look(looked.data).images
     if train is None:
-        why = "the run's training images are not there, which middles are looked for among: --data"
+        why = (
+            "the run's training images, to which midpoints are compared, are not available: "
+            "give --data"
+        )
         if measured is not None:
             raise PthetaError(why)
         return {}, 0, (why,)

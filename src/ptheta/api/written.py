@@ -1,5 +1,5 @@
-"""What the uses that look at examples give: tables to read, a file with a row for each example, and
-a picture."""
+"""Base class for results about examples: printed tables, a file with a row for each example, and an
+image."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TABLE = (".csv",)
 
 
 class Where(TypedDict):
-    """The fields of an `Answer` that say where it was written."""
+    """The fields of an `Answer` with its output paths."""
 
     path: Path | None
     picture: Path | None
@@ -28,10 +28,10 @@ class Where(TypedDict):
 
 @dataclass(frozen=True, kw_only=True)
 class Answer(ABC):
-    """What such a use gives, beside its numbers.
+    """Base class of such results.
 
     remarks: lines on how it was done
-    path, picture: where a table and a picture were written; None where nowhere
+    path, picture: files of the table and the image; None if not written
     """
 
     remarks: tuple[str, ...] = ()
@@ -40,23 +40,23 @@ class Answer(ABC):
 
     @abstractmethod
     def blocks(self) -> Sequence[Block]:
-        """What is printed of it."""
+        """The printed output."""
 
     def _repr_html_(self) -> str:
-        """For notebooks: its tables."""
+        """Notebook display: the tables."""
         tables = [block.rows for block in self.blocks() if block.rows]
         return html.card(self, *(html.table(rows[1:], rows[0]) for rows in tables))
 
     @property
     def places(self) -> dict[str, str | None]:
-        """Where it was written, as JSON says it."""
+        """The output paths, as JSON."""
         each = {"path": self.path, "picture": self.picture}
         return {name: None if place is None else str(place) for name, place in each.items()}
 
 
 @dataclass(frozen=True)
 class Places:
-    """table: of `out`; picture: of `show`; None for nowhere"""
+    """table: from `out`; picture: from `show`; None if not written"""
 
     table: Path | None
     picture: Path | None
@@ -70,9 +70,9 @@ class Places:
         force: bool,
         drawn: Collection[str] = tuple(PICTURES),
     ) -> Places:
-        """sources: what is read; drawn: suffixes of the picture
+        """sources: inputs; drawn: supported image suffixes
 
-        Raises PthetaError for what cannot be written, is there already, or is what is read.
+        Raises PthetaError for a file that cannot be written, exists, or is an input.
         """
         table = check_new(out, TABLE, "--out", force)
         picture = check_new(show, drawn, "--show", force)
@@ -87,6 +87,6 @@ class Places:
         return {"path": self.table, "picture": self.picture}
 
     def images(self, spec: DataSpec, what: str) -> None:
-        """Raises PthetaError for a picture of what are no images. what: it shows"""
+        """Raises PthetaError if the data are not images. what: contents of the image"""
         if self.picture is not None:
-            images_only(spec, f"--show, a picture of {what},", "leave it out")
+            images_only(spec, f"--show, an image of {what},", "leave it out")

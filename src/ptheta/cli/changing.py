@@ -21,7 +21,7 @@ from ptheta.cli.common import (
     whole,
 )
 from ptheta.cli.help import USE
-from ptheta.cli.repairing import beside_pictures
+from ptheta.cli.repairing import condition_options
 from ptheta.terminal.progress import shown
 
 
@@ -54,7 +54,7 @@ from ptheta.terminal.progress import shown
 @click.option(
     "--where", type=types.NAMES, default="", help="Select the test images to edit: NAME=VALUE,..."
 )
-@beside_pictures
+@condition_options
 @number(text="Number of images.")
 @whole("--each", 200, "Maximum number of images in a group.")
 @click.option(

@@ -59,7 +59,7 @@ SOME = click.option(
 @SEED
 @THREADS
 def classify(run: str, as_json: bool, **options: Parsed) -> None:
-    """Classify examples with a RUN conditional on labels (Bayes' rule).
+    """Classify examples by Bayes' rule with a class-conditional RUN.
 
     p(y | x) is proportional to p(x | y) p(y), where p(x | y) is the model's exact likelihood or its
     importance-weighted bound. SOURCE is any data that can be trained on; by default the run's

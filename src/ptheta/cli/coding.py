@@ -22,7 +22,7 @@ from ptheta.cli.common import (
     show,
 )
 from ptheta.cli.help import USE
-from ptheta.cli.repairing import beside_pictures, say_found
+from ptheta.cli.repairing import condition_options, say_found
 from ptheta.terminal.progress import shown
 
 FORCE = click.option("--force", is_flag=True, help="Overwrite an existing file.")
@@ -36,7 +36,7 @@ FORCE = click.option("--force", is_flag=True, help="Overwrite an existing file."
     type=types.SOURCE,
     help="Image of the model's size, or a folder of images, instead of SOURCE.",
 )
-@beside_pictures
+@condition_options
 @click.option(
     "--split",
     help="Split of the run's data, or of SOURCE: train, val or test.  [default: test; all of a "

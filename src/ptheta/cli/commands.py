@@ -10,17 +10,20 @@ from ptheta.cli.help import sections
 PARTS = (
     *("train", "listing", "measure"),
     *("images", "repairing", "imputing", "outliers", "usefulness"),
-    *("coding", "scattering", "latent", "walking", "neighbours", "inverting", "changing", "chains"),
     *(
-        "classify",
-        "cluster",
-        "compressing",
-        "density",
-        "ratio",
-        "tradeoff",
-        "study",
-        "study_report",
+        "coding",
+        "scattering",
+        "latent",
+        "layers",
+        "walking",
+        "neighbours",
+        "inverting",
+        "changing",
+        "chains",
     ),
+    *("classify", "cluster", "compressing", "density", "ratio", "tradeoff"),
+    "learning",
+    *("study", "study_report"),
 )
 
 for section in sections():

@@ -58,7 +58,7 @@ def compress(run: str, as_json: bool, **options: Parsed) -> None:
 )
 @FORCE
 def decompress(run: str, **options: Parsed) -> None:
-    """Restore images from a .ptc file, with the RUN that compressed it.
+    """Restore images from a .ptc file, with the RUN that wrote it.
 
     Examples:
       ptheta decompress runs/pixelcnn images.ptc --out back

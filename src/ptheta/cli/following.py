@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ptheta import plugins
-from ptheta.capabilities import Completes, Decodes, Encodes, Samples, Translates
+from ptheta.capabilities import Completes, Decodes, Encodes, NamesPrior, Samples, Translates
 from ptheta.models import registry
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ def after_training(
         return _command("translate", run, *to, "--out", spec.usual_file)
     if issubclass(cls, Samples):
         return _command("sample", run, *caption, "--out", spec.usual_file)
+    if issubclass(cls, NamesPrior):
+        return f"{_command('fit', run, '--model', cls.usual_prior())}, then {_sample(run, spec)}"
     if issubclass(cls, Encodes) and issubclass(cls, Decodes):
         return f"{_command('fit', run)}, then {_sample(run, spec)}"
     if issubclass(cls, Completes):

@@ -24,8 +24,8 @@ from rich_click import (
 from ptheta.errors import unknown
 
 TRAIN, USE, LOOK = "Train", "Use", "Look inside"
-MEASURE, LIST = "Measure", "List"
-SECTIONS = (TRAIN, USE, LOOK, MEASURE, LIST)
+MEASURE, LEARN, LIST = "Measure", "Learn", "List"
+SECTIONS = (TRAIN, USE, LOOK, MEASURE, LEARN, LIST)
 OFTEN = "Options of many commands"  # section of options shared by many commands
 EXAMPLES = "\n\nExamples:\n"
 WIDEST = 100  # columns, in a wider terminal

@@ -33,7 +33,7 @@ from ptheta.errors import PthetaError
 from ptheta.measures.rivals import verdict
 from ptheta.terminal.progress import shown
 
-beside_pictures = partial(asked_options, without=("image",))
+condition_options = partial(asked_options, without=("image",))
 # options that --measure uses
 MEASURING = ("n", "each", "candidates", "search_steps", "data", "seed")
 SHOWING = ("image", "mask", "known", "out", "scale", *(o[1] for o in OPTIONS.values()))
@@ -101,6 +101,19 @@ SHOWING = ("image", "mask", "known", "out", "scale", *(o[1] for o in OPTIONS.val
     help="For a model with a probabilistic decoder, such as a VAE: show the mean of p(x | z), or "
     "sample each pixel independently from p(x | z), as all metrics do.  [default: --draw]",
 )
+@click.option(
+    "--steps",
+    type=types.Whole(1),
+    metavar="S",
+    help="For models that sample in steps (ddpm, flow-matching): number of steps per sample.",
+)
+@click.option(
+    "--guidance",
+    type=types.Real(0.0),
+    metavar="W",
+    help="For such a model trained with --drop-condition: weight of the condition; 0 ignores it, 1 "
+    "uses it as trained, larger values exaggerate it.",
+)
 @click.option("--force", is_flag=True, help="Overwrite an existing table or array of rows.")
 @click.option(
     "--data",
@@ -142,7 +155,7 @@ def sample(run: str, **options: Parsed) -> None:
     "right and bottom exclusive: 4,4,12,12.",
 )
 @click.option("--known", help="Known part of the image, by the same names.  [default: upper]")
-@beside_pictures
+@condition_options
 @click.option(
     *("-n", "--number", "n"),
     type=types.COUNT,

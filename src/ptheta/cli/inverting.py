@@ -25,7 +25,7 @@ from ptheta.cli.help import USE
 from ptheta.cli.repairing import SHOWN, needs_place, say
 from ptheta.terminal.progress import shown
 
-beside_pictures = partial(asked_options, without=("image",))
+condition_options = partial(asked_options, without=("image",))
 
 
 @cli.command(panel=USE)
@@ -35,7 +35,7 @@ beside_pictures = partial(asked_options, without=("image",))
     type=types.SOURCE,
     help="Image to invert, or folder of images. By default test images.",
 )
-@beside_pictures
+@condition_options
 @whole("--restarts", 8, "Number of restarts per image.", types.LAYERED)
 @whole("--steps", 600, "Number of optimisation steps of the best restart.")
 @whole(

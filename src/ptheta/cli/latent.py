@@ -23,6 +23,7 @@ from ptheta.cli.common import (
     integers,
     number,
     out,
+    refuse,
     show,
     whole,
 )
@@ -101,24 +102,68 @@ def _print_latents(report: LatentReport) -> None:
 
 @cli.command(panel=TRAIN)
 @RUN
+@click.option(
+    "--model",
+    metavar="NAME",
+    help="Model that learns the maps of codes of a vq-vae, such as pixelcnn. By default a mixture "
+    "of Gaussians.",
+)
+@click.option("--recipe", metavar="NAME", help="Recipe of --model.  [default: default]")
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Option of --model or of its training, such as steps=2000 or condition=labels. May be "
+    "repeated.",
+)
+@click.option("--resume", is_flag=True, help="Continue the training of --model.")
 @whole("--components", 10, "Number of Gaussians in the mixture.")
 @whole("--images", 20_000, "Maximum number of training images to encode.")
 @WEIGHTS
 @DATA
 @SEED
 @THREADS
-def fit(run: str, components: int, **options: Parsed) -> None:
-    """Fit a Gaussian mixture to the codes of RUN, to sample from it.
+def fit(
+    run: str,
+    model: str | None,
+    recipe: str | None,
+    settings: tuple[str, ...],
+    components: int,
+    **options: Parsed,
+) -> None:
+    """Fit a prior to the codes of RUN, so that it can sample.
 
-    An autoencoder has no prior of its own.
+    An autoencoder has none of its own. The codes of vq-vae get a prior by --model.
 
     Examples:
       ptheta fit runs/ae
       ptheta fit runs/ae --components 20
+      ptheta fit runs/vq --model pixelcnn --set steps=2000 --set condition=labels
     """
-    ptheta.fit(run, components=components, **options)
+    if model is None:
+        refuse(("recipe", "settings", "resume"), "is of --model, and there is none")
+        ptheta.fit(run, components=components, **options)
+        told = f"{components} Gaussians"
+    else:
+        refuse(("components",), "is of a mixture of Gaussians, and --model of another prior")
+        given = options | _pairs(settings) | {"recipe": recipe or "default"}
+        ptheta.fit(run, model=model, **given)
+        told = model
     after = after_fit(run, ptheta.Run.open(run).spec)
-    click.echo(f"{run}: {components} Gaussians fitted; next: {after}")
+    click.echo(f"{run}: {told} fitted; next: {after}")
+
+
+def _pairs(settings: tuple[str, ...]) -> dict[str, Parsed]:
+    """The options of --set. Raises PthetaError for what has no name, and for one given twice."""
+    found: dict[str, Parsed] = {}
+    for text in settings:
+        name, sign, value = text.partition("=")
+        name = name.strip().replace("-", "_")
+        if not sign or not name or name in found:
+            raise PthetaError(f"--set {text}: want NAME=VALUE, each name once")
+        found[name] = value
+    return found
 
 
 @cli.command(panel=MEASURE)

@@ -14,7 +14,7 @@ from ptheta.cli import types
 from ptheta.cli.common import IMAGE_COLUMN, JSON, Parsed, cli, given
 from ptheta.cli.help import LIST
 from ptheta.cli.tables import columns, flowing, print_flowing, print_table, print_wrapped, wrapped
-from ptheta.data.columns.told import told
+from ptheta.data.columns.summary import summary
 from ptheta.errors import PthetaError
 from ptheta.files.atomic import write_atomic
 from ptheta.models import registry
@@ -262,10 +262,10 @@ def data(source: str | None, out: Path | None, as_json: bool, **options: Parsed)
         lines = wrapped([[name, str(what)] for name, what in about.items()], columns())
     else:
         described = ptheta.describe(source, **options)
-        cells = [f"{name}: {told(what)}" for name, what in described.get("columns", {}).items()]
+        cells = [f"{name}: {summary(what)}" for name, what in described.get("columns", {}).items()]
         readable = {**described, "columns": cells} if cells else described
-        said = "\n".join(f"{key}: {_said(value)}" for key, value in readable.items())
-        about, lines = described, flowing(said, columns())
+        text = "\n".join(f"{key}: {_text(value)}" for key, value in readable.items())
+        about, lines = described, flowing(text, columns())
         if out is not None:
             _draw(out, source, options)
     click.echo(json.dumps(about, indent=2) if as_json else "\n".join(lines))
@@ -284,7 +284,7 @@ def _draw(out: Path, source: str, options: dict[str, Parsed]) -> None:
     write_atomic(out, lambda place: place.write_bytes(drawn))
 
 
-def _said(value: object) -> str:
+def _text(value: object) -> str:
     """Formats a value of `describe`."""
     if isinstance(value, dict) and any(isinstance(v, str) for v in value.values()):
         return "".join(f"\n  {k}: {v}" for k, v in value.items())

@@ -30,7 +30,7 @@ from ptheta.terminal.progress import shown
 if TYPE_CHECKING:
     from ptheta.measures.results import Evaluation
 
-BROUGHT = ("size", "channels", "image_column")  # how a folder of images is preprocessed
+PREPROCESSING = ("size", "channels", "image_column")  # how a folder of images is preprocessed
 SIZE = click.option(
     "--size",
     type=types.SIDE,
@@ -90,19 +90,19 @@ def evaluate(run: str, data: str | None, as_json: bool, **options: Parsed) -> No
       ptheta evaluate runs/vae
       ptheta evaluate photos --data digits --closest pairs.png
     """
-    brought = {name: options.pop(name) for name in BROUGHT}
+    preprocessing = {name: options.pop(name) for name in PREPROCESSING}
     foreign = not ptheta.api.is_run(run) and exists(expand(run))
     if foreign:
         _check_foreign(run, data)
         del options["is_k"], options["ais_images"]
-    elif any(value is not None for value in brought.values()):
+    elif any(value is not None for value in preprocessing.values()):
         raise PthetaError(
             "--size, --channels and --image-column are for a folder of IMAGES: leave them out"
         )
     try:
         with shown(str(run)):
             if foreign:
-                result = ptheta.evaluate_images(run, str(data), **brought, **options)
+                result = ptheta.evaluate_images(run, str(data), **preprocessing, **options)
             else:
                 result = ptheta.evaluate(run, data, **options)
     except ptheta.api.Unwritten as error:  # only writing failed: still print the numbers
@@ -191,7 +191,7 @@ def compare(**options: Parsed) -> None:
 @cli.command(panel=MEASURE)
 @click.argument("folder", type=types.SOURCE)
 def report(folder: str) -> None:
-    """Rebuild a report from the results that `compare` stored in FOLDER.
+    """Rebuild a report from the results stored in FOLDER.
 
     Examples:
       ptheta report report

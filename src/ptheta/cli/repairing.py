@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from ptheta.api.grid import Block, Grid
 
-beside_pictures = partial(asked_options, without=("image",))
+condition_options = partial(asked_options, without=("image",))
 SHOWN = click.option(
     *("-n", "--number", "n"),
     type=types.COUNT,
@@ -43,7 +43,7 @@ MEASURED = click.option(
     type=types.SOURCE,
     help="Image to reconstruct, or folder of images. By default test images.",
 )
-@beside_pictures
+@condition_options
 @SHOWN
 @MEASURED
 @JSON
@@ -90,7 +90,7 @@ def reconstruct(run: str, as_json: bool, **options: Parsed) -> None:
     "is applied at each strength. With --image and without --noise: the level of Gaussian "
     "noise in the images, for a model that takes it as input.  [default: 0.5]",
 )
-@beside_pictures
+@condition_options
 @SHOWN
 @MEASURED
 @JSON
@@ -134,7 +134,7 @@ def say(found: Grid, as_json: bool) -> None:
         click.echo(f"{found.path}: {found.about}", err=as_json)
 
 
-class Told(Protocol):
+class Found(Protocol):
     """Result of a command about examples, with the paths of the table and the image (None if not
     written)."""
 
@@ -149,7 +149,7 @@ class Told(Protocol):
     def to_json(self) -> dict[str, object]: ...
 
 
-def say_found(found: Told, as_json: bool) -> None:
+def say_found(found: Found, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(found.to_json(), indent=2))
     else:

@@ -133,7 +133,7 @@ def _text(file: str | None) -> str:
     try:
         if path.stat().st_size > MOST_TEXT:
             raise PthetaError(f"--consent {file}: want a text of at most {MOST_TEXT:,} bytes")
-        return path.read_text("utf-8")
+        return path.read_text(encoding="utf-8")
     except OSError as error:
         raise PthetaError(f"--consent {file}: {error.strerror}") from None
     except UnicodeDecodeError:

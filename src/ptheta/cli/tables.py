@@ -17,8 +17,8 @@ STEP = 4  # indentation of continuation lines
 def columns() -> int | None:
     """Width of the terminal, or COLUMNS if set; None if the output is not a terminal, so that
     programs read unwrapped lines."""
-    told = sys.stdout.isatty() or os.environ.get("COLUMNS")
-    return shutil.get_terminal_size().columns if told else None
+    known = sys.stdout.isatty() or os.environ.get("COLUMNS")
+    return shutil.get_terminal_size().columns if known else None
 
 
 def wrapped(rows: Sequence[Sequence[str]], width: int | None) -> list[str]:

@@ -205,9 +205,9 @@ def _read_config(
     return table
 
 
-def _train_command(name: str) -> click.Command:
-    """`ptheta train` of one model."""
-    params: list[click.Parameter] = [
+def _train_options() -> list[click.Parameter]:
+    """The options of `ptheta train` besides those of the model's configs."""
+    return [
         click.Option(
             ["--out"], required=True, shell_complete=types.files, help="Run folder to write."
         ),
@@ -224,6 +224,10 @@ def _train_command(name: str) -> click.Command:
             "nothing.",
         ),
     ]
+
+
+def _train_command(name: str) -> click.Command:
+    """`ptheta train` of one model."""
 
     def run(
         data: str,
@@ -252,12 +256,12 @@ def _train_command(name: str) -> click.Command:
         after = after_training(name, done.path, done.spec, done.condition)
         click.echo(f"{done.path}: trained; next: {after}")
 
-    return _of_model(name, params, run)
+    return _of_model(name, _train_options(), run)
 
 
-def _sweep_command(name: str) -> click.Command:
-    """`ptheta sweep` of one model."""
-    params: list[click.Parameter] = [
+def _sweep_options() -> list[click.Parameter]:
+    """The options of `ptheta sweep` besides those of the model's configs."""
+    return [
         click.Option(
             ["--out"],
             required=True,
@@ -280,6 +284,10 @@ def _sweep_command(name: str) -> click.Command:
         ),
     ]
 
+
+def _sweep_command(name: str) -> click.Command:
+    """`ptheta sweep` of one model."""
+
     def run(
         data: str, out: str, vary: tuple[str, ...], seeds: int, recipe: str, **options: Parsed
     ) -> None:
@@ -291,14 +299,14 @@ def _sweep_command(name: str) -> click.Command:
                 err=True,
             )
         done = ptheta.sweep(name, data, out, settings, seeds=seeds, recipe=recipe, **given)
-        told = f"{done.path}: {len(done.runs)} runs trained, {len(done.failed)} failed"
+        counts = f"{done.path}: {len(done.runs)} runs trained, {len(done.failed)} failed"
         again = " (run the same command to retry these)" if done.failed else ""
         if not done.runs:
-            click.echo(f"{told}{again}")
+            click.echo(f"{counts}{again}")
             raise click.exceptions.Exit(1)
-        click.echo(f"{told}{again}; next: {after_sweep(done.path)}")
+        click.echo(f"{counts}{again}; next: {after_sweep(done.path)}")
 
-    return _of_model(name, params, run, leave=("seed",))
+    return _of_model(name, _sweep_options(), run, leave=("seed",))
 
 
 def _settings_of(name: str, vary: tuple[str, ...]) -> list[dict[str, object]]:

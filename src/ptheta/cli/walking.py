@@ -21,7 +21,7 @@ from ptheta.cli.common import (
     whole,
 )
 from ptheta.cli.help import LOOK
-from ptheta.cli.repairing import beside_pictures, say
+from ptheta.cli.repairing import condition_options, say
 from ptheta.terminal.progress import shown
 
 
@@ -55,7 +55,7 @@ from ptheta.terminal.progress import shown
 @click.option(
     "--straight", is_flag=True, help="Interpolate linearly instead of along great circles (slerp)."
 )
-@beside_pictures
+@condition_options
 @click.option(
     "--measured",
     type=types.COUNT,
@@ -139,7 +139,7 @@ def interpolate(runs: tuple[str, ...], as_json: bool, seed: int, **options: Pars
 @whole(
     "--starts", 1, "Number of images or codes to start from, each with its own rows.", types.LAYERED
 )
-@beside_pictures
+@condition_options
 @WEIGHTS
 @DATA
 @SEED

@@ -1,12 +1,12 @@
-"""How many threads a computation gets: as many as its calls are large enough for.
+"""Choice of the number of threads of a computation, by the size of its operations.
 
-A call of torch is shared among threads by waking them and waiting for the last one. For a product
-of a few thousand numbers that takes longer than the product itself, and on a machine that is busy
-with something else every wait is one for the scheduler: a model that draws pixel after pixel, tens
-of thousands of small calls, is many times slower with two threads than with one. So the work of a
-call is estimated from the shapes that a computation for one example goes through, by nothing that
-differs from one moment to the next: the same computation on the same machine always gets the same
-number. What the user says, by `--threads` or OMP_NUM_THREADS, goes before.
+torch distributes an operation by waking threads and waiting for the last one. For a product of a
+few thousand numbers this takes longer than the product itself, and on a busy machine each wait
+depends on the scheduler: a model that samples pixel by pixel, with tens of thousands of small
+operations, is many times slower with two threads than with one. The work of each operation is
+therefore estimated from the tensor shapes for one example, never from timings, so that the same
+computation on the same machine always gets the same number of threads. A user setting (`--threads`
+or OMP_NUM_THREADS) takes precedence.
 """
 
 from __future__ import annotations
@@ -25,32 +25,32 @@ from torch.utils.flop_counter import flop_registry
 from ptheta.compute.streams import seeded
 
 VARIABLE = "OMP_NUM_THREADS"
-# what one core of today does in a second, for an estimate
+# approximate throughput of one core
 FLOPS = 2e10  # of a matrix product
-NUMBERS = 1e9  # read and written by what goes over them one by one
-LARGE = 1e-3  # seconds of a call from which a second thread is worth waiting for
-ENOUGH = 1000  # calls by which a computation is judged
+NUMBERS = 1e9  # elements per second of elementwise operations
+LARGE = 1e-3  # minimum seconds of an operation for which a second thread pays off
+ENOUGH = 1000  # number of operations sampled from a computation
 
 _fixed: ContextVar[bool] = ContextVar("fixed", default=False)
 
 
 def available() -> int:
-    """As many as torch has here, and no more than this process may have cores."""
+    """The number of torch's threads, at most the number of cores available to this process."""
     try:
         cores = len(os.sched_getaffinity(0))
-    except AttributeError:  # a system that does not tell
+    except AttributeError:  # not available on this system
         cores = os.cpu_count() or 1
     return min(torch.get_num_threads(), cores)
 
 
 def given() -> bool:
-    """Whether the user has said how many there are: nothing is chosen then."""
+    """Whether the user set the number of threads, so that none is chosen."""
     return _fixed.get() or os.environ.get(VARIABLE, "").split(",")[0].strip().isdecimal()
 
 
 @contextmanager
 def fixed(count: int) -> Iterator[None]:
-    """Inside, everything has `count` threads, whatever its size."""
+    """Context with `count` threads for all computations."""
     token = _fixed.set(True)
     try:
         with using(count):

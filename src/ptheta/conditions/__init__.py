@@ -1,7 +1,7 @@
-"""Conditions: what a model is asked for beside noise. Names come from the data, never from options.
+"""Conditions: what a model's output depends on besides noise. Names come from the data only.
 
-A kind of condition is one class and its line in `KINDS`: the command line, the run folder, the
-tasks and the pictures follow. A conditional model is built as `Model(spec, config, condition)`, and
+A new kind of condition needs a class and an entry of `KINDS`; the command line, the run folder, the
+tasks and the figures use it. A conditional model is built as `Model(spec, config, condition)`, and
 its run keeps the condition.
 """
 
@@ -79,7 +79,7 @@ def _checked(text: str) -> str:
 
 
 Kinds = Annotated[str, AfterValidator(_checked)]
-GIVEN = "what the model is given of each example: labels, attributes, text or image; several by +"
+GIVEN = "condition of each example: labels, attributes, text or image; join several by +"
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ class Conditional:
 class Worded(Conditional):
     """A config of a model that may be given text."""
 
-    text_unit: TextUnit = option("words", "what a caption is read in (text)")
+    text_unit: TextUnit = option("words", "unit of a caption: words or characters (text)")
 
     def of_data(self, kind: str, data: Dataset, source: str) -> ConditionSpec:
         if kind == Text.kind:
@@ -149,7 +149,7 @@ def is_condition(value: object) -> bool:
 
 
 def word(condition: ConditionSpec | None) -> str:
-    """What `--condition` says for it."""
+    """The value of `--condition` that selects it."""
     return JOINED.join(part.kind for part in parts_of(condition)) or NONE
 
 
@@ -167,7 +167,7 @@ def from_json(values: Mapping[str, object] | None) -> ConditionSpec | None:
     if kind == Several.kind:
         parts = rest.pop("parts", None)
         if rest or not isinstance(parts, list) or not all(isinstance(p, dict) for p in parts):
-            raise PthetaError("condition of several kinds: want a list of conditions as its parts")
+            raise PthetaError("condition of several kinds: give its parts as a list of conditions")
         return Several(tuple(filter(None, map(from_json, parts))))
     if not isinstance(kind, str) or kind not in KINDS:
         raise PthetaError(
@@ -177,7 +177,7 @@ def from_json(values: Mapping[str, object] | None) -> ConditionSpec | None:
     cls = KINDS[kind]
     strange = rest.keys() - set(cls.__dataclass_fields__)
     if strange:
-        raise PthetaError(f"condition of kind {kind}: what is {sorted(strange)[0]!r}?")
+        raise PthetaError(f"condition of kind {kind}: unknown key {sorted(strange)[0]!r}")
     try:
         # as JSON, in which a list is a tuple's form and a text is no number
         return TypeAdapter(cls).validate_json(json.dumps(rest), strict=True)
@@ -186,7 +186,7 @@ def from_json(values: Mapping[str, object] | None) -> ConditionSpec | None:
 
 
 def input_of(condition: ConditionSpec | None) -> ImageSpec | None:
-    """What the picture is that examples are made from; None where they are made from none."""
+    """The spec of the input image of a condition; None if it has none."""
     images = (part for part in parts_of(condition) if isinstance(part, Image))
     return next((image.spec for image in images), None)
 

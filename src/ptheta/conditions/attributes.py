@@ -1,4 +1,4 @@
-"""Attributes: a number for each of several names, which may stand for a word."""
+"""Attributes: one number per attribute name, which may encode a word."""
 
 from __future__ import annotations
 
@@ -23,10 +23,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Attributes(Named):
-    """A number for each of `names`: float (B, A).
+    """One number per attribute, as float (B, A).
 
-    words: for each attribute the pairs of a word and the number it stands for, none for one that is
-        a number; () where all are. See `Attributes.of`
+    Attributes:
+        names: names of the attributes.
+        words: for each attribute its pairs of a word and its number, empty for a numeric attribute;
+            () if all are numeric. See `Attributes.of`.
     """
 
     kind: ClassVar[str] = "attributes"
@@ -37,14 +39,18 @@ class Attributes(Named):
         if self.words and len(self.words) != len(self.names):
             raise PthetaError(
                 f"words of {len(self.words)} attributes, and {len(self.names)} have names: give "
-                "them for each, or for none"
+                "names for all of them or for none"
             )
         check_words(self.kind, self.names, self.by_name)
 
     @classmethod
     def of(cls, names: Sequence[str], values: Mapping[str, Words]) -> Attributes:
-        """Attributes of which some stand for words: `values` has the number of each word, by the
-        name of the attribute, such as {"colour": {"red": 0, "blue": 1}}."""
+        """Create attributes, some of them with words.
+
+        Args:
+            names: names of the attributes.
+            values: number of each word, by attribute, such as {"colour": {"red": 0, "blue": 1}}.
+        """
         check_words(cls.kind, names, values)
         words = tuple(tuple(values.get(name, {}).items()) for name in names)
         return cls(tuple(names), words if any(words) else ())
@@ -70,13 +76,14 @@ class Attributes(Named):
                 f"attributes of shape {tuple(values.shape)}: this model takes (B, {len(self)})"
             )
         if not torch.isfinite(values).all():
-            raise PthetaError("attributes hold a number that is not finite: give finite numbers")
+            raise PthetaError("attributes contain NaN or infinity: give finite numbers")
         return values
 
     def parse(self, text: str) -> Condition:
-        """`hat,size=0.3,colour=red`: what is named alone is 1; or a number for each.
+        """Parse a text such as `hat,size=0.3,colour=red`, or one number per attribute.
 
-        What is not named is 0; where numbers stand for words, none if that is one, else the first.
+        A name alone means 1. Attributes that are not named are 0; those with words are "none" if
+        there is such a word, else the first word.
         """
         words = [word.strip() for word in text.split(",") if word.strip()]
         plain = _numbers(words)
@@ -99,7 +106,7 @@ class Attributes(Named):
         return torch.tensor([list((usual | given).values())])
 
     def _unknown(self, name: str) -> PthetaError:
-        """Of a word that is no attribute, but may be a value of some."""
+        """The error for an unknown attribute name that may be a value of some attribute."""
         having = [known for known, words in self.by_name.items() if name in words]
         if not having:
             return unknown("attribute", name, self.names)
@@ -125,7 +132,7 @@ class Attributes(Named):
         raise unknown(f"value of {name}", text, words)
 
     def _usual(self) -> list[float]:
-        """The number of each attribute where nobody says one."""
+        """The default number of each attribute."""
         each = (self.by_name.get(name, {}) for name in self.names)
         return [words.get(NONE, next(iter(words.values()), 0.0)) for words in each]
 
@@ -171,8 +178,11 @@ class Attributes(Named):
         return torch.from_numpy(data.attributes[rows].astype(np.float32))
 
     def adapted(self, data: Dataset) -> Dataset:
-        """Raises PthetaError where an attribute of this spec is not among the data's. Where this
-        spec has no names, as many attributes are taken in their order."""
+        """The columns of the data for these attributes, in order if the spec has no names.
+
+        Raises:
+            PthetaError: if the data lack an attribute of this spec.
+        """
         there = data.attributes_named()
         if data.attributes is None or there == self.names:
             return replace(self._renumbered(data), condition=self)
@@ -194,9 +204,10 @@ class Attributes(Named):
         return replace(self._renumbered(some), condition=self)
 
     def _renumbered(self, data: Dataset) -> Dataset:
-        """The data, whose attributes are those of this spec, with its numbers for their words.
+        """The data with their words encoded by the numbers of this spec.
 
-        Raises PthetaError for a word that this spec does not know.
+        Raises:
+            PthetaError: for a word that this spec does not have.
         """
         known = self.by_name
         other = {

@@ -1,4 +1,4 @@
-"""What every kind of condition can do."""
+"""The base class of all kinds of conditions."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ MOST_NAMED = 8  # of many names, in a message
 
 @runtime_checkable
 class ConditionSpec(Protocol):
-    """What an example is asked for: checks, parses what a user types, makes and names examples.
+    """Description of a condition: checks, parses, creates and names conditions.
 
-    kind: its word on the command line (`--condition labels`) and in config.json
-    size: numbers of a condition as a vector
+    Attributes:
+        kind: its name on the command line (`--condition labels`) and in config.json.
+        size: dimensions of a condition as a vector.
     """
 
     kind: ClassVar[str]
@@ -40,7 +41,11 @@ class ConditionSpec(Protocol):
         ...
 
     def parse(self, text: str) -> Condition:
-        """What a user types -> the condition of one example. Raises PthetaError for other texts."""
+        """Parse user input to the condition of one example.
+
+        Raises:
+            PthetaError: for an invalid text.
+        """
         ...
 
     def examples(self, n: int, start: int = 0) -> Condition:
@@ -52,7 +57,7 @@ class ConditionSpec(Protocol):
         ...
 
     def vector(self, condition: Condition) -> Tensor:
-        """As numbers, (B, size), of torch's default type."""
+        """Conditions as vectors (B, size), of torch's default dtype."""
         ...
 
     def take(self, data: Dataset, rows: np.ndarray) -> Condition | None:
@@ -73,7 +78,7 @@ class ConditionSpec(Protocol):
 
 @dataclass(frozen=True)
 class Named:
-    """What is asked for by name: one number, or one example, for each of `names`."""
+    """A condition with names, such as labels: one index or one number per name."""
 
     names: tuple[str, ...]
     kind: ClassVar[str]
@@ -106,7 +111,7 @@ def tensor_of(condition: Condition, kind: str) -> Tensor:
 
 
 def check_names(names: object, kind: str) -> None:
-    """Raises PthetaError for what is no tuple of different words."""
+    """Raise PthetaError unless `names` is a tuple of distinct strings."""
     whole = isinstance(names, tuple) and all(isinstance(name, str) for name in names)
     if not isinstance(names, tuple) or not whole or not names or len(set(names)) < len(names):
         raise PthetaError(

@@ -71,7 +71,7 @@ class Image:
         return self.planes(condition).flatten(1)
 
     def planes(self, condition: Condition) -> Tensor:
-        """As a network sees it: (B, *spec.scaled_shape), in [-1, 1]."""
+        """Images in network scale: (B, *spec.scaled_shape), in [-1, 1]."""
         return self.spec.scaled(tensor_of(condition, self.kind))
 
     @classmethod
@@ -80,13 +80,13 @@ class Image:
         data has neither."""
         inputs = data.inputs or MaskInputs.of(data)
         if inputs is None:
-            told = "".join(f" ({line})" for line in data.advice)
+            advice = "".join(f" ({line})" for line in data.advice)
             raise PthetaError(
                 f"{source} has no inputs and no masks (it offers {Offers.of(data)}), and the model "
-                "is conditional on an image: say what the inputs are with --pairs (side-by-side: "
-                "each picture holds both; edges: made of the pictures; the help of train lists "
+                "is conditional on an image: choose the inputs by --pairs (side-by-side: "
+                "each picture holds both; edges: computed from the images; the help of train lists "
                 "all), or give data with masks, or leave out --condition image if you gave it"
-                f"{told}"
+                f"{advice}"
             )
         return cls(inputs.spec)
 
@@ -98,11 +98,11 @@ class Image:
         return None if data.masks is None else MaskInputs(self.spec).take(data, rows)
 
     def adapted(self, data: Dataset) -> Dataset:
-        """Raises PthetaError where the inputs of the data are others."""
+        """Raise PthetaError if the inputs of the data do not match this spec."""
         if data.inputs is not None and data.inputs.spec != self.spec:
             raise PthetaError(
                 f"the inputs of {data.name} are {data.inputs.spec}, and the run learned "
-                f"{self.spec}: bring them to the same size, channels and colours"
+                f"{self.spec}: give inputs of that size, channels and colours"
             )
         return replace(data, condition=self)
 

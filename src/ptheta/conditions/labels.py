@@ -38,15 +38,19 @@ class Labels(Named):
         return labels
 
     def check_number(self, label: int) -> None:
-        """Raises PthetaError for a position that no name has."""
+        """Raise PthetaError for an index without a name."""
         if not 0 <= label < len(self):
-            raise PthetaError(f"unknown label {label}: this model knows 0 to {len(self) - 1}")
+            raise PthetaError(
+                f"unknown label {label}: the labels of this model are 0 to {len(self) - 1}"
+            )
 
     def number(self, text: str) -> int:
-        """The position of a name; where no name is a number, the position itself is taken, too.
+        """The index of a label name; an index is accepted as well if no name is a number.
 
-        A letter and its accent may be one character or two, as some systems name files.
-        Raises PthetaError for what is neither.
+        Accented letters may be composed or decomposed, as file systems differ.
+
+        Raises:
+            PthetaError: for an unknown label.
         """
         if text in self.names:
             return self.names.index(text)
@@ -80,7 +84,7 @@ class Labels(Named):
             table = isinstance(data.spec, VectorSpec)
             offers = "" if table else f" (it offers {Offers.of(data)})"
             cure = (
-                "name their column by --label-column"
+                "name their column with --label-column"
                 if table
                 else "put the images into one subfolder for each class"
             )
@@ -104,7 +108,7 @@ def _composed(text: str) -> str:
 
 
 def _is_number(name: str) -> bool:
-    """Whether a name says a number, such as -1 or 2.0: a place would be taken for it."""
+    """Whether a name is a number, such as -1 or 2.0, and could be confused with an index."""
     try:
         float(name)
     except ValueError:

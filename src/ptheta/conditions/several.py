@@ -21,9 +21,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Several:
-    """Conditions of several kinds, of which each example has one each: a `ptheta.batch.Together`.
+    """Several conditions per example, one of each kind: a `ptheta.batch.Together`.
 
-    parts: the specs by their kinds, in order
+    Attributes:
+        parts: the specs by kind, in order.
     """
 
     parts: tuple[ConditionSpec, ...]
@@ -32,7 +33,7 @@ class Several:
     def __post_init__(self) -> None:
         kinds = [part.kind for part in self.parts]
         if len(kinds) < 2 or len(set(kinds)) < len(kinds):
-            raise PthetaError(f"conditions {', '.join(kinds)}: give two kinds or more, each once")
+            raise PthetaError(f"conditions {', '.join(kinds)}: give at least two different kinds")
 
     def __len__(self) -> int:
         return self.size

@@ -29,13 +29,16 @@ MOST_NAMED = 5  # unknown words in a message
 
 @dataclass(frozen=True)
 class Text:
-    """A caption: int64 (B, length), 0 behind its end, k + 1 for word k of the vocabulary, and the
-    number after the last for a word that is not in it.
+    """A caption as tokens, int64 (B, length).
 
-    vocabulary: the words, the most frequent first
-    length: words that are kept of a caption
-    captions: some of the data's, to show a model with
-    unit: what a "word" is: a name of `ptheta.conditions.units.UNITS`
+    Token 0 is padding, k + 1 is word k of the vocabulary, and the last token stands for unknown
+    words.
+
+    Attributes:
+        vocabulary: the words, most frequent first.
+        length: maximum number of words of a caption; the rest is cut off.
+        captions: some captions of the data, for sample grids.
+        unit: unit of a "word": a name of `ptheta.conditions.units.UNITS`.
     """
 
     vocabulary: tuple[str, ...]
@@ -88,7 +91,7 @@ class Text:
                 f"(B, {self.length})"
             )
         if tokens.numel() and not 0 <= int(tokens.min()) <= int(tokens.max()) < self.tokens:
-            raise PthetaError(f"text holds a number that is no word: want 0 to {self.tokens - 1}")
+            raise PthetaError(f"text contains an unknown token: want 0 to {self.tokens - 1}")
         return tokens
 
     def encode(self, texts: list[str]) -> Tensor:
@@ -100,13 +103,13 @@ class Text:
         return torch.from_numpy(rows)
 
     def parse(self, text: str) -> Condition:
-        """Raises PthetaError for a text without words, one that is too long, or unknown words."""
+        """Raise PthetaError for an empty text, one that is too long, or unknown words."""
         words = self.split(text)
         if not 0 < len(words) <= self.length:
             why = f"has {len(words):,} {self.unit}" if words else "is empty"
             raise PthetaError(
-                f"caption {brief(text)!r} {why}: give 1 to {self.length} {self.unit}, as captions "
-                "of the training data have"
+                f"caption {brief(text)!r} {why}: give 1 to {self.length} {self.unit}, like the "
+                "captions of the training data"
             )
         strange = list(dict.fromkeys(w for w in words if w not in self._position))
         if strange:
@@ -114,7 +117,7 @@ class Text:
         return self.encode([text])
 
     def _strange(self, words: list[str]) -> str:
-        """What to say of words that no caption of the training data has."""
+        """The error message for words that are not in the training captions."""
         first = str(unknown(self._unit.one, brief(words[0]), map(brief, self.vocabulary)))
         others = ", ".join(repr(brief(word)) for word in words[1:MOST_NAMED])
         more = f" and {len(words) - MOST_NAMED:,} more" if len(words) > MOST_NAMED else ""
@@ -131,7 +134,7 @@ class Text:
         return [self._unit.join([known[k] for k in row if k != PADDING]) for row in rows]
 
     def vector(self, condition: Condition) -> Tensor:
-        """How often each word of the vocabulary stands in the caption."""
+        """Word counts of the captions, per word of the vocabulary."""
         tokens = tensor_of(condition, self.kind)
         counts = torch.zeros(len(tokens), self.tokens, device=tokens.device)
         counts.scatter_add_(1, tokens, torch.ones_like(tokens, dtype=counts.dtype))
@@ -147,17 +150,19 @@ class Text:
         if captions is None:
             raise PthetaError(
                 f"{source} has no captions (it offers {Offers.of(data)}), and the model is "
-                "conditional on text: give data with captions (such as a .txt beside each image), "
-                "or train a model that is given none"
+                "conditional on text: give data with captions (such as a .txt next to each image), "
+                "or train an unconditional model"
             )
         reading = UNITS[unit]
         split = {caption: tokens_of(caption, reading)[: reading.most] for caption in captions}
         counts = Counter(word for caption in captions for word in split[caption])
         if not counts:
-            raise PthetaError(f"the captions of {source} hold no {reading.one}: give others")
+            raise PthetaError(
+                f"the captions of {source} contain no {reading.one}: give other captions"
+            )
         longest = max(map(len, split.values()))
         frequent = sorted(counts, key=lambda word: (-counts[word], word))
-        # of one that is too long, what is read of it
+        # a caption that is too long, after cutting
         texts = (c if len(w) < reading.most else reading.join(w) for c, w in split.items() if w)
         every = tuple(dict.fromkeys(texts))
         few = min(SHOWN, len(every))
@@ -173,19 +178,21 @@ class Text:
         return replace(data, condition=self, notes=(*data.notes, *self._notes(data)))
 
     def _notes(self, data: Dataset) -> list[str]:
-        """Lines on captions of which nothing is read, or not all."""
+        """Notes on captions that are empty or cut off."""
         counts = Counter(data.caption_texts() or ())
         lengths = {text: len(self.split(text)) for text in counts}
         empty = sum(n for text, n in counts.items() if not lengths[text])
         cut = sum(n for text, n in counts.items() if lengths[text] > self.length)
         alike = len({tuple(self.split(text)) for text in counts}) == 1 < counts.total()
         said = {
-            f"are empty: the model reads no {self._unit.one} there": empty,
-            f"are longer than {self.length} {self.unit}: the rest of them is not read": cut,
+            f"are empty: they contain no {self._unit.one}": empty,
+            f"are longer than {self.length} {self.unit}: the rest is cut off": cut,
         }
         notes = [f"{n:,} of {counts.total():,} captions {what}" for what, n in said.items() if n]
         if alike and data.split == "train":
-            notes.append(f"all {counts.total():,} captions say the same: none of it can be learned")
+            notes.append(
+                f"all {counts.total():,} captions are identical: the model cannot learn to use them"
+            )
         return notes
 
     def to_json(self) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""What a caption is read in, by name: `UNITS`."""
+"""Units of captions (words or characters), by name: `UNITS`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ptheta.config import Entry, OneOf
 WORD = re.compile(r"\w+|[^\w\s]")
 CLOSING = re.compile(r" ([,.;:!?)\]}])")  # signs that follow a word without a space
 OPENING = re.compile(r"([(\[{]) ")  # and those that a word follows so
-INSIDE = re.compile(r"(?<=\w) (['’-]) (?=\w)")  # and those that stand in a word
+INSIDE = re.compile(r"(?<=\w) (['’-]) (?=\w)")  # and those inside a word
 
 
 SPELT = frozenset(map(chr, range(0xE0020, 0xE0080)))  # letters of the name of a flag, behind one
@@ -23,9 +23,11 @@ LOOKS = frozenset(map(chr, range(0xFE00, 0xFE10)))  # such as of a heart, in col
 
 @dataclass(frozen=True)
 class Unit(Entry):
-    """split: a text in lower case, its accents composed -> its tokens; join: and back
-    one: what a token is called
-    most: tokens of a caption that are read
+    """A unit of captions.
+
+    split: splits a lower-case text with composed accents into tokens; join: the inverse
+    one: the name of one token
+    most: maximum number of tokens of a caption
     """
 
     split: Callable[[str], list[str]]
@@ -36,9 +38,9 @@ class Unit(Entry):
 
 @cache
 def _seen(letter: str) -> str:
-    """What there is to see of a letter. A control, and a space of no width, separate words; marks
-    of layout, such as of the direction of writing, and what chooses between two looks of a sign
-    are nothing, but for those that spell the name of a flag."""
+    """The visible part of a character. Controls and zero-width spaces separate words; layout marks,
+    such as of the writing direction, and variation selectors are dropped, except for the characters
+    that spell the name of a flag."""
     kind = unicodedata.category(letter)
     if kind == "Cc" or letter == "\u200b":
         return " "
@@ -48,7 +50,7 @@ def _seen(letter: str) -> str:
 
 
 def seen(text: str) -> str:
-    """A text without what is not seen in it."""
+    """A text without its invisible characters."""
     return text if text.isascii() and text.isprintable() else "".join(map(_seen, text))
 
 
@@ -84,9 +86,9 @@ def characters(text: str) -> list[str]:
 
 
 UNITS: dict[str, Unit] = {
-    "words": Unit(words, sentence, "word", 128, about="and signs"),
+    "words": Unit(words, sentence, "word", 128, about="words and punctuation"),
     "characters": Unit(
-        characters, "".join, "character", 512, about="letters, for scripts without spaces"
+        characters, "".join, "character", 512, about="single characters, for scripts without spaces"
     ),
 }
 

@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 POINTS = {
     "points-ring": "8 Gaussians on a ring of radius 2 (Metz et al., 1611.02163)",
     "points-grid25": "25 Gaussians on a 5x5 grid (1705.07761, 1712.04086)",
-    "points-moons": "two half circles that reach into one another, blurred",
-    "points-swiss": "a spiral of one turn and a half, blurred",
-    "points-checkerboard": "the dark squares of a board of 4x4 (1810.01367)",
-    "points-1d-pair": "numbers: two Gaussians alike, far apart",
+    "points-moons": "two interleaving half circles with noise",
+    "points-swiss": "a spiral of one and a half turns with noise",
+    "points-checkerboard": "the dark squares of a 4x4 checkerboard (1810.01367)",
+    "points-1d-pair": "numbers: two equal, well-separated Gaussians",
     "points-1d-unequal": "numbers: a wide and a narrow Gaussian (1511.01844)",
-    "points-1d-skewed": "numbers: steep on one side, a tail on the other (Marron and Wand 1992)",
+    "points-1d-skewed": "numbers: strongly skewed (Marron and Wand 1992)",
     "points-1d-heavy": "numbers: a narrow peak with heavy tails (Marron and Wand 1992)",
 }
 EMBEDDED = {
@@ -29,13 +29,13 @@ EMBEDDED = {
     "fashion": "10,000 + 2,000 pieces of clothing, 28x28 grey, 10 classes (Fashion-MNIST, MIT)",
     "shapes": "20,000 + 2,000 scenes of shapes, 32x32 colour, captions, attributes, masks (drawn)",
     "shapes-64": "the same scenes at 64x64",
-    "day-night": "10,000 + 2,000 such scenes, 32x32: two domains, by day and by night",
+    "day-night": "10,000 + 2,000 such scenes, 32x32: two domains, day and night",
     **POINTS,
 }
 
 
 def list_datasets() -> dict[str, str]:
-    """Every embedded data set by name, with what it is; `describe` looks into any source."""
+    """Every built-in data set with its description; `describe` inspects any source."""
     return dict(EMBEDDED)
 
 

@@ -1,4 +1,4 @@
-"""What a source holds, for the user to look at."""
+"""A summary of a data source for the user."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TypedDict, Unpack
 import numpy as np
 
 from ptheta.data.columns.about import columns_about, columns_advice
-from ptheta.data.columns.told import ColumnAbout
+from ptheta.data.columns.summary import ColumnAbout
 from ptheta.data.dataset import Dataset
 from ptheta.data.image_data import ImageDataset, images_of
 from ptheta.data.memory import Source
@@ -26,8 +26,8 @@ from ptheta.data.words import Words, occurring
 from ptheta.errors import PthetaError
 from ptheta.specs import ImageSpec, LabelMapSpec
 
-LOOKED_AT = 1000  # images whose values are looked at
-FEW = 500  # training images, of which a model may know each by heart
+LOOKED_AT = 1000  # number of images sampled for statistics
+FEW = 500  # number of training images that a model may memorise
 UNBALANCED = 10  # times as many images in one class as in another
 MANY_BROKEN = 0.1  # share of all files
 MANY_REPEATS = 0.5  # share of all rows
@@ -62,23 +62,28 @@ About = TypedDict(
     },
     total=False,
 )
-About.__doc__ = """What is known of a source, JSON-ready; what there is nothing of has no entry.
+About.__doc__ = """Summary of a source, JSON-ready; entries without content are left out.
 
-images, rows: their number by split; a source has either
-pairs: what is made from what; label maps: the colours of each part; partners: how many of the
-    training images have one in the other domain
-classes: training examples of each; attributes: each with its values, as `--where` takes them;
-    captions: one of them; offers: see `ptheta.data.offers`
-skipped: files that cannot be read, all of them
+images, rows: their number by split; a source has one of both
+pairs: inputs and targets; label maps: the colours of each part; partners: how many training images
+    have one in the other domain
+classes: training examples per class; attributes: each with its values, in the syntax of `--where`;
+    captions: an example; offers: see `ptheta.data.offers`
+skipped: all files that cannot be read
 """
 
 
 def describe(source: Source, **options: Unpack[DataOptions]) -> About:
-    """What is known of a source: kind, size, splits, classes with counts, skipped files (all of
-    them listed, however many), notes on how it is read, and suggestions.
+    """Summarise a data source.
 
-    options: as of `open_data`. With a size or channels, images are brought to these as in training:
-        a source without splits is divided by the pixels of then
+    Args:
+        source: see `open_data`.
+        options: see `open_data`. With a size or channels, images are converted first, as in
+            training; a source without splits is then divided by the converted pixels.
+
+    Returns:
+        Kind, size, splits, classes with counts, all skipped files, notes on how the source is read,
+        and suggestions.
     """
     settings = DataSettings.asked(**options)
     reader = reader_of(source)
@@ -121,7 +126,7 @@ def _of_images(train: ImageDataset) -> About:
 
 
 def _of_pairs(train: ImageDataset) -> About:
-    """What is made from what, and who belongs to whom in another domain."""
+    """Entries on pairs of inputs and targets, and on partners in another domain."""
     about: About = {}
     specs: dict[str, ImageSpec] = {"targets": train.spec}
     if train.inputs is not None:
@@ -132,7 +137,7 @@ def _of_pairs(train: ImageDataset) -> About:
         about["label maps"] = [f"{part}: {_colours(spec)}" for part, spec in maps.items()]
     if train.partners is not None:
         n = int((train.partners[train.rows(slice(None))] >= 0).sum())
-        about["partners"] = f"{n:,} of {len(train):,} images show the same as one of another domain"
+        about["partners"] = f"{n:,} of {len(train):,} images have a partner in the other domain"
     return about
 
 
@@ -164,7 +169,7 @@ def _splits(reader: SourceReader, asked: Request) -> dict[str, Dataset]:
 
 
 def _conditions(train: Dataset) -> About:
-    """What a model could be conditional on."""
+    """The conditions that a model could use."""
     about: About = {}
     if offers := Offers.of(train).lines():
         about["offers"] = offers
@@ -204,7 +209,7 @@ def _a_caption(train: Dataset) -> str:
 
 
 def _left_out(splits: Mapping[str, Dataset]) -> About:
-    """What lies in the source and is not read."""
+    """Files and folders of the source that are not read."""
     skipped = list(dict.fromkeys(line for data in splits.values() for line in data.skipped))
     about: About = {"skipped files": len(skipped)}
     if skipped:
@@ -229,15 +234,15 @@ def _duplicates(splits: Mapping[str, Dataset]) -> About:
 
 
 def _advice(sample: np.ndarray, train: ImageDataset) -> list[str]:
-    """What to mend or to set before training on these. sample: uint8 (N, C, H, W), some of them"""
+    """Suggestions before training on these images. sample: uint8 (N, C, H, W), some of them"""
     lines = []
     values = np.unique(sample)
     if len(train) < FEW:
-        lines.append(f"{len(train)} training images are few: a model may memorise them; give more")
+        lines.append(f"{len(train)} training images only: a model may memorise them; add more")
     if len(values) == 1:
-        lines.append(f"every pixel looked at is {values[0]}: check the files")
+        lines.append(f"every sampled pixel is {values[0]}: check the files")
     elif values.tolist() == [0, 255]:  # of others, binary pixels would be drawn by their shade
-        lines.append("two pixel values only: add --levels 2 for a binary model")
+        lines.append("only two pixel values: add --levels 2 for a binary model")
     if train.spec.channels == 3 and (sample == sample[:, :1]).all():
         lines.append("colour images without colour: add --channels 1")
     return lines
@@ -248,8 +253,8 @@ def _of_repeats(about: About) -> list[str]:
     if not rows or about.get("near-duplicates", 0) <= MANY_REPEATS * rows:
         return []
     return [
-        "most rows repeat others, and equal rows are held out together: the held-out rows are of "
-        "kinds that training never sees; give train and test as files of their own"
+        "most rows are duplicates, and equal rows are held out together, so that held-out rows are "
+        "of kinds never seen in training; give train and test as separate files"
     ]
 
 
@@ -266,5 +271,5 @@ def _of_files(about: About) -> list[str]:
     if not broken:
         return []
     if broken > MANY_BROKEN * (broken + sum(about["images"].values())):
-        return ["many files cannot be read: mend or remove them, or add --max-broken 1"]
-    return ["mend or remove the files that cannot be read"]
+        return ["many files cannot be read: repair or remove them, or add --max-broken 1"]
+    return ["repair or remove the files that cannot be read"]

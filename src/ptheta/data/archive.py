@@ -36,13 +36,13 @@ class Archive:
 
 @dataclass(frozen=True)
 class Member:
-    """A file in an archive. It gives at most as many bytes as it says that it has."""
+    """A file in an archive. It yields at most as many bytes as its declared size."""
 
     archive: Archive
     info: zipfile.ZipInfo
 
     def read(self) -> bytes:
-        """Raises OSError where it is damaged or larger than a picture may be."""
+        """Read the file; raises OSError if it is damaged or larger than a picture may be."""
         return self.head(None)
 
     def head(self, most: int | None) -> bytes:
@@ -139,7 +139,7 @@ def _opened(path: Path) -> Archive:
     for info in opened.infolist():
         name = PurePosixPath(info.filename.replace("\\", "/"))
         if name.is_absolute() or ".." in name.parts or PureWindowsPath(name).drive:
-            raise _refused(path, f"the name {shown(info.filename)!r} leads out of it")
+            raise _refused(path, f"the name {shown(info.filename)!r} leads outside the archive")
         if info.is_dir() or not name.parts:
             continue
         if info.flag_bits & 1:
@@ -148,7 +148,7 @@ def _opened(path: Path) -> Archive:
         total += info.file_size
     most = max(SMALL, MOST_RATIO * path.stat().st_size)
     if total > most:
-        raise _refused(path, f"it claims to hold {total:,} bytes, more than {most:,}")
+        raise _refused(path, f"its declared size is {total:,} bytes, more than {most:,}")
     return Archive(path, opened, members)
 
 
@@ -162,4 +162,4 @@ def _unwrapped(root: Zipped) -> Zipped:
 
 
 def _refused(path: Path, why: str) -> PthetaError:
-    return PthetaError(f"cannot read {path}: {why}; pack the pictures anew, or give a folder")
+    return PthetaError(f"cannot read {path}: {why}; create the archive again, or give a folder")

@@ -38,11 +38,11 @@ def open_array_file(path: Path) -> SourceReader:
 
 
 def read_array_file(path: Path, request: Request) -> tuple[Dataset, Part]:
-    """The part of an array file that answers to a split.
+    """Read the part of an array file for a split.
 
-    Images are (N, H, W), (N, H, W, C) or (N, C, H, W): numbers of 8 or more bits, or floats, whose
-    white `ptheta.data.values` finds. (N, D) are rows of vectors. In .npz, keys
-    such as `images` and `labels`; `x_train`, `y_train`, `x_test`, ... for splits.
+    Images have shape (N, H, W), (N, H, W, C) or (N, C, H, W), as integers of 8 or more bits or
+    floats; `ptheta.data.values` determines white. Arrays (N, D) are rows of vectors. In .npz, keys
+    are `images` and `labels`, or `x_train`, `y_train`, `x_test`, ... for splits.
     """
     stat = path.stat()
     identity, stamp = str(path.resolve()), (stat.st_size, stat.st_mtime_ns)
@@ -81,7 +81,7 @@ def _vectors(path: Path, loaded: _Loaded, request: Request) -> VectorDataset:
 
 
 def _numbered(path: Path, loaded: _Loaded) -> Labels:
-    """Raises PthetaError where there are more or fewer labels than examples."""
+    """Raise PthetaError if the numbers of labels and examples differ."""
     if loaded.labels is None:
         return None, ()
     if len(loaded.labels) != len(loaded.images):
@@ -103,7 +103,7 @@ class _Loaded(NamedTuple):
 
 
 def _load(path: Path, request: Request) -> _Loaded:
-    """Raises PthetaError where the file is damaged."""
+    """Read an array; raises PthetaError if the file is damaged."""
     try:
         with path.open("rb") as file:
             packed = file.read(len(PACKED)) == PACKED
@@ -139,7 +139,7 @@ def _labels(values: np.ndarray, what: str) -> np.ndarray:
     if values.dtype.kind not in LABEL_TYPES:
         raise PthetaError(f"{what} holds {values.dtype}: give whole numbers or names as labels")
     if np.issubdtype(values.dtype, np.floating) and not np.isfinite(values).all():
-        raise PthetaError(f"{what} holds inf or NaN: give whole numbers or names as labels")
+        raise PthetaError(f"{what} contains inf or NaN: give whole numbers or names as labels")
     return values.reshape(-1)
 
 
@@ -204,7 +204,7 @@ def bytes_of(
 
 @dataclass(frozen=True)
 class Scaled:
-    """What a cache keeps of the values of images: see `Values`."""
+    """The values of images as stored in the cache (see `Values`)."""
 
     tops: dict[Kind, float]
     whites: dict[Kind, float]

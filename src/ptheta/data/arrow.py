@@ -25,7 +25,7 @@ from ptheta.errors import PthetaError
 
 ROWS = 256  # rows in memory at a time
 GROUPS = 16  # groups of rows that a sample is taken from
-FILE_NAME = "file_name"  # a column of paths, as metadata beside pictures has
+FILE_NAME = "file_name"  # a column of paths, as in metadata of picture folders
 
 
 class ArrowType(Protocol):
@@ -58,8 +58,8 @@ class Cells(Protocol):
     def to_pylist(self) -> list[object]: ...
 
     def cast(self, target: object, safe: bool = True) -> Cells:
-        """As another type. safe: and none that changes a cell. Raises Arrow's own errors where a
-        cell can be none."""
+        """Cast to another type. safe: without changing a value. Raises Arrow's errors for a cell
+        that cannot be cast."""
 
     def to_numpy(self, zero_copy_only: bool) -> np.ndarray:
         """Numbers, NaN where there is none."""
@@ -154,7 +154,7 @@ class FileRows:
 
     @property
     def types(self) -> dict[str, ArrowType]:
-        """What the cells of each column are."""
+        """The kinds of the columns' cells."""
         return {column.name: column.type for column in self._schema}
 
     def state(self) -> list[object]:
@@ -217,12 +217,12 @@ def _is_list(kind: ArrowType) -> bool:
 
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Raises PthetaError where the file is damaged, or of a kind that Arrow does not read."""
+    """Open a file; raises PthetaError if it is damaged or not supported by Arrow."""
     try:
         yield
     except (OSError, ValueError, pa.ArrowException) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise PthetaError(f"cannot read {path}: {reason}; fetch the file again") from None
+        raise PthetaError(f"cannot read {path}: {reason}; download the file again") from None
 
 
 def _schema(file: RowFile) -> Schema:
@@ -252,6 +252,6 @@ def _cells(file: RowFile, column: str) -> Iterator[object]:
 def lacks(file: Path, column: str) -> PthetaError:
     """The error for a file without a column that others of its split have."""
     return PthetaError(
-        f"{file} has no column {column!r}, which other files of its split have: write it there, "
-        "too, or take the file away"
+        f"{file} has no column {column!r}, which other files of its split have: add it there "
+        "as well, or remove the file"
     )

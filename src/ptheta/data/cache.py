@@ -29,7 +29,7 @@ A = TypeVar("A")
 
 @dataclass(frozen=True)
 class Stored(Generic[A]):
-    """What one cache entry holds: arrays by name, memory-mapped, and what is known of them."""
+    """A cache entry: memory-mapped arrays by name, with metadata."""
 
     arrays: dict[str, np.ndarray]
     about: A
@@ -37,7 +37,7 @@ class Stored(Generic[A]):
 
 @dataclass(frozen=True)
 class Nothing:
-    """What is known of arrays that say everything themselves."""
+    """Empty metadata."""
 
 
 class _Entry(BaseModel):
@@ -55,7 +55,7 @@ class _Entry(BaseModel):
 
 
 class Writer:
-    """Appends rows to named arrays; only what is being written is in memory."""
+    """Append rows to named arrays on disk, holding only the current rows in memory."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -81,7 +81,7 @@ class Writer:
         self.shapes.clear()
 
     def finish(self, about: object) -> None:
-        """Writes what is known of the arrays, as JSON; all of it is on disk afterwards."""
+        """Write the metadata as JSON and flush everything to disk."""
         with _writing(self.folder.parent):
             self.files["about"] = (self.folder / "about.json").open("wb")
             content = {"shapes": self.shapes, "about": about}
@@ -106,15 +106,19 @@ def cache_folder() -> Path:
 def cached(
     place: Path | None, identity: object, stamp: object, build: Callable[[Writer], A], kind: type[A]
 ) -> Stored[A]:
-    """The entry of a source in its present state; `build` writes it where it is missing.
+    """The cache entry of a source in its present state; `build` creates it if it is missing.
 
-    place: the cache folder, None for the user's own
-    kind: of what is known of the arrays, such as a dataclass: anything that pydantic knows as JSON
-    identity: which source, read how; stamp: its state. Both are anything with a stable repr. An
-        entry of the same identity and another stamp is out of date and removed
+    An entry is created atomically, even if two processes build it; a damaged one is rebuilt.
 
-    An entry appears whole or not at all, also when two processes build it at once; a damaged one is
-    built anew. Raises PthetaError where the cache folder cannot be written.
+    Args:
+        place: the cache folder; None for the user's own.
+        kind: type of the metadata, such as a dataclass: any type that pydantic serialises to JSON.
+        identity: which source, and how it is read; any object with a stable repr.
+        stamp: the state of the source; an entry of the same identity with another stamp is outdated
+            and removed.
+
+    Raises:
+        PthetaError: if the cache folder cannot be written.
     """
     root, form = place or cache_folder(), TypeAdapter(kind)
     source = _digest((VERSION, identity))
@@ -144,9 +148,7 @@ def cached(
 
 
 def origin(array: np.ndarray) -> tuple[object, object]:
-    """(identity, stamp) of what is worked out from an array: of the file that it is a map of, or
-    of its bytes.
-    """
+    """(identity, stamp) of an array: those of the memory-mapped file, or a hash of its bytes."""
     mapped = MappedFile.of(array)
     if mapped is None:
         digest = hashlib.blake2b(np.ascontiguousarray(array).data, digest_size=16).hexdigest()
@@ -164,7 +166,7 @@ def _digest(key: object) -> str:
 
 @contextmanager
 def _writing(root: Path) -> Iterator[None]:
-    """A fault of the cache folder is said to be one."""
+    """Report a failure of the cache folder as such."""
     with writing(root, CURE):
         yield
 
@@ -180,7 +182,7 @@ def _publish(built: Path, folder: Path, form: TypeAdapter[A]) -> None:
 
 
 def _tidy(root: Path, source: str, current: Path) -> None:
-    """Removes what is out of date. Who still has it mapped keeps it until they let go."""
+    """Remove outdated entries. Processes that still have them mapped can continue to use them."""
     for entry in root.glob(f"{source}-*"):
         if entry != current:
             remove(entry)

@@ -1,4 +1,4 @@
-"""What stands for a caption in a source, as text."""
+"""Captions of a source as text."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from ptheta.errors import PthetaError
 
 @singledispatch
 def caption(cell: object) -> str:
-    """The caption in a cell: a text, or a number in its digits; of several the first that is not
-    empty; "" where there is none.
+    """The caption in a cell: a text or a number; the first non-empty one of a list; "" for none.
 
-    Raises PthetaError for what is no text.
+    Raises:
+        PthetaError: for a cell of another type.
     """
     kind = type(cell).__name__
     raise _no_text(f"of type {kind}")
@@ -54,7 +54,7 @@ def _(cell: list[object] | tuple[object, ...]) -> str:
 
 
 def is_missing(cell: object) -> bool:
-    """Whether there is no caption in a cell; what is no text is not missing."""
+    """Whether a cell has no caption; a cell of the wrong type does not count as missing."""
     try:
         return not caption(cell).strip()
     except PthetaError:
@@ -63,5 +63,5 @@ def is_missing(cell: object) -> bool:
 
 def _no_text(what: str) -> PthetaError:
     return PthetaError(
-        f"a caption is {what}, not a text: mend it, or name another column by --caption-column"
+        f"a caption is {what}, not a text: correct it, or name another column with --caption-column"
     )

@@ -1,4 +1,4 @@
-"""The base of every data set: what is known of examples that are stored one to a row."""
+"""The base class of all data sets: examples stored one per row, with their metadata."""
 
 from __future__ import annotations
 
@@ -35,44 +35,46 @@ Example = Tensor | tuple[Tensor, Condition]
 
 
 class Gives(Protocol):
-    """What a batch's conditions are made by: see `ptheta.conditions.ConditionSpec`."""
+    """Creates the conditions of a batch: see `ptheta.conditions.ConditionSpec`."""
 
     def take(self, data: Dataset, rows: np.ndarray) -> Condition | None: ...
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Dataset(ABC):
-    """Examples with what is known about them: a map-style data set of torch, too.
+    """Examples with their metadata. Also a map-style data set of torch.
 
-    `data[i]` is one example, x as its spec has it, or (x, condition) where there are conditions: an
-    int64 label (), or float attributes (A,). A `torch.utils.data.DataLoader` makes batches of
-    these. `data[2:5]`, `data[labels == 3]` and the like are data sets, as of `subset`.
+    `data[i]` is one example x, or (x, condition) for data with conditions: an int64 label () or
+    float attributes (A,). A `torch.utils.data.DataLoader` can make batches of these. `data[2:5]`,
+    `data[labels == 3]` etc. are data sets, as returned by `subset`.
 
-    name, split: where they come from
-    labels: int64 (N,) for each stored row, or None; those of the examples are
-        `conditions(slice(None))` where data have no other condition
-    classes: the name of each label
-    index: the rows in use, or None for all
-    files: the path of each stored row's file, below the source; None where rows have no files
-    captions: for each stored row a text, or what `ptheta.data.captions` reads as one
-    attributes: (N, A) for each row, with attribute_names
-    attribute_values: for attributes whose numbers stand for words, the number of each word, by the
-        name of the attribute: {"colour": {"red": 0, "blue": 1}}
-    condition: what the conditions in a batch are made by; None for the labels, where there are some
-    groups: int64 for each stored row; rows with the same number are (near-)duplicates of one
-        another. None where that has not been looked for
-    repeats: bool for each stored row, True where a held-out example is in the training part of its
-        source as well. None where none is
-    unseen: bool for each stored row, True where its combination of attributes was held out of
-        training (`ptheta.data.selection`). None where none was
-    skipped: files that could not be read, with the reason
-    left_out: what lies in the source and is not read, a line for each kind
-    notes: lines about how it was read, such as where a split comes from
-    advice: lines on what to do before training on it
-    numbers: int64, for each stored row the number that training knows it by, or None for the row's
-        own
-    resembles: the embedded set that shows the same kind of images; "" where the source does not say
-    resized: whether pictures were brought to a size that they did not have
+    Attributes:
+        name: name of the source.
+        split: "train", "val" or "test".
+        labels: int64 (N,), one per stored row, or None; those of the examples in use are
+            `conditions(slice(None))` if the data have no other condition.
+        classes: name of each label.
+        index: indices of the rows in use; None for all.
+        files: path of each stored row's file, relative to the source; None without files.
+        captions: for each stored row a text, or a cell that `ptheta.data.captions` reads as text.
+        attributes: (N, A), one row per stored row.
+        attribute_names: names of the attributes.
+        attribute_values: for attributes with words, the number of each word:
+            {"colour": {"red": 0, "blue": 1}}.
+        condition: creates the conditions of a batch; None for the labels, if there are any.
+        groups: int64 per stored row; (near-)duplicates share a number. None if not computed.
+        repeats: bool per stored row, True for a held-out example that is also in the training part
+            of its source. None if there are none.
+        unseen: bool per stored row, True if its combination of attributes was held out of training
+            (`ptheta.data.selection`). None if none was.
+        skipped: files that could not be read, with the reason.
+        left_out: files and folders of the source that are not read, one line per kind.
+        notes: lines about how the source was read, such as the origin of a split.
+        advice: suggestions before training.
+        numbers: int64 per stored row, the number that identifies it in training; None for the row
+            index.
+        resembles: the built-in data set with similar images; "" if unknown.
+        resized: whether pictures were resized.
     """
 
     name: str
@@ -106,13 +108,13 @@ class Dataset(ABC):
     @property
     @abstractmethod
     def spec(self) -> DataSpec:
-        """What one example is."""
+        """The spec of one example."""
         ...
 
     @property
     @abstractmethod
     def stored(self) -> np.ndarray:
-        """What is stored of each row, (N, ...): an array or a memory map."""
+        """The stored rows (N, ...): an array or a memory map."""
         ...
 
     @abstractmethod
@@ -121,7 +123,7 @@ class Dataset(ABC):
         ...
 
     def _extra(self, rows: np.ndarray) -> dict[str, Tensor]:
-        """What there is beside examples and conditions: the labels of these rows, and more."""
+        """The other parts of a batch: labels of these rows, and more."""
         if self.labels is None:
             return {}
         return {"labels": torch.from_numpy(self.labels[rows].astype(np.int64))}
@@ -148,9 +150,9 @@ class Dataset(ABC):
         ...
 
     def learned_from(self, training: np.ndarray) -> Self:
-        """The same, where what is learned of the data as a whole is learned from these examples.
+        """The same data, with statistics of the data computed from the training examples only.
 
-        training: which are trained on, bool (N,)
+        training: bool (N,), the examples used for training
         """
         return self
 
@@ -176,7 +178,7 @@ class Dataset(ABC):
 
     @property
     def values(self) -> Values | None:
-        """What its values were in the source, where that is not as good as 8 bits."""
+        """The value range of the source, if it is not equivalent to 8 bits."""
         return None
 
     @property
@@ -186,7 +188,7 @@ class Dataset(ABC):
 
     @property
     def inputs(self) -> Inputs | None:
-        """What each image is made from, where the data are pairs."""
+        """The inputs of the images, for data of pairs."""
         return None
 
     @property
@@ -195,7 +197,7 @@ class Dataset(ABC):
         return None
 
     def read_as(self) -> dict[str, object]:
-        """What of how it was read makes numbers of another scale, for the protocol of a number."""
+        """Reading options that change the scale of metrics, for the protocol of a metric."""
         return {}
 
     @property
@@ -246,7 +248,7 @@ class Dataset(ABC):
         return f"{kind}({name!r}, {self.split}: {len(self):,} {self.examples} of {self.spec}{more})"
 
     def _repr_html_(self) -> str:
-        """For notebooks: what it is, and its first examples."""
+        """For notebooks: a description and the first examples."""
         about = {
             "classes": ", ".join(self.classes),
             "attributes": ", ".join(self.attribute_names),
@@ -273,7 +275,7 @@ class Dataset(ABC):
         return Batch(self._take(rows), self._condition(rows), self._extra(rows))
 
     def number(self, rows: np.ndarray) -> np.ndarray:
-        """What training knows these stored rows by: int64 (N,)."""
+        """The numbers of these stored rows in training: int64 (N,)."""
         return rows if self.numbers is None else self.numbers[rows]
 
     def with_numbers(self, numbers: np.ndarray) -> Self:
@@ -301,8 +303,11 @@ class Dataset(ABC):
         return [self.caption(row) for row in self.rows(slice(None)).tolist()]
 
     def caption(self, row: int) -> str:
-        """Of a stored row, of data that have captions; "" for none. Raises PthetaError for what is
-        no text."""
+        """The caption of a stored row; "" for none.
+
+        Raises:
+            PthetaError: if it is not a text.
+        """
         assert self.captions is not None
         try:
             return caption(self.captions[row])
@@ -338,7 +343,7 @@ class Dataset(ABC):
         return tuple(self.class_name(int(k)) for k in numbers)
 
     def class_name(self, label: int) -> str:
-        """Of a label, its number where it has none."""
+        """The name of a label; its number if it has no name."""
         return self.classes[label] if label < len(self.classes) else str(label)
 
     def with_classes(self, names: Sequence[str]) -> Self:
@@ -352,12 +357,15 @@ class Dataset(ABC):
         return dataclasses.replace(self, labels=labels, classes=tuple(names))
 
     def hold_out(self, n: int, seed: int = 0, *, by_label: bool = False) -> tuple[Self, Self]:
-        """(the rest, n examples drawn at random): disjoint, the same for the same seed.
+        """Split into (the rest, n random examples); deterministic given the seed.
 
-        Near-duplicates and partners stay together, so that no example of one part is in the other,
-        nor what its translation is held against; where that leaves no choice, fewer are held out.
+        Near-duplicates and partners stay together, so that neither an example of one part nor the
+        target of its translation is in the other; fewer than n are held out if this is impossible.
 
-        by_label: of every label its share of n, rounded down, so that none is used up
+        Args:
+            n: number of examples to hold out.
+            seed: seed of the random choice.
+            by_label: hold out the same share of every label, rounded down, so that none is used up.
         """
         rest, held = held_out(self, n, seed, by_label=by_label)
         return self.subset(rest), self.subset(held)
@@ -377,5 +385,5 @@ class Dataset(ABC):
         return digest.hexdigest()[:12]
 
     def _told_apart_by(self) -> object:
-        """What the fingerprint depends on beside rows and what they hold."""
+        """The settings that the fingerprint depends on, in addition to the rows."""
         return self.stored.shape

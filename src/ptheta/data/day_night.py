@@ -1,8 +1,8 @@
-"""Scenes of `ptheta.data.shapes` in two domains: by day and by night.
+"""Scenes of `ptheta.data.shapes` in two domains: day and night.
 
 By day every object has a plain fill and the background is white; by night every object is striped
-and the background is black. Nothing else tells the domains apart, and a scene by day says all of
-the same scene by night, pixel for pixel: a translation has one right answer, and it is known.
+and the background is black. The domains differ in nothing else, and a day scene determines the
+night scene pixel by pixel, so that the correct translation is unique and known.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ PART = 500  # scenes drawn at a time
 
 @dataclass(frozen=True)
 class _Captions:
-    """What a cache keeps of scenes beside their arrays."""
+    """Metadata of scenes in the cache."""
 
     captions: list[str]
 
@@ -42,8 +42,8 @@ def numbers(split: str, seed: int = 0) -> tuple[np.ndarray, ...]:
 def load_day_night(
     split: str, size: int = 32, seed: int = 0, place: Path | None = None
 ) -> ImageDataset:
-    """First all scenes by day, then all by night. Training: 5,000 scenes of each, none in both.
-    Test: 1,000 scenes in both, and `partners` says which rows show the same one."""
+    """All day scenes, then all night scenes. Training: 5,000 different scenes in each domain. Test:
+    1,000 scenes in both domains, paired by `partners`."""
     found = numbers(split, seed)
 
     def build(writer: Writer) -> _Captions:

@@ -31,7 +31,7 @@ from ptheta.data.values import Levels, Values, merged
 from ptheta.errors import PthetaError
 from ptheta.specs import ImageSpec, LabelMapSpec
 
-PEEK = 64  # images looked at to choose a size
+PEEK = 64  # images sampled to choose a size
 LARGEST_NATURAL = 128  # pixels: images that all have one size up to this keep it
 DEFAULT_SIDE = 64
 
@@ -62,7 +62,7 @@ class RawPairs:
     targets: RawPictures
 
     def decoded(self, request: Request) -> Pictures:
-        """In the order that is asked for."""
+        """In the requested order."""
         if request.settings.reverse:
             return decode(self.inputs, request, self.targets)
         return decode(self.targets, request, self.inputs)
@@ -70,17 +70,17 @@ class RawPairs:
 
 @dataclass(frozen=True)
 class Pictures:
-    """Decoded pictures: a memory map.
+    """Decoded pictures, as a memory map.
 
     images: uint8 (N, C, H, W)
-    positions: int64 (N,), that of each in the source
-    total: how many there were
-    skipped: a line for each that cannot be read
-    notes: lines about what was done to them
-    advice: lines on what to do before training on them
-    resized: whether any of them had another size; values: what they were stored as
-    palette: the colours of label maps; none for other pictures
-    inputs: what each is to be made from, of pairs
+    positions: int64 (N,), index of each in the source
+    total: number of pictures in the source
+    skipped: one line per picture that cannot be read
+    notes: lines about conversions
+    advice: suggestions before training
+    resized: whether any of them was resized; values: their stored values
+    palette: the colours of label maps; empty for other pictures
+    inputs: the inputs, for pairs
     """
 
     images: np.ndarray
@@ -104,9 +104,9 @@ def decode_any(
     stored: Mapping[str, Callable[[], RawPairs]],
     request: Request,
 ) -> Pictures:
-    """The pictures of a source, or the pairs of the kind that is asked for where it stores some.
+    """Decode the pictures of a source, or its pairs of the requested kind.
 
-    stored: those that it can be read as, by the names of `PAIRS`
+    stored: the kinds of pairs that it may store, names of `PAIRS`
     """
     asked = request.settings.pairs
     if asked is not None and asked in stored:
@@ -148,15 +148,15 @@ def _decoded(parts: Mapping[Part, RawPictures], request: Request, writer: Writer
         decoder.run(parts, pool, writer)
         whites = request.whites_for(decoder.tops)
         if any(white != decoder.whites.get(kind) for kind, white in whites.items()):
-            writer.clear()  # those looked at first did not tell
+            writer.clear()  # the sampled ones did not decide it
             decoder = Decoders(looks, whites, request)
             decoder.run(parts, pool, writer)
     return decoder.about()
 
 
 def _looks(parts: Mapping[Part, RawPictures], request: Request) -> tuple[dict[Part, Look], Levels]:
-    """What the pictures of each part become, as asked for or else read off some of them, and the
-    largest values of these.
+    """The target format of each part, as requested or inferred from a sample, and the largest
+    values of the sample.
 
     One common size of at most 128 pixels is kept; anything else becomes 64x64. Grey if all are.
     """
@@ -179,8 +179,8 @@ def _looks(parts: Mapping[Part, RawPictures], request: Request) -> tuple[dict[Pa
 
 @dataclass
 class _Seen:
-    """What some pictures are: their sizes (width, height), whether none has colours, and the
-    largest values."""
+    """Properties of some pictures: sizes (width, height), whether all are grey, and the largest
+    values."""
 
     sizes: set[tuple[int, int]] = field(default_factory=set)
     grey: bool = True
@@ -217,7 +217,7 @@ def _palette(source: RawPictures, channels: int, wish: Palette | None) -> tuple[
 
 
 def _pictures(name: str, stored: Stored[Decoded], request: Request) -> Pictures:
-    """What the cache has of a source. Raises PthetaError where too much of it is broken."""
+    """The cached pictures of a source. Raises PthetaError if too many are broken."""
     about = stored.about
     skipped = tuple(line for _, line in about.broken)
     if len(skipped) > request.settings.max_broken * about.total:
@@ -250,13 +250,13 @@ def _inputs(images: np.ndarray | None, palette: tuple[Colour, ...]) -> Inputs | 
 
 def _pairs(doubles: int, n: int) -> str:
     return (
-        f"{doubles} of {n} pictures are twice as wide as high, and are read as one image each: "
-        "where each is a pair, say so with --pairs side-by-side"
+        f"{doubles} of {n} pictures are twice as wide as high and are read as one image each: "
+        "if each is a pair, add --pairs side-by-side"
     )
 
 
 def resize(images: np.ndarray, identity: object, stamp: object, request: Request) -> np.ndarray:
-    """uint8 (N, C, H, W) brought to the size and colour asked for; the array itself if it fits."""
+    """Resize and recolour uint8 (N, C, H, W) as requested; the array itself if it fits."""
     _, c, h, w = images.shape
     size, channels = request.settings.size, request.settings.channels
     shape = Shape(channels or c, size or h, size or w)

@@ -43,7 +43,7 @@ class Items(Protocol):
 
 @dataclass(frozen=True)
 class Look:
-    """What the pictures of a part become. palette: the colours of label maps; none for others"""
+    """The target format of a part's pictures. palette: the colours of label maps; else empty"""
 
     shape: Shape
     palette: tuple[Colour, ...] = ()
@@ -56,18 +56,18 @@ class Look:
 
 
 def look_of(spec: ImageSpec) -> Look:
-    """What pictures become that are to be of a spec: of label maps the most frequent colour in each
-    cell of the picture as it is stored."""
+    """The target format for a spec; label maps keep the most frequent colour in each cell of the
+    stored picture."""
     palette = spec.palette if isinstance(spec, LabelMapSpec) else ()
     return Look(Shape(*spec.shape), palette)
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """What a cache keeps of decoded pictures.
+    """Metadata of decoded pictures in the cache.
 
-    total: how many there were; broken: (position, why it cannot be read) of some of them
-    doubles: how many are twice as wide as high; tops, whites: see `Values`
+    total: number of pictures; broken: (position, reason) of those that cannot be read
+    doubles: number of pictures twice as wide as high; tops, whites: see `Values`
     palettes: the colours of each part that is label maps
     """
 
@@ -82,7 +82,9 @@ class Decoded:
 
 
 class _Picture(NamedTuple):
-    """pixels: uint8 (C, H, W), None where it cannot be read, and why; size: what it had (width,
+    """A decoded picture.
+
+    pixels: uint8 (C, H, W); None, with the reason, if it cannot be read; size: stored (width,
     height); coloured: whether colours are dropped; tops: its largest value by kind
     """
 
@@ -94,7 +96,7 @@ class _Picture(NamedTuple):
 
 
 class _Decoder:
-    """Decodes the pictures of one part with these values as white, and counts what they are."""
+    """Decode the pictures of one part with these white values, and collect counts."""
 
     def __init__(self, look: Look, whites: Levels, request: Request) -> None:
         self.look, self.whites, self.request = look, whites, request
@@ -112,7 +114,7 @@ class _Decoder:
             coloured = not (keeps_colour or is_grey(image))
             pixels = self.look.pixels(image)
         except FileNotFoundError:
-            return _Picture(None, f"{name}: no such file (a link that leads nowhere?)")
+            return _Picture(None, f"{name}: no such file (a broken link?)")
         except UnidentifiedImageError:
             return _Picture(None, f"{name}: not an image")
         except Exception as error:  # whatever a broken file makes a decoder raise
@@ -145,8 +147,8 @@ class _Decoder:
             notes.append(f"label maps{of and f' ({of})'} have {n} colours (--label-colours)")
         if self.coloured:
             notes.append(
-                f"{self.coloured} of {total} {of or 'pictures'} have colours that are dropped, "
-                "since those looked at first are grey (--channels 3 keeps them)"
+                f"{self.coloured} of {total} {of or 'pictures'} are in colour and become grey, "
+                "since the first ones sampled are grey (--channels 3 keeps colours)"
             )
         return notes
 
@@ -178,7 +180,7 @@ class Decoders:
             raise too_broken(name, self.total, [line for _, line in self.broken], self.request)
 
     def _write(self, pictures: list[tuple[_Picture, ...]], writer: Writer) -> None:
-        """Some of them; a pair of which one cannot be read is broken."""
+        """Some pairs; a pair is broken if one of its pictures cannot be read."""
         kept: list[tuple[_Picture, ...]] = []
         for position, pair in enumerate(pictures, start=self.total):
             why = next((picture.why for picture in pair if picture.pixels is None), None)
@@ -237,10 +239,10 @@ def too_broken(
     first = f"the first is {skipped[0]}"
     if len(skipped) == total:
         return PthetaError(
-            f"{name}: none of the {total} images can be read; {first}; give files that can be"
+            f"{name}: none of the {total} images can be read; {first}; give readable files"
         )
     return PthetaError(
-        f"{name}: {len(skipped)} of {total} images cannot be read, more than the share "
-        f"{request.settings.max_broken:g} that is allowed; {first}; mend or remove them, or raise "
+        f"{name}: {len(skipped)} of {total} images cannot be read, more than the allowed share "
+        f"{request.settings.max_broken:g}; {first}; repair or remove them, or raise "
         "--max-broken"
     )

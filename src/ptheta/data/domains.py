@@ -19,11 +19,10 @@ if TYPE_CHECKING:
 
 
 def read_domains(table: Table, split: str, caption: str | None, request: Request) -> ImageDataset:
-    """The pictures of all the columns that are asked for, those of one after those of the other.
+    """The pictures of the given columns, one column after the other.
 
-    split: the part of the table; caption: its column of captions, or None
-    Of two columns, the pictures in one row are partners. Raises PthetaError for a column that is
-    not there.
+    split: the part of the table; caption: its caption column, or None
+    With two columns, the pictures of a row are partners. Raises PthetaError for a missing column.
     """
     rows, columns = table.splits[split], request.settings.domain_columns
     for column in columns:
@@ -60,7 +59,7 @@ def _pictures(table: Table, split: str, columns: tuple[str, ...]) -> RawPictures
         return chain.from_iterable(rows.items(column) for column in columns)
 
     def sample() -> Iterable[Raw]:
-        """Of each column as many."""
+        """The labels: one domain per column."""
         return chain.from_iterable(zip(*map(training.sample, columns), strict=False))
 
     stamp = [*rows.state(), *training.state()]

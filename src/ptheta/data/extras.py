@@ -9,7 +9,9 @@ from ptheta.errors import PthetaError
 
 
 def need_pyarrow(path: Path, instead: str = "") -> None:
-    """Raises PthetaError where it is not installed. path: the file that needs it; instead: what
-    else may be done"""
+    """Import pyarrow; raises PthetaError if it is not installed.
+
+    path: the file that needs it; instead: an alternative for the message
+    """
     if find_spec("pyarrow") is None:
         raise PthetaError(f"{path} needs the extra: pip install 'ptheta[parquet]'{instead}")

@@ -31,7 +31,7 @@ from ptheta.data.table import no_labels
 from ptheta.data.tree import File, Folder, Tree, below
 from ptheta.errors import PthetaError
 
-MOST_KINDS = 12  # of what is left out, named in a note
+MOST_KINDS = 12  # kinds of skipped files named in a note
 
 
 def open_folder(path: Path) -> SourceReader:
@@ -60,8 +60,8 @@ def read_folder(folder: Tree, request: Request) -> tuple[Dataset, Part]:
     names = [files.files[i][0] for i in decoded.positions]
     labels, classes = parts.labels(names, files)
     captions, of_captions = files.captions(names)
-    beside = (f"{below(path, folder)}/: beside the splits" for path in parts.layout.beside)
-    left_out = (*files.left_out, *beside)
+    outside = (f"{below(path, folder)}/: next to the splits" for path in parts.layout.outside)
+    left_out = (*files.left_out, *outside)
     notes = [*decoded.notes, parts.layout.note, files.note, *of_captions, *files.table_notes()]
     notes += no_labels(files.metadata.label, labels)
     if left_out:
@@ -159,11 +159,11 @@ def _lonely(labels: np.ndarray | None, classes: tuple[str, ...]) -> tuple[str, .
     if not one or counts.max() == 1:
         return ()
     which = some_of(one)
-    return (f"1 picture in the folder of {which}: a model would know it by heart; give more",)
+    return (f"1 picture in the folder of {which}: a model would memorise it; add more",)
 
 
 def _in_short(lines: Sequence[str]) -> str:
-    """The first of many kinds of what is left out."""
+    """The first kinds of skipped files, if there are many."""
     more = len(lines) - MOST_KINDS
     return "; ".join(lines if more <= 0 else [*lines[:MOST_KINDS], f"and {more} more kinds"])
 

@@ -1,7 +1,7 @@
-"""Which formats of pictures are read: raster formats whose decoders run no other program.
+"""The supported picture formats: raster formats with decoders that run no other program.
 
-Everything that is opened as a picture is opened here. Pillow by itself would also try PostScript,
-which it hands to Ghostscript, whatever the file is called.
+All pictures are opened here. Pillow alone would also try PostScript, which it passes to
+Ghostscript, regardless of the file name.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ FORMATS: dict[str, tuple[str, ...]] = {
     "SUN": (".ras",),
     "TGA": (".tga", ".icb", ".vda", ".vst"),
 }
-# first bytes say little: only a suffix makes a file one of them
+# first bytes are ambiguous: these formats are recognised by suffix only
 VAGUE = ("DIB", "PCX", "SGI", "TGA")
 MOST_PACKED = 2**30  # bytes of one picture in an archive
 
@@ -57,10 +57,11 @@ def suffixes() -> tuple[str, ...]:
 
 
 def opened(raw: Path | bytes | Packed) -> Image.Image:
-    """A picture whose header is read and whose pixels are not.
+    """Open a picture and read its header, not its pixels.
 
-    Raises OSError, ValueError or Image.DecompressionBombError where it is no file, of no format
-    that is read, or has more pixels than Pillow's limit.
+    Raises:
+        OSError, ValueError or Image.DecompressionBombError: if it is not a file, not of a supported
+            format, or has more pixels than Pillow's limit.
     """
     if isinstance(raw, Path):
         if not stat.S_ISREG(os.stat(raw).st_mode):
@@ -78,7 +79,7 @@ def opened(raw: Path | bytes | Packed) -> Image.Image:
 
 
 def named_so(name: str) -> bool:
-    """Whether the suffix of a file's name is that of a picture."""
+    """Whether a file name has the suffix of a picture."""
     return name.lower().endswith(suffixes())
 
 

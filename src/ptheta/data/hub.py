@@ -43,7 +43,7 @@ class HubFeatures(Protocol):
 
 
 class HubTable(Protocol):
-    """What is used of a table of the library: `datasets.Dataset`."""
+    """The used part of the interface of `datasets.Dataset`."""
 
     features: HubFeatures
     column_names: list[str]

@@ -33,8 +33,11 @@ IMAGES = re.compile(r"(.*)images[-.]idx3-ubyte(\.gz)?$")
 
 
 def parse(path: Path) -> np.ndarray:
-    """The array in an IDX file of unsigned bytes. Raises PthetaError where it is damaged, and where
-    it claims more than memory allows. No more is read than its header says."""
+    """Read an IDX file of unsigned bytes, no further than its declared size.
+
+    Raises:
+        PthetaError: if it is damaged or its declared size exceeds the memory.
+    """
     try:
         with path.open("rb") as file:
             packed = file.read(2) == GZIP
@@ -43,7 +46,7 @@ def parse(path: Path) -> np.ndarray:
     except MemoryError:
         raise memory_error(path) from None
     except (OSError, EOFError, zlib.error) as error:
-        raise PthetaError(f"cannot read {path}: {error}; fetch the file again") from None
+        raise PthetaError(f"cannot read {path}: {error}; download the file again") from None
 
 
 def _parsed(file: Stream, path: Path, there: int | None) -> np.ndarray:
@@ -53,7 +56,7 @@ def _parsed(file: Stream, path: Path, there: int | None) -> np.ndarray:
     if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] != 8 or not magic[3]:
         raise PthetaError(
             f"{path} is not an IDX file of unsigned bytes (its first bytes are "
-            f"{magic.hex(' ') or 'missing'}, not 00 00 08): fetch the file again"
+            f"{magic.hex(' ') or 'missing'}, not 00 00 08): download the file again"
         )
     if magic[3] > MOST_AXES:
         raise PthetaError(f"{path} has {magic[3]} axes: images have 3 (N, H, W), labels 1")
@@ -70,11 +73,11 @@ def _parsed(file: Stream, path: Path, there: int | None) -> np.ndarray:
     if bytes_there > size:
         raise PthetaError(
             f"{path} is too long: more than the {size} bytes that its header says; "
-            "fetch the file again"
+            "download the file again"
         )
     raise PthetaError(
         f"{path} is cut short: {max(0, bytes_there)} bytes where its header says {size}; "
-        "fetch the file again"
+        "download the file again"
     )
 
 
@@ -122,7 +125,7 @@ def read_idx(path: Path, request: Request) -> tuple[Dataset, Part]:
     if images.ndim != 3 or not images.size:
         raise PthetaError(
             f"{file} holds an array of shape {images.shape}, not images (N, H, W): "
-            "give the file with images in its name"
+            "give the file with 'images' in its name"
         )
     stat = file.stat()
     identity, stamp = str(file.resolve()), (stat.st_size, stat.st_mtime_ns)
@@ -137,19 +140,19 @@ def read_idx(path: Path, request: Request) -> tuple[Dataset, Part]:
 
 def _labels(file: Path, n: int, files: Sequence[Path]) -> Labels:
     """Those of the n images in a file, numbered as in all files of images."""
-    beside = {path: _labels_beside(path) for path in files}
-    labels = beside[file]
+    label_files = {path: _labels_of(path) for path in files}
+    labels = label_files[file]
     if labels is None:
         return None, ()
     if labels.shape != (n,):
-        raise PthetaError(f"{file}: {labels.size} labels for {n} images: fetch both files again")
-    return number(labels, [v for v in beside.values() if v is not None])
+        raise PthetaError(f"{file}: {labels.size} labels for {n} images: download both files again")
+    return number(labels, [v for v in label_files.values() if v is not None])
 
 
-def _labels_beside(file: Path) -> np.ndarray | None:
+def _labels_of(file: Path) -> np.ndarray | None:
     """The labels (N,) in the file that is named like an image file, or None."""
-    beside = file.with_name(re.sub(r"images([-.])idx3", r"labels\1idx1", file.name))
-    for candidate in (beside, beside.with_suffix(""), beside.with_name(beside.name + ".gz")):
+    partner = file.with_name(re.sub(r"images([-.])idx3", r"labels\1idx1", file.name))
+    for candidate in (partner, partner.with_suffix(""), partner.with_name(partner.name + ".gz")):
         if candidate != file and candidate.is_file():
             return parse(candidate)
     return None

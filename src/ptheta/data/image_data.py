@@ -28,22 +28,23 @@ SMALL = 2**28  # bytes of images up to which their fixed binarisation is kept in
 
 @dataclass(frozen=True, eq=False, repr=False)
 class ImageDataset(Dataset):
-    """Images with what is known about them. An example is an image, uint8 (C, H, W).
+    """Images with their metadata. An example is an image, uint8 (C, H, W).
 
-    images: uint8 (N, C, H, W), an array or a memory map; never copied whole
-    levels: pixel values a batch holds, 2..256; with 2 the pixels are drawn: P(255) = value / 255
-    dynamic: with 2 levels, draw afresh for every batch (from torch's global generator) instead of
-        once for each image. That one draw is by the image's number (see `Dataset.numbers`): an
-        image whose file was renamed keeps its pixels
-    seed: of that one draw
-    masks: uint8 (N, H, W) segmentation for each row
-    inputs: what each image is to be made from, where the data are pairs
-    partners: int64 (N,), for each stored row the row that shows the same thing in another domain,
-        -1 for none: to score what learned from domains alone
-    palette: the colours of label maps, in which the images are; none for other pictures
-    values: what its values were in the source; None where that is as good as 8 bits
-    binary: the images with their fixed binarisation, once drawn, where they are few
-    pages: hands back the pages of a memory map
+    Attributes:
+        images: uint8 (N, C, H, W), an array or a memory map; never copied as a whole.
+        levels: number of grey levels, 2..256; with 2, pixels are sampled: P(255) = value / 255.
+        dynamic: with 2 levels, sample again for every batch (from torch's global generator) instead
+            of once per image. The fixed sample depends on the image's number (see
+            `Dataset.numbers`), so that an image keeps its pixels if its file is renamed.
+        seed: seed of the fixed binarisation.
+        masks: uint8 (N, H, W), a segmentation per row.
+        inputs: the inputs, for data of pairs.
+        partners: int64 (N,), for each stored row the row with the same content in another domain,
+            -1 for none; to evaluate models trained on unpaired domains.
+        palette: the colours of label maps; empty for other pictures.
+        values: value range of the source; None if it is equivalent to 8 bits.
+        binary: the images after fixed binarisation, cached if they are few.
+        pages: releases the pages of a memory map.
     """
 
     images: np.ndarray
@@ -79,7 +80,7 @@ class ImageDataset(Dataset):
             )
         if self.palette and self.levels != 256:
             raise PthetaError(
-                f"label maps have the colours of their palette: leave out --levels {self.levels}"
+                f"label maps use the colours of their palette: leave out --levels {self.levels}"
             )
 
     def __getstate__(self) -> dict[str, object]:
@@ -166,7 +167,7 @@ class ImageDataset(Dataset):
 
 
 def images_of(data: Dataset) -> ImageDataset:
-    """The data set itself, for what is done with images alone. Raises PthetaError for another."""
+    """The data set itself if it holds images; raises PthetaError otherwise."""
     if not isinstance(data, ImageDataset):
         raise PthetaError(
             f"{data.name} holds {data.examples} of {data.spec}, and images are needed here: "

@@ -1,4 +1,4 @@
-"""What each image of a data set is to be made from: the other half of a pair."""
+"""The inputs of a data set of pairs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Inputs(Protocol):
 
     @property
     def spec(self) -> ImageSpec:
-        """What an input is."""
+        """The spec of an input."""
         ...
 
     def take(self, data: Dataset, rows: np.ndarray) -> Tensor:

@@ -26,12 +26,12 @@ def number(
     labels_of_all: Iterable[Sequence[object] | np.ndarray],
     names: Sequence[str] = (),
 ) -> Labels:
-    """(int64 (N,) or None, the name of each class).
+    """Number the labels of a split: (int64 (N,) or None, the name of each class).
 
-    values: of one split; None or a negative number is a missing label, and a split where one is
-        missing has no labels
-    labels_of_all: the values of all splits, this one among them: splits agree on the numbers
-    names: of the classes, where the source tells
+    values: labels of the split; None or a negative number is missing, and a split with a missing
+        label has no labels
+    labels_of_all: the labels of all splits, so that they are numbered consistently
+    names: the names of the classes, if the source has them
     """
     if not _complete(values):
         return None, ()
@@ -44,7 +44,7 @@ def number(
     words = sorted({_word(word) for v in complete for word in v}, key=natural)
     if (longest := max(words, key=len, default="")) and len(longest) > LONGEST:
         raise PthetaError(
-            f"a label has {len(longest)} letters ({longest[:20]}...): give names of classes of at "
+            f"a label has {len(longest)} characters ({longest[:20]}...): give class names of at "
             f"most {LONGEST}"
         )
     position = {word: i for i, word in enumerate(words)}
@@ -69,7 +69,7 @@ def numbered_as(data: Dataset, names: Sequence[str]) -> np.ndarray:
     if odd is not None:
         raise PthetaError(
             f"class {odd!r} is a class of {data.name} ({data.split}), and the run learned "
-            f"{', '.join(names)}: give data with the same classes, such as without this one"
+            f"{', '.join(names)}: give data with the same classes, for example without this one"
         )
     known = [data.class_name(k) for k in range(int(data.labels.max()) + 1)]
     return renumbered(data.labels, known, names)

@@ -21,8 +21,8 @@ PICTURES = re.compile(r"(^|[^a-z])(images?|imgs?|pictures|pics|photos|jpegimages
 
 @dataclass(frozen=True)
 class Root:
-    """A folder whose pictures belong to a split. label: of all of them; None where their subfolders
-    tell.
+    """A folder with pictures of one split. label: label of all of them; None if the subfolders are
+    the labels.
     """
 
     path: Tree
@@ -34,19 +34,19 @@ class Layout:
     """The folders of each split, which other folders there are, and a line for the user or none."""
 
     parts: dict[str, tuple[Root, ...]]
-    beside: tuple[Tree, ...] = ()
+    outside: tuple[Tree, ...] = ()
     note: str = ""
 
 
 def layout(folder: Tree, paired: bool = False) -> Layout:
-    """The splits of a folder; the folder itself as train where it is one collection.
+    """The splits of a folder; the folder itself as train if it has none.
 
-    paired: whether each of its folders counts, since two of them hold the halves of pairs
+    paired: whether every subfolder counts, since two of them hold inputs and targets
 
-    Splits are subfolders whose names say so and agree in what else they say, one of them train.
-    They may lie one level down: in the only subfolder with pictures (or the one that is called
-    images), or in every one, which then are the classes. A subfolder `train` among others that name
-    no split is a class: the one of trains.
+    Splits are subfolders with split names that agree in the rest of the name, one of them train.
+    They may be one level down: in the only subfolder with pictures (or the one called images), or
+    in every subfolder, which then are the classes. A subfolder `train` among others without split
+    names is a class (of trains).
     """
     below = folder.folders()
     if parts := _splits(below):
@@ -68,12 +68,12 @@ def layout(folder: Tree, paired: bool = False) -> Layout:
 
 
 def whole_layout(folder: Tree) -> Layout:
-    """All that a folder holds as one part, without masks that lie beside its pictures."""
+    """The whole folder as one part, without masks next to its pictures."""
     splits = layout(folder)
-    masks = tuple(path for path in splits.beside if MASKS.search(path.name.lower()))
+    masks = tuple(path for path in splits.outside if MASKS.search(path.name.lower()))
     if not masks:
         return Layout({"train": (Root(folder),)})
-    others = (Root(path) for path in splits.beside if path not in masks)
+    others = (Root(path) for path in splits.outside if path not in masks)
     named = (Root(root.path) for roots in splits.parts.values() for root in roots)
     return Layout({"train": (*named, *others)}, masks)
 
@@ -82,7 +82,7 @@ Splits = dict[str, list[Tree]]  # the folders of each split
 
 
 def _splits(below: Iterable[Tree]) -> dict[str, tuple[Root, ...]]:
-    """The splits that some folders are, or none: what else their names say is the same for all."""
+    """The splits named by some folders, or none; the rest of their names has to agree."""
     below = list(below)
     by_rest = _by_rest(below)
     whole = {rest: s for rest, s in by_rest.items() if "train" in s and len(s) > 1}
@@ -100,7 +100,7 @@ def _splits(below: Iterable[Tree]) -> dict[str, tuple[Root, ...]]:
 
 
 def _by_rest(below: Iterable[Tree]) -> dict[str, Splits]:
-    """The folders that name a split, by what else their names say."""
+    """The folders with split names, grouped by the rest of the name."""
     by_rest: dict[str, Splits] = {}
     for path in below:
         if match := NAME.fullmatch(path.name):

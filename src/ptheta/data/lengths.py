@@ -1,4 +1,4 @@
-"""What is known of examples is known of each of them."""
+"""Checks that metadata cover all examples."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ OF_EACH = ("files", "labels", "captions", "attributes", "groups", "repeats", "nu
 
 
 def check_lengths(name: str, rows: int, known: Mapping[str, object]) -> None:
-    """Raises PthetaError where there are not as many labels, captions, ... as examples are stored.
+    """Raise PthetaError unless labels, captions, ... have one entry per stored example.
 
-    name: of the data; known: its fields, of which `OF_EACH` have something for each row, or None
+    name: name of the data; known: its fields; those in `OF_EACH` have one entry per row or are None
     """
     for what in OF_EACH:
         values = known[what]

@@ -1,4 +1,4 @@
-"""Arrays that are memory maps of files: of which file, and what becomes of pages that were read."""
+"""Memory-mapped arrays: pickling by file name, and releasing pages that were read."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 
 PAGE = 4096  # bytes that are read at least
-# what may be said of the pages of a map, on systems where something may
+# the available hints on pages of a memory map, on systems that have them
 ADVICE = {name: value for name, value in vars(mmap).items() if name.startswith("MADV_")}
 
 
 @dataclass(frozen=True)
 class MappedFile:
-    """What an array of unsigned bytes is a map of. offset: bytes in front of it"""
+    """The file that an array of unsigned bytes maps. offset: bytes before it"""
 
     path: Path
     offset: int
@@ -34,27 +34,27 @@ class MappedFile:
 
 
 def packed(state: Mapping[str, object], images: np.ndarray) -> dict[str, object]:
-    """What an object that holds `images` is sent to another process as: a memory map goes as the
-    name of its file, not as its bytes."""
+    """The state of an object with `images` for pickling: a memory map is sent as its file name, not
+    as its bytes."""
     mapped = MappedFile.of(images)
     return dict(state) if mapped is None else dict(state) | {"images": mapped}
 
 
 def unpacked(state: Mapping[str, object]) -> dict[str, object]:
-    """What `packed` was given."""
+    """The inverse of `packed`."""
     images = state["images"]
     opened = images.open() if isinstance(images, MappedFile) else images
     return dict(state) | {"images": opened}
 
 
 def read_at_random(array: np.memmap) -> None:
-    """Says that batches are drawn at random, so that nothing is read ahead."""
+    """Advise random access, so that nothing is read ahead."""
     _advise(array, "MADV_RANDOM")
 
 
 class PageCounter:
-    """Hands back the pages of a memory map now and then: what has been read would otherwise count
-    as this process's memory until the whole file does.
+    """Release the pages of a memory map from time to time; otherwise all pages that were read count
+    as memory of this process.
 
     most: bytes that may stay resident
     """

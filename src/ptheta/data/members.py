@@ -1,4 +1,4 @@
-"""The arrays in a .npz file, read one by one, none larger than it says that it is."""
+"""Read the arrays of a .npz file one by one, none larger than its declared size."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Members:
     """The arrays of an archive by their names."""
 
     def __init__(self, path: Path) -> None:
-        """Raises what is in `DAMAGE` where it is no archive."""
+        """Open the archive; raises an error of `DAMAGE` if it is not one."""
         self.path, self.archive = path, zipfile.ZipFile(path)
         self.infos = {i.filename.removesuffix(SUFFIX): i for i in self.archive.infolist()}
 
@@ -43,8 +43,8 @@ class Members:
         self.archive.close()
 
     def read(self, name: str) -> np.ndarray:
-        """Raises what is in `DAMAGE` where it is no array, and PthetaError where it holds objects
-        or more than memory allows.
+        """Read an array; raises an error of `DAMAGE` if it is not one, and PthetaError if it holds
+        objects or does not fit into memory.
         """
         info = self.infos[name]
         if info.flag_bits & 1:
@@ -56,9 +56,9 @@ class Members:
                 raise ValueError(f"{name} holds Python objects, which could run programs")
             stored = info.file_size - file.tell()
             if size > stored:
-                raise ValueError(f"{name} is cut short: {stored:,} bytes where it says {size:,}")
+                raise ValueError(f"{name} is truncated: {stored:,} bytes instead of {size:,}")
             if size < stored:
-                raise ValueError(f"{name} is too long: {stored:,} bytes where it says {size:,}")
+                raise ValueError(f"{name} is too long: {stored:,} bytes instead of {size:,}")
             check(size, f"{self.path}: {name}")
             data = _filled(file, size)
         return data.view(dtype).reshape(shape, order="F" if columns else "C")
@@ -69,9 +69,9 @@ def _header(file: IO[bytes], name: str) -> tuple[tuple[int, ...], bool, np.dtype
     try:
         version = np.lib.format.read_magic(file)
     except ValueError:
-        raise ValueError(f"{name} is no array") from None
+        raise ValueError(f"{name} is not an array") from None
     if version not in HEADERS:
-        raise ValueError(f"{name} is of version {version} of the format, which is not known here")
+        raise ValueError(f"{name} is of version {version} of the format, which is not supported")
     shape, columns, dtype = HEADERS[version](file)
     if any(n < 0 for n in shape):
         raise ValueError(f"{name} has the shape {shape}")
@@ -85,7 +85,7 @@ def _filled(file: IO[bytes], size: int) -> np.ndarray:
     while at < size:
         chunk = file.read(min(CHUNK, size - at))
         if not chunk:
-            raise EOFError(f"only {at:,} of {size:,} bytes are there")
+            raise EOFError(f"only {at:,} of {size:,} bytes are present")
         data[at : at + len(chunk)] = np.frombuffer(chunk, np.uint8)
         at += len(chunk)
     return data

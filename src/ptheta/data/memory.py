@@ -107,12 +107,12 @@ class Handed:
 
 
 def open_memory(source: InMemory) -> SourceReader:
-    """Raises PthetaError for what is no source."""
+    """Raise PthetaError if this is not a source."""
     return SourceReader(MEMORY, partial(read_memory, parts_of(source)))
 
 
 def parts_of(source: InMemory) -> dict[str, Given]:
-    """The parts of a source, train where it is one. Raises PthetaError for what is none."""
+    """The splits of a source, train if there is one part. Raises PthetaError for other types."""
     if isinstance(source, Mapping):
         return {split: _given(part) for split, part in source.items()}
     return {"train": _given(source)}
@@ -128,7 +128,7 @@ def _given(part: Images) -> Given:
     images, labels = map(_array, part)
     if labels.ndim != 1 or len(labels) != len(images):
         pairs = (
-            "; where they are the other parts of pairs, write the pairs into two folders with the "
+            "; if they are the other halves of pairs, write the pairs into two folders with the "
             "same names, and give the path with pairs='folders'"
         )
         raise PthetaError(
@@ -167,7 +167,7 @@ def one_part(source: Images, request: Request) -> Dataset:
 
 
 def _resized(data: Dataset, request: Request) -> Dataset:
-    """Of the size and channels asked for. Masks stay where they fit the images."""
+    """Resize and recolour as requested. Masks are kept if they still match the images."""
     if request.settings.size is None and request.settings.channels is None:
         return data
     if not isinstance(data, ImageDataset):
@@ -178,7 +178,7 @@ def _resized(data: Dataset, request: Request) -> Dataset:
     pixels = resize(data.images, *origin(data.images), request)
     if data.inputs is not None and pixels is not data.images:
         raise PthetaError(
-            f"{data.name} holds pairs of images of {data.spec}: give them as they are to be, and "
+            f"{data.name} holds pairs of images of {data.spec}: give them in their final form, and "
             "leave out --size and --channels"
         )
     masks = data.masks if pixels.shape[2:] == data.images.shape[2:] else None

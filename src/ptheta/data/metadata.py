@@ -1,4 +1,4 @@
-"""What is told of the pictures of a folder: tables (as of the hub's image folders) and captions."""
+"""Metadata of picture folders: tables (as in the hub's image folders) and caption files."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ MOST_TEXT = 2**16  # bytes of a caption
 
 @dataclass
 class Metadata:
-    """What tables say: the names of their columns, and a row for each picture, by its path.
+    """Metadata tables: their column names, and one row per picture path.
 
-    label, caption: the columns to take; None where there is none
+    label, caption: the label and caption columns; None if there are none
     """
 
     columns: list[str] = field(default_factory=list)
@@ -36,14 +36,14 @@ class Metadata:
     names: set[str] = field(default_factory=set)
     label: str | None = None
     caption: str | None = None
-    again: int = 0  # rows for a picture that another row, which says something else, names as well
+    again: int = 0  # rows that repeat a picture with other values
 
     def add(self, tree: Tree, table: str, before: str, request: Request) -> None:
-        """A table of a folder. before: the folder's path relative to that of the paths"""
+        """A table of a folder. before: prefix of the folder for the paths"""
         place = f"{tree.place}{os.sep}{table}"
         data = tree.read(table)
         if data is None:
-            raise PthetaError(f"cannot read {place}: mend it, or take it out")
+            raise PthetaError(f"cannot read {place}: repair or remove it")
         rows = list(READERS[PurePath(table).suffix](decoded(data, place), place))
         columns = list(dict.fromkeys(name for row in rows for name in row))
         asked = request.settings.image_column
@@ -59,12 +59,12 @@ class Metadata:
         self.names.add(column)
 
     def choose(self, request: Request) -> None:
-        """Raises PthetaError for a column that is not there, or where there is no table."""
+        """Check the columns. Raises PthetaError for a missing column or table."""
         if not self.files:
             if asked := request.settings.of_tables:
                 option, name = next(iter(asked.items()))
                 raise PthetaError(
-                    f"{option} {shortened(name)}: there is no table of columns beside the pictures "
+                    f"{option} {shortened(name)}: there is no metadata table next to the pictures "
                     f"({', '.join(TABLES)}); give one, or leave the option out"
                 )
             return
@@ -76,7 +76,7 @@ class Metadata:
         self.caption = choose_column("caption", asked_caption, CAPTIONS, self.columns, where)
 
     def notes(self, pictures: Collection[str], folders: Sequence[str]) -> tuple[str, ...]:
-        """How the tables are used. folders: whose pictures these are"""
+        """Notes on how the tables are used. folders: the picture folders"""
         if not self.files:
             return ()
         used = {self.label, self.caption, *self.names}
@@ -94,17 +94,16 @@ class Metadata:
         if rest:
             lines[0] += f"; other columns: {', '.join(rest)}"
         if rest and self.caption is None:
-            lines[0] += "; --caption-column NAME says which holds captions"
+            lines[0] += "; choose the caption column with --caption-column NAME"
         rows = [n for n in self.rows if any(PurePath(n).is_relative_to(f) for f in folders)]
         if strange := [name for name in rows if name not in pictures]:
             lines.append(
-                f"{len(strange)} of {len(rows)} rows name no picture that is there; "
+                f"{len(strange)} of {len(rows)} rows name a picture that does not exist; "
                 f"the first names {shown(strange[0])}"
             )
         if self.again:
             lines.append(
-                f"{self.again} rows name a picture again and say something else: "
-                "the last one counts"
+                f"{self.again} rows repeat a picture with different values: the last row is used"
             )
         return tuple(lines)
 
@@ -122,7 +121,7 @@ def ancestors_tables(tree: Tree, within: Tree) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class Texts(Sequence[str]):
-    """Captions in files beside the pictures, read when they are asked for. files: "" for none"""
+    """Captions in files next to the pictures, read lazily. files: "" for none"""
 
     tree: Tree
     files: tuple[str, ...]
@@ -160,7 +159,7 @@ def _file_column(columns: Sequence[str], place: str, asked: str | None) -> str:
     marks = {*";\t|"} & {*"".join(columns)} if len(columns) == 1 else set()
     if column is None and marks:
         raise PthetaError(
-            f"{place} is separated by {marks.pop()!r}: write it with commas between the columns"
+            f"{place} is separated by {marks.pop()!r}: separate the columns by commas"
         )
     if column is None:
         raise PthetaError(
@@ -188,7 +187,7 @@ def _csv_rows(table: str, place: str) -> Iterator[dict[str, object]]:
         for cells in csv.DictReader(io.StringIO(table, newline="")):
             yield {name: cells[name] for name in cells if name is not None}
     except csv.Error as error:
-        raise PthetaError(f"{place} is not a CSV table ({error}): mend it") from None
+        raise PthetaError(f"{place} is not a valid CSV table ({error}): correct it") from None
 
 
 def _json_rows(table: str, place: str) -> Iterator[dict[str, object]]:
@@ -199,7 +198,7 @@ def _json_rows(table: str, place: str) -> Iterator[dict[str, object]]:
         with suppress(ValueError, RecursionError):
             row = json.loads(line)
         if not isinstance(row, dict):
-            raise PthetaError(f"{place} line {number} is not a JSON object: mend it")
+            raise PthetaError(f"{place} line {number} is not a JSON object: correct it")
         yield row
 
 

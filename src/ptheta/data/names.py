@@ -1,4 +1,4 @@
-"""Names of data and paths of data, which never stand for one another once a run has kept them."""
+"""Names and paths of data, stored unambiguously in runs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ptheta.data import EMBEDDED
 from ptheta.files.paths import exists, expand
 
 MOST_NAMED = 5  # files that cannot be read, in a message
-MEMORY = "images in memory"  # what a run keeps of a source that was no place
+MEMORY = "images in memory"  # stored for a source that is not a path
 
 
 class Name(str):
@@ -41,8 +41,8 @@ def shortened(text: object, most: int = 80) -> str:
 
 
 def some_of(names: Iterable[str], most: int = 80) -> str:
-    """The first of some names, whole, as many as stand in so many letters, and how many there are;
-    a name that is longer by itself is shortened."""
+    """The first names that fit into so many characters, and their total number; a single longer
+    name is shortened."""
     every = [shortened(name, most) for name in names]
     whole = ", ".join(every)
     if len(whole) <= most:
@@ -59,7 +59,7 @@ def called(source: object) -> str:
 
 
 def record(source: object) -> str:
-    """What a run keeps of its source: a name as it is, a path as an absolute one."""
+    """The form in which a run stores its source: a name unchanged, a path made absolute."""
     if isinstance(source, Path):
         return str(expand(source).resolve())
     if not isinstance(source, str):

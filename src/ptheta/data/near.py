@@ -49,13 +49,13 @@ def _hash(content: bytes | memoryview) -> int:
 
 
 def number_of(word: str) -> int:
-    """A number that stands for a word: 52 bits, so that a float64 holds it."""
+    """A hash of a word: 52 bits, exact in float64."""
     return _hash(word.encode()) >> 12
 
 
 class Groups(NamedTuple):
-    """Of N images: the hash of each, uint64 (N,), and the position of the first image of its group,
-    int64 (N,). A group is a connected component of near-duplicates.
+    """For N images: a hash each, uint64 (N,), and the index of the first image of its group, int64
+    (N,). A group is a connected component of near-duplicates.
     """
 
     hashes: np.ndarray
@@ -110,7 +110,7 @@ def near(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     alike = np.zeros(len(a), dtype=bool)
     difference = np.abs(a.astype(np.int16) - b).reshape(len(a), -1)
     mean = difference.mean(1, dtype=np.float32)
-    left = np.flatnonzero(mean <= MEAN)  # few: the rest need not be looked at further
+    left = np.flatnonzero(mean <= MEAN)  # few: the others need no further comparison
     if not len(left):
         return alike
     a, b, mean, difference = a[left], b[left], mean[left], difference[left].astype(np.float32)
@@ -138,14 +138,14 @@ def _brightness(images: np.ndarray) -> np.ndarray:
 
 
 def _weights(channels: int) -> np.ndarray:
-    """What each channel adds to the brightness: float32 (C,)."""
+    """The weight of each channel in the brightness: float32 (C,)."""
     if channels == len(BRIGHTNESS):
         return BRIGHTNESS
     return np.full(channels, 1 / channels, dtype=np.float32)
 
 
 class _Cells(NamedTuple):
-    """Of n images: sums of brightness over 8x8 cells, divided by the root of their size, float32
+    """For n images: sums of brightness over 8x8 cells, divided by the root of their size, float32
     (n, cells); sums of the values of each channel over the same cells, float32 (n, C * cells); the
     sizes of the cells in pixels, (cells,); the standard deviation of brightness (n,); and the mean
     of all values (n,).
@@ -278,9 +278,9 @@ def first_groups(groups: np.ndarray, n: int, labels: np.ndarray | None = None) -
     """The first groups of an order that have at most n members together, passing over what is too
     large: bool (N,), whole groups only.
 
-    groups: that of each, int64 (N,)
-    labels: of each, int64 (N,), so that of every label its share of n is taken at most, rounded
-        down; None: all are of one
+    groups: group of each, int64 (N,)
+    labels: label of each, int64 (N,), to take at most the proportional share of n per label,
+        rounded down; None: one label for all
     """
     _, first, number = np.unique(groups, return_index=True, return_inverse=True)
     labels = np.zeros(len(groups), np.int64) if labels is None else labels
@@ -298,7 +298,7 @@ def first_groups(groups: np.ndarray, n: int, labels: np.ndarray | None = None) -
 
 
 def _roots(forest: np.ndarray, which: np.ndarray) -> np.ndarray:
-    """The root of each of these, whose parents are `forest`."""
+    """The root of each node, given the parents `forest`."""
     root: np.ndarray = forest[which]
     while not np.array_equal(up := forest[root], root):
         root = up

@@ -1,4 +1,4 @@
-"""What a data set can tell of its images: its labels, attributes, captions and masks."""
+"""The metadata that a data set offers: labels, attributes, captions and masks."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from ptheta.data.names import some_of
 
 @dataclass(frozen=True)
 class Offers:
-    """What a model could be conditional on.
+    """The conditions that a model could use.
 
-    labels: the names of the labels that occur, in the order of their numbers; none without labels
+    labels: the names of the labels that occur, in the order of their numbers; empty without labels
     attributes: the names of the attributes, of the columns of `Dataset.attributes`
     captions, masks, inputs: whether there are any
     """
@@ -40,7 +40,7 @@ class Offers:
             "attributes": _named(self.attributes),
             "captions": "a text for each image" if self.captions else "",
             "masks": "a segmentation of each image" if self.masks else "",
-            "inputs": "a picture that each image is to be made from" if self.inputs else "",
+            "inputs": "an input picture for each image" if self.inputs else "",
         }
         return {kind: text for kind, text in words.items() if text}
 

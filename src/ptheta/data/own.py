@@ -1,4 +1,4 @@
-"""What lies in a folder and is no data: what ptheta wrote there, and what the system did."""
+"""Files in a data folder that are not data: those written by ptheta or the system."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ptheta.files.atomic import SAMPLES, SOFTWARE
 
-HEAD = 1024  # bytes of a picture in which its texts stand
+HEAD = 1024  # bytes of a picture that contain its text chunks
 WITH_EXIF = 0x08  # a flag in the head of a WebP
 DRAWN = (".png", ".jpg", ".jpeg", ".webp")  # what pictures of many images are written as
 # of macOS, Windows, and the storage of Synology, QNAP and others; hidden ones are left out anyway
@@ -31,7 +31,7 @@ JUNK_FOLDERS = frozenset(
     )
 )
 JUNK_FILES = frozenset(("thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"))
-# a file that a verb writes -> keys of its JSON, and what the folder around it is
+# a file written by a command -> keys of its JSON, and the type of the folder
 RECORDS: tuple[tuple[str, frozenset[str], str], ...] = (
     ("config.json", frozenset(("format", "model", "recipe", "source", "spec")), "a run"),
     ("sweep.json", frozenset(("model", "data", "runs", "failed")), "a sweep"),
@@ -40,7 +40,7 @@ RECORDS: tuple[tuple[str, frozenset[str], str], ...] = (
 
 
 def written(folder: Path) -> str | None:
-    """What of ptheta's a folder is, such as "a run", or None."""
+    """The type of a folder written by ptheta, such as "a run"; None for other folders."""
     try:
         if (folder / SAMPLES).is_file():
             return "samples"

@@ -1,5 +1,5 @@
-"""Files of rows, as the hub stores them: parquet files, and folders that `datasets` saved
-(`save_to_disk`), which are Arrow files beside JSON.
+"""Parquet files, as on the hub, and folders saved by `datasets` (`save_to_disk`): Arrow files with
+JSON metadata.
 """
 
 from __future__ import annotations
@@ -61,8 +61,8 @@ def open_saved(path: Path) -> SourceReader:
 
 
 def has_parquet(path: Path) -> bool:
-    """Whether a folder is one of parquet files. Deep down they are looked for only where there are
-    no pictures, of which there may be very many.
+    """Whether a folder holds parquet files. Deeper levels are searched only if there are no
+    pictures, which may be very many.
     """
     if not path.is_dir():
         return False
@@ -143,7 +143,7 @@ def _data_files(folder: Path) -> list[Path]:
             "datasets.load_from_disk(...).flatten_indices().save_to_disk(...)"
         )
     if not state.data_files:
-        raise PthetaError(f"{folder / STATE} names no file of data: save the data set again")
+        raise PthetaError(f"{folder / STATE} names no data file: save the data set again")
     return [_beside(folder / STATE, file.filename) for file in state.data_files]
 
 
@@ -158,10 +158,12 @@ def _parsed(kind: type[M], file: Path) -> M:
 
 
 def _beside(file: Path, name: str) -> Path:
-    """What a JSON file names beside itself, and nowhere else."""
+    """The files that a JSON file names, only in its own folder."""
     target = file.parent / name
     if Path(name).name != name or not target.exists():
-        raise PthetaError(f"{file} names {name!r}, which is not beside it; save the data set again")
+        raise PthetaError(
+            f"{file} names {name!r}, which is not in the same folder; save the data set again"
+        )
     return target
 
 

@@ -23,13 +23,13 @@ from ptheta.errors import PthetaError
 
 FEW = 2000  # files up to which it is quicker to look again than to keep the answer
 NO_LABEL = (None, "")  # in a cell; a CSV table has no other way to say so
-STRAYS = 10  # of so many pictures one may lie beside the folders of classes
+STRAYS = 10  # one of so many pictures may lie outside the class folders
 
 
 class Files:
-    """The pictures of a part: `files` relative to `base`, without what ptheta drew and what lies
-    beside the folders of classes. Of two folders of pairs these are the targets, and `inputs` are
-    as many.
+    """The pictures of a part: `files` relative to `base`, without those written by ptheta or
+    outside the class folders. For two folders of pairs these are the targets, with as many
+    `inputs`.
     """
 
     def __init__(self, folder: Tree, roots: Sequence[Root], request: Request) -> None:
@@ -56,7 +56,7 @@ class Files:
         self.left_out = tuple(dict.fromkeys(lines))
 
     def _look(self, root: Root, request: Request) -> list[str]:
-        """Adds what lies below a root; a line for each kind of what is left out."""
+        """Add the files below a root; one line per kind of skipped file."""
         listing = root.path.listing()
         pictures, n = _without_drawn(root.path, listing.pictures, request)
         before = below(root.path, self.base)
@@ -75,7 +75,7 @@ class Files:
         return [*listing.left_out(), *by_ptheta]
 
     def _empty(self, root: Root) -> list[str]:
-        """A line for each class or domain in whose folder there is nothing."""
+        """One line per class or domain with an empty folder."""
         if root.label is not None:
             full = root.label in self.tops.values()
             return [] if full else [f"{below(root.path, self.folder)}/: no pictures"]
@@ -87,8 +87,8 @@ class Files:
         ]
 
     def _leave_strays(self, lines: list[str]) -> str:
-        """Leaves out the few pictures that lie beside folders of classes; a line where they are
-        not few, so that there are no labels.
+        """Skip the few pictures outside the class folders; a line if they are many, in which case
+        there are no labels.
         """
         strays = {name for name, top in self.tops.items() if top is None}
         classes = len(set(self.tops.values()) - {None})
@@ -97,14 +97,14 @@ class Files:
         few = len(strays) * STRAYS <= len(self.tops) or (len(strays) == 1 and classes > 1)
         if not few:
             return (
-                f"no labels: {count(len(strays), 'picture')} of {len(self.tops)} lie in no "
+                f"no labels: {count(len(strays), 'picture')} of {len(self.tops)} are not in a "
                 "subfolder"
             )
         self.files = [file for file in self.files if file[0] not in strays]
         for name in strays:
             del self.tops[name]
         which = f"{shown(min(strays))}{', ...' if len(strays) > 1 else ''}"
-        lines.append(f"{count(len(strays), 'picture')} beside the folders of classes ({which})")
+        lines.append(f"{count(len(strays), 'picture')} outside the class folders ({which})")
         return ""
 
     def _pair(self, lines: list[str]) -> None:
@@ -131,7 +131,7 @@ class Files:
             return None, ()
         files = tuple(t if (t := text_of(name)) in self.texts else "" for name in names)
         n = sum(map(bool, files))
-        note = f"captions are the {TEXT} files beside the pictures ({n} of {len(names)} have one)"
+        note = f"captions are the {TEXT} files next to the pictures ({n} of {len(names)} have one)"
         return Texts(self.base, files), (note, *no_captions(files, names))
 
     def table_notes(self) -> tuple[str, ...]:
@@ -141,7 +141,7 @@ class Files:
 
 
 def _is_empty(folder: Tree) -> bool:
-    """Whether there is nothing in a folder; one that cannot be read is told of elsewhere."""
+    """Whether a folder is empty; unreadable ones are reported elsewhere."""
     try:
         return folder.listing() == Listing()
     except PthetaError:
@@ -153,7 +153,7 @@ def _bytes(root: Tree, name: str, most: int | None) -> bytes:
 
 
 def _without_drawn(root: Tree, files: list[File], request: Request) -> tuple[list[File], int]:
-    """The files that ptheta did not draw, and how many it did. Each is looked at once."""
+    """The files not written by ptheta, and the number of those that were. Reads each once."""
     like = [file for file in files if file[0].lower().endswith(DRAWN)]
 
     def look(writer: Writer | None = None) -> _Drawn:
@@ -181,7 +181,7 @@ def nothing(files: Files) -> str:
     """The message where a part has no picture."""
     if files.left_out:
         return (
-            f"{files.base.place} holds no images that are data: left out are "
+            f"{files.base.place} holds no images to use; skipped: "
             f"{'; '.join(files.left_out)}; "
             "give a folder of pictures, or one of these folders itself"
         )

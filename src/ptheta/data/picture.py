@@ -25,12 +25,11 @@ class Half(NamedTuple):
     right: bool
 
     def cut(self, image: Image.Image) -> Image.Image:
-        """Raises ValueError where the halves would be of unequal size."""
+        """Split into halves; raises ValueError if they differ in size."""
         width, height = image.size
         if width % 2:
             raise ValueError(
-                f"{width} pixels wide, so that its halves are of unequal size: cut it to an even "
-                "width"
+                f"{width} pixels wide, so its halves differ in size: crop it to an even width"
             )
         left = width // 2 * self.right
         return image.crop((left, 0, left + width // 2, height))
@@ -41,7 +40,7 @@ Raw = Whole | Half
 
 @dataclass(frozen=True)
 class Shape:
-    """What every picture becomes."""
+    """The target format of pictures."""
 
     channels: int
     height: int
@@ -60,12 +59,12 @@ class Loaded(NamedTuple):
 
 
 def load(raw: Raw, near: int | None = None, whites: Levels = USUAL) -> Loaded:
-    """A picture, read.
+    """Read a picture.
 
     near: a side in pixels that it will be shrunk to; a large JPEG is then decoded at a fraction of
         its size, never below twice this side
-    whites: the value of each kind that becomes 255; what is above does so, too
-    Raises OSError, ValueError or Image.DecompressionBombError where it cannot be read.
+    whites: the value per kind that is mapped to 255, as are larger ones
+    Raises OSError, ValueError or Image.DecompressionBombError if it cannot be read.
     """
     if isinstance(raw, Half):  # never at a fraction of its size, where the seam would be blurred
         loaded = load(raw.whole, None, whites)
@@ -112,11 +111,11 @@ MODES: dict[str, Callable[[Image.Image, Levels], Loaded]] = {
     **dict.fromkeys(("I", "F", "I;16", "I;16L", "I;16B", "I;16N"), _numbers),
     **dict.fromkeys(("RGBA", "LA", "PA", "La", "RGBa"), _composited),
 }
-PLAIN_MODES = {"L": "L"}  # the modes without colour; what is transparent in them is composited
+PLAIN_MODES = {"L": "L"}  # the modes without colour; transparent ones are composited
 
 
 def _scaled(image: Image.Image, whites: Levels) -> Loaded:
-    """A picture of 8 bits, whose values go up to another one than 255."""
+    """Rescale an 8-bit picture whose white is not 255."""
     top = float(np.max(image.getextrema()))
     if (white := whites.get("8-bit", USUAL["8-bit"])) != USUAL["8-bit"]:
         image = image.point(table(white) * len(image.getbands()))
@@ -144,7 +143,7 @@ def resize_and_crop(image: Image.Image, shape: Shape) -> np.ndarray:
 
 
 def pixels(image: Image.Image, channels: int) -> np.ndarray:
-    """As large as it is, in grey (1 channel) or colour (3): uint8 (C, H, W)."""
+    """At its own size, in grey (1 channel) or colour (3): uint8 (C, H, W)."""
     if channels == 1:
         return np.asarray(image.convert("L"))[None]
     return np.ascontiguousarray(np.asarray(image.convert("RGB")).transpose(2, 0, 1))

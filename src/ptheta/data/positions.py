@@ -11,13 +11,16 @@ Positions = int | np.integer | slice | range | Sequence[int] | Sequence[bool] | 
 
 
 def positions(asked: Positions, n: int) -> np.ndarray:
-    """Which of n things are asked for: int64 (K,), each in 0..n-1.
+    """Resolve an index of n elements to positions: int64 (K,), each in 0..n-1.
 
-    asked: whole numbers (negative ones count from the end), a slice, or a mask of n truth values,
-        as a list, an array or a tensor
+    Args:
+        asked: integers (negative ones count from the end), a slice, or a boolean mask of length n,
+            as a list, an array or a tensor.
+        n: number of elements.
 
-    Raises IndexError for a position that there is not, a mask of another length, and for what is
-    neither, such as floats: cut to whole numbers they would choose others.
+    Raises:
+        IndexError: for a position out of range, a mask of another length, and for other types such
+            as floats.
     """
     if isinstance(asked, slice):
         return np.arange(n, dtype=np.int64)[asked]
@@ -37,7 +40,7 @@ def positions(asked: Positions, n: int) -> np.ndarray:
 
 
 def is_one(asked: Positions) -> bool:
-    """Whether one position is asked for, not several."""
+    """Whether the index is a single position."""
     if isinstance(asked, np.ndarray | Tensor):
         return asked.ndim == 0
     return isinstance(asked, int | np.integer)

@@ -18,13 +18,13 @@ BESIDE = 4  # pairs in a row
 
 
 class Preview(NamedTuple):
-    """picture: uint8 (H, W) or (H, W, 3); about: what it shows, in a line"""
+    """picture: uint8 (H, W) or (H, W, 3); about: a one-line caption"""
 
     picture: np.ndarray
     about: str
 
     def encoded(self, suffix: str, side: int) -> bytes:
-        """Of the format of a suffix, enlarged to about so many pixels on the longer side."""
+        """Encode in the format of a suffix, enlarged to about so many pixels on the longer side."""
         scale = max(1, side // max(self.picture.shape[:2]))
         return to_picture(self.picture, suffix, scale)
 

@@ -1,4 +1,4 @@
-"""What reads a source: found once by its name or path, then asked for one part after the other."""
+"""Readers of sources, chosen by name or path, which read one split at a time."""
 
 from __future__ import annotations
 
@@ -23,10 +23,12 @@ def _never() -> bool:
 
 @dataclass(frozen=True)
 class SourceReader:
-    """kind: of the source, for messages, such as "folder of images"
-    read: gives the part that answers to a request
-    splits: what it can be asked for
-    notes: what is to be said of how the source was found
+    """A reader of a source.
+
+    kind: type of the source in messages, such as "folder of images"
+    read: reads the part for a request
+    splits: the available splits
+    notes: notes on how the source was found
     has_columns: whether it has columns to choose from
     readable_whole: whether it can be read as one part (`Request.whole`)
     pairs: the kinds of pairs, names of `PAIRS`, that it may store
@@ -41,8 +43,8 @@ class SourceReader:
     pairs: tuple[str, ...] = ()
 
     def check(self, settings: DataSettings, source: str) -> None:
-        """Raises PthetaError where columns or pairs are asked for and there are none, and for a
-        setting that is out of range.
+        """Raise PthetaError for requested columns or pairs that do not exist, and for a setting out
+        of range.
 
         source: its name
         """
@@ -55,14 +57,14 @@ class SourceReader:
             )
 
     def _check_pairs(self, settings: DataSettings, source: str) -> None:
-        """Raises PthetaError where pairs are asked for that such a source does not store, or label
-        maps of what is not read as pictures. source: its name
+        """Raise PthetaError for kinds of pairs that such a source cannot store, and for label maps
+        that are not read from pictures. source: its name
         """
         kind = settings.pairs
         able = [name for name, entry in PAIRS.items() if entry.inputs or name in self.pairs]
         if kind is not None and kind not in able:
             raise PthetaError(
-                f"--pairs {kind}: {shortened(source)} ({self.kind}) stores no such pairs: choose "
+                f"--pairs {kind}: {shortened(source)} ({self.kind}) has no such pairs: choose "
                 f"{' or '.join(able)}"
             )
         stored = kind is None or PAIRS[kind].inputs is None or not settings.reverse
@@ -74,8 +76,8 @@ class SourceReader:
 
 
 class ReadOnce:
-    """Reads each part once. A part that was read with few unreadable files put up with answers to
-    who puts up with more."""
+    """Read each part once. A part read under a strict limit on unreadable files is reused for a
+    looser one."""
 
     def __init__(self, read: Read) -> None:
         self.read = read
@@ -90,7 +92,7 @@ class ReadOnce:
 
 
 def with_pairs(reader: SourceReader) -> SourceReader:
-    """The source, read so that its images have the inputs that are asked for and not stored."""
+    """The source, with requested inputs computed if they are not stored."""
     return replace(reader, read=_WithInputs(reader))
 
 
@@ -131,7 +133,7 @@ class _OneWhite:
         for split in self.reader.splits:
             try:
                 data, part = self.reader.read(replace(request.tolerant(), split=split))
-            except PthetaError:  # said when that part is asked for
+            except PthetaError:  # reported when that part is requested
                 continue
             if part.name == split and data.values is not None:
                 yield data.values.tops

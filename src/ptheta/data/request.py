@@ -1,4 +1,4 @@
-"""What is asked of a source, for every kind of source alike."""
+"""Requests for data, common to all kinds of sources."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ptheta.data.values import Levels, White
 from ptheta.errors import PthetaError, unknown
 from ptheta.specs import DataSpec, ImageSpec, LabelMapSpec, VectorSpec
 
-COLOURS = (1, 3)  # channels that pictures are brought to
+COLOURS = (1, 3)  # supported numbers of channels
 Colours = Annotated[int, Ge(2), Le(256)]
 STRENGTHS = "; ".join(
     f"of {name} {kind.making.unit} ({kind.making.strength:g})"
@@ -59,57 +59,57 @@ class DataSettings:
     """How examples are read: images, and the rows of tables."""
 
     levels: Annotated[int, Ge(2), Le(256)] = option(
-        256, "values a pixel takes; 2 draws binary pixels, P(white) = value / 255", basic=True
+        256, "grey levels; 2: binary pixels, sampled with P(white) = value / 255", basic=True
     )
-    dynamic: bool = option(False, "with 2 levels: draw the pixels afresh for every batch")
-    size: Side | None = option(
-        None, "side that images are resized and cropped to, pixels", basic=True
+    dynamic: bool = option(False, "with 2 levels: resample the binary pixels for every batch")
+    size: Side | None = option(None, "resize and crop images to this side, pixels", basic=True)
+    channels: Count | None = option(
+        None, "1 (grey) or 3 (colour) channels (default: those of the images)"
     )
-    channels: Count | None = option(None, "1 (grey) or 3 (colour); default: as the images are")
     max_broken: Fraction = option(0.1, "maximum fraction of unreadable files")
     white: Positive | None = option(
-        None, "value that is white; default: what the largest of the collection says, such as 255"
+        None, "pixel value of white (default: inferred from the largest value, such as 255)"
     )
     image_column: str | None = option(
-        None, "column of the pictures, in parquet, on the hub, or in metadata beside pictures"
+        None, "image column, in parquet, on the hub or in a metadata file"
     )
-    label_column: str | None = option(None, "column of the labels, likewise")
+    label_column: str | None = option(None, "label column")
     caption_column: str | None = option(
-        None, "column of the captions, likewise; default: one called caption, captions or text"
+        None, "caption column (default: one named caption, captions or text)"
     )
-    columns: tuple[str, ...] = option((), "columns of a table to learn; default: all but the label")
+    columns: tuple[str, ...] = option(
+        (), "columns of a table to learn (default: all but the label)"
+    )
     category_columns: tuple[str, ...] = option(
-        (), "columns of a table that are categories, though they hold numbers or many words"
+        (), "columns of a table to treat as categories, despite numbers or many values"
     )
     pairs: PairName | None = option(None, "learn from pairs of an input and a target")
-    input_column: str | None = option(None, "of pairs in columns: that of the inputs")
-    reverse: bool = option(False, "exchange the inputs and the targets of pairs")
+    input_column: str | None = option(None, "column of the inputs (pairs in columns)")
+    reverse: bool = option(False, "swap the inputs and the targets of pairs")
     pair_strength: Positive | None = option(
-        None, f"how strong the change is that makes an input: {STRENGTHS}"
+        None, f"strength of the degradation that makes the inputs: {STRENGTHS}"
     )
     label_maps: LabelMaps = option(
-        "none", "parts of a pair whose colours are labels, one plane for each to a network"
+        "none", "parts of a pair that are label maps, encoded as one plane per colour"
     )
     label_colours: Colours | None = option(
-        None, "how many colours label maps have; default: as many as stand out"
+        None, "number of colours of label maps (default: detected)"
     )
     domain_columns: tuple[str, ...] = option(
-        (), "columns of pictures of a table that are domains: each picture is an example by itself"
+        (), "image columns that are domains: each picture is a separate example"
     )
     where: tuple[str, ...] = option(
         (), "use only examples with these attributes or labels, such as objects=1,label=cat"
     )
     unseen: tuple[str, ...] = option(
         (),
-        "attributes (a,b,c) of which some combinations are held out of training, not of the test",
+        "attributes (a,b,c): hold some of their combinations out of training, not of the test",
     )
-    unseen_share: Fraction = option(
-        0.1, "share of the combinations that are held out of training", of="unseen"
-    )
+    unseen_share: Fraction = option(0.1, "share of combinations held out of training", of="unseen")
 
     @classmethod
     def asked(cls, **options: Unpack[DataOptions]) -> DataSettings:
-        """What a user asks for. Raises PthetaError for an option that nothing reads."""
+        """Settings from user options. Raises PthetaError for an option without effect."""
         found = cls(**options)
         usual = vars(cls())
         if idle := idle_option(found, [k for k, v in vars(found).items() if v != usual[k]]):
@@ -117,8 +117,8 @@ class DataSettings:
         return found
 
     def check(self) -> None:
-        """Raises PthetaError for a value out of range. (Those of a command line or a file have been
-        checked, but for the channels.)"""
+        """Raise PthetaError for a value out of range. (Values of the command line or a file are
+        already checked, except the channels.)"""
         if self.size is not None and self.size < 1:
             raise PthetaError(f"size = {self.size}: choose a side of at least 1 pixel")
         if self.size is not None and self.size > MOST_SIDE:
@@ -136,7 +136,7 @@ class DataSettings:
 
     @property
     def of_tables(self) -> dict[str, str]:
-        """The options that choose among the columns of a table, and what they name."""
+        """The options that choose columns of a table, with their values."""
         named = {
             "--image-column": self.image_column,
             "--label-column": self.label_column,
@@ -154,7 +154,7 @@ class DataSettings:
         return {option: ",".join(names) for option, names in named.items() if names}
 
     def refuse_pictures(self, place: str) -> None:
-        """Raises PthetaError for a setting of pictures. place: a source that holds none"""
+        """Raise PthetaError for a setting of pictures. place: a source without pictures"""
         given = {
             "--size": self.size,
             "--channels": self.channels,
@@ -168,8 +168,8 @@ class DataSettings:
                 raise PthetaError(f"{flag} {value}: {place} holds rows of numbers: leave it out")
 
     def brought_to(self, spec: DataSpec) -> DataSettings:
-        """The same for images of any size and colour that are to be of a spec: what is not asked
-        for is as there. Nothing brings pictures to a size that is not square."""
+        """The same settings, completed by the size and channels of a spec. Pictures cannot be
+        resized to a size that is not square."""
         if not isinstance(spec, ImageSpec) or isinstance(spec, LabelMapSpec):
             return self
         side = spec.height if spec.height == spec.width else None
@@ -202,7 +202,7 @@ def asked_values(where: tuple[str, ...], flag: str = "--where") -> dict[str, lis
 
 
 def check_pairs(settings: DataSettings) -> None:
-    """Raises PthetaError for settings of pairs that do not go together."""
+    """Raise PthetaError for incompatible settings of pairs."""
     if settings.pairs is not None and settings.pairs not in PAIRS:
         raise unknown("pairs", settings.pairs, PAIRS)
     if settings.label_maps not in LABEL_MAPS:
@@ -214,15 +214,15 @@ def check_pairs(settings: DataSettings) -> None:
         raise PthetaError("--reverse exchanges the parts of pairs: add --pairs, or leave it out")
     if settings.input_column is not None and settings.pairs != COLUMNS:
         raise PthetaError(
-            f"--input-column {shortened(settings.input_column)} is of --pairs {COLUMNS}: add that, "
+            f"--input-column {shortened(settings.input_column)} needs --pairs {COLUMNS}: add it, "
             "or leave it out"
         )
     if kind is None and "input" in LABEL_MAPS[settings.label_maps]:
         raise PthetaError(
-            f"--label-maps {settings.label_maps}: there is no input without pairs: add --pairs"
+            f"--label-maps {settings.label_maps}: there are no inputs without pairs: add --pairs"
         )
     if settings.label_colours is not None and settings.label_maps == "none":
-        raise PthetaError("--label-colours is of label maps: add --label-maps, or leave it out")
+        raise PthetaError("--label-colours needs --label-maps: add it, or leave this out")
     if settings.pair_strength is not None and (kind is None or kind.strength is None):
         raise PthetaError(f"--pair-strength is {STRENGTHS}: leave it out")
 
@@ -235,17 +235,17 @@ def _check_domains(settings: DataSettings, kind: PairKind | None) -> None:
     others = {"--image-column": settings.image_column, "--label-column": settings.label_column}
     for flag, name in others.items():
         if name is not None:
-            raise PthetaError(f"{named} says what images and labels are: leave {flag} {name} out")
+            raise PthetaError(f"{named} already defines images and labels: leave {flag} {name} out")
     if kind is not None and kind.inputs is None:
         raise PthetaError(
-            f"{named} reads each picture by itself, and --pairs {settings.pairs} two together: "
+            f"{named} reads pictures one by one, but --pairs {settings.pairs} reads two together: "
             "leave one out"
         )
 
 
 @dataclass(frozen=True)
 class Learned:
-    """What a run learned: the examples and, of pairs, their inputs."""
+    """The specs that a run was trained on: the examples and, for pairs, their inputs."""
 
     target: DataSpec | None = None
     input: DataSpec | None = None
@@ -258,14 +258,16 @@ class Learned:
 
 @dataclass(frozen=True)
 class Request:
-    """split: "train", "val" or "test"
-    settings: how images are read; levels and dynamic change nothing of what is read
-    cache_dir: where decoded pictures are kept; None is the user's cache folder
-    known: the white of each kind of values in other data that this is used with
-    whites: the same, once it was decided for the whole collection
-    whole: all that the source holds is one part, whatever its folders, files and keys are called,
-        and without labels: of images to be measured
-    learned: what other data are that this is used with, such as those of a run
+    """A request for a part of a source.
+
+    split: "train", "val" or "test"
+    settings: how images are read; levels and dynamic do not affect reading
+    cache_dir: folder of decoded pictures; None for the user's cache folder
+    known: the white value per kind in the data this is compared with
+    whites: the white value per kind, once decided for the whole collection
+    whole: read the whole source as one part without labels, regardless of the names of folders,
+        files and keys (images to be evaluated)
+    learned: the specs of other data that this is used with, such as those of a run
     """
 
     split: str = "train"
@@ -282,8 +284,8 @@ class Request:
         self.settings.check()
 
     def refuse_pictures(self, place: str) -> None:
-        """Raises PthetaError where pictures were learned, and for a setting of pictures. place: a
-        source that holds none"""
+        """Raise PthetaError if the run learned pictures, and for a setting of pictures. place: a
+        source without pictures"""
         if isinstance(self.learned.target, ImageSpec):
             raise PthetaError(
                 f"{place} holds rows of numbers, and the run learned images: give images of "
@@ -297,13 +299,13 @@ class Request:
         return White(self.settings.white, self.known)
 
     def whites_for(self, tops: Levels) -> Levels:
-        """What is white, for each kind of which these are the largest values of a part."""
+        """The white value per kind, given the largest values of a part."""
         if self.whites is None:
             return self.white.of(tops)
         return self.white.of(tops) | {k: self.whites[k] for k in tops if k in self.whites}
 
     def palette(self, part: Part) -> Palette | None:
-        """What is known of the colours of a part of pairs; None where it is no label map."""
+        """Known properties of the colours of a part of pairs; None if it is not a label map."""
         if part not in LABEL_MAPS[self.settings.label_maps]:
             return None
         spec = self.learned.input if part == "input" else self.learned.target

@@ -1,9 +1,9 @@
-"""What a picture of a scene shows, read off its pixels: the inverse of `ptheta.data.shapes`.
+"""Recognise the attributes of a scene from its pixels: the inverse of `ptheta.data.shapes`.
 
-Analysis by synthesis. The background is the paper most pixels are nearest to. Objects do not
-overlap, so each occupied cell of the layout is explained by itself: every shape, size, fill and
-colour is drawn at every place and scale a scene allows, in small steps, and the drawing with the
-least squared error is what is read. As a colour enters a drawing linearly, all of them cost one
+Analysis by synthesis. The background is the paper colour closest to most pixels. Objects do not
+overlap, so each occupied cell of the layout is explained independently: every shape, size, fill and
+colour is rendered at every position and scale of a scene, in small steps, and the rendering with
+the least squared error is the result. Renderings are linear in the colour, so all colours cost one
 matrix product.
 """
 
@@ -47,11 +47,12 @@ FIRST = ATTRIBUTES.index("first_shape")
 
 @dataclass(frozen=True)
 class Reading:
-    """What was read.
+    """Recognised scenes.
 
     attributes: int8 (N, 14), see `ptheta.data.shapes.ATTRIBUTES`; `objects` is 0 to 9, and up to
-        two objects stand in the order of their cells: nothing shows which one is named first
-    error: float64 (N,), root mean square of what the drawing leaves unexplained, of 255
+        two objects are listed in the order of their cells, since a picture does not show which one
+        a caption names first
+    error: float64 (N,), root mean square of the residual, of 255
     """
 
     attributes: np.ndarray
@@ -69,12 +70,13 @@ def read_scenes(x: Tensor) -> Reading:
     """
     if x.dtype != torch.uint8 or x.ndim != 4 or x.shape[1] != 3 or x.shape[2] != x.shape[3]:
         raise PthetaError(
-            f"got a {x.dtype} tensor of shape {tuple(x.shape)}; scenes are read off uint8 "
+            f"got a {x.dtype} tensor of shape {tuple(x.shape)}; scenes are recognised in uint8 "
             "(N, 3, S, S): give square pictures in colour"
         )
     if x.shape[2] < SIDE:
         raise PthetaError(
-            f"pictures of {x.shape[2]} pixels a side show no fills: scenes are read from {SIDE} on"
+            f"pictures of {x.shape[2]} pixels a side are too small: scene recognition needs {SIDE} "
+            "or more"
         )
     pixels = x.cpu().numpy()
     parts = [_read(pixels[at : at + CHUNK]) for at in range(0, len(pixels), CHUNK)]
@@ -146,9 +148,9 @@ def _occupied(y: Floats) -> tuple[np.ndarray, np.ndarray]:
 
 @dataclass(frozen=True)
 class _Templates:
-    """Drawings of one cell's object. rows, columns: the window, slices of the averaged picture.
-    cover, inked: float32 (T, P), how much of a pixel is covered, and that times what is left of the
-    colour. kinds: int8 (T, 3), shape, size and fill of each. cell: (row, column)"""
+    """Renderings of an object in one cell. rows, columns: the window, slices of the averaged
+    picture. cover, inked: float32 (T, P), coverage of each pixel, and coverage times colour
+    intensity. kinds: int8 (T, 3), shape, size and fill of each. cell: (row, column)"""
 
     window: tuple[slice, slice]
     cover: Floats

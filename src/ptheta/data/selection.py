@@ -1,9 +1,9 @@
-"""Which examples of a source are used: those that have certain attributes (`--where`), and without
-those whose combination of attributes training must not see (`--unseen`).
+"""Selection of examples: those with certain attributes (`--where`), and without the combinations of
+attributes that are held out of training (`--unseen`).
 
-Whether a combination is unseen is a function of its names and values alone: its hash, as a number
-of 0 to 1, is below the share. So it is the same in every part of a source and in any other data, a
-greater share holds out what a smaller one does and more, and no example moves because of others.
+Whether a combination is unseen depends only on its names and values: its hash, as a number in 0..1,
+is below the share. It is therefore the same in all splits and all data, a larger share holds out a
+superset of a smaller one, and other examples have no influence.
 """
 
 from __future__ import annotations
@@ -23,14 +23,16 @@ from ptheta.data.words import Words, meant, word_of
 from ptheta.errors import PthetaError, unknown
 
 D = TypeVar("D", bound=Dataset)
-LABEL = "label"  # what labels are called beside attributes
+LABEL = "label"  # name of the labels among the attributes
 
 
 def selected(data: D, request: Request) -> D:
-    """What the settings leave of a part, which knows what in it is unseen in training.
+    """Select the examples of a part and mark those unseen in training.
 
-    Of other data than a run was trained on, which lack one of the attributes, everything is used.
-    Raises PthetaError for an attribute that is not there, and where nothing is left.
+    Data other than those of the run that lack one of the attributes are used completely.
+
+    Raises:
+        PthetaError: for a missing attribute, and if no example is left.
     """
     settings, known = request.settings, _names(data)
     where = asked_values(settings.where)
@@ -42,12 +44,12 @@ def selected(data: D, request: Request) -> D:
     flag = asked[lacking]
     if request.learned.target is None:
         raise _no_attribute(data, flag, lacking, known)
-    note = f"{flag} is let be: {data.name} has no attribute {lacking!r}"
+    note = f"{flag} is ignored: {data.name} has no attribute {lacking!r}"
     return dataclasses.replace(data, notes=(*data.notes, note))
 
 
 def _names(data: Dataset) -> tuple[str, ...]:
-    """Of the attributes, and of the labels."""
+    """The values of the attributes and the labels."""
     return (*(() if data.labels is None else (LABEL,)), *data.attributes_named())
 
 
@@ -70,7 +72,7 @@ def _words(data: Dataset, name: str) -> Words:
 
 
 def _told(data: Dataset, name: str, words: Words) -> np.ndarray:
-    """The same where these words stand for numbers, and other numbers for themselves."""
+    """Compare values, with words mapped to their numbers."""
     rows = data.rows(slice(None))
     if name in data.attributes_named():
         assert data.attributes is not None
@@ -82,7 +84,7 @@ def _told(data: Dataset, name: str, words: Words) -> np.ndarray:
     return np.array([data.class_name(k) for k in different.tolist()])[at]
 
 
-# -- examples that are asked for
+# -- selected examples
 
 
 def _kept(data: D, where: Mapping[str, list[str]], *, training: bool) -> D:
@@ -97,7 +99,7 @@ def _kept(data: D, where: Mapping[str, list[str]], *, training: bool) -> D:
     if not keep.any():
         raise PthetaError(
             f"--where {said}: none of the {len(data):,} {data.split} {data.examples} of "
-            f"{data.name} is so: ask for less"
+            f"{data.name} matches: relax the condition"
         )
     note = f"{keep.sum():,} of {len(data):,} {data.split} {data.examples} have {said}"
     return dataclasses.replace(data.subset(keep), notes=(*data.notes, note))
@@ -179,12 +181,12 @@ def is_unseen(values: Mapping[str, str], share: float) -> bool:
 
 
 def _check(data: Dataset, unseen: np.ndarray, names: tuple[str, ...]) -> None:
-    """Raises PthetaError where no combination is held out, and where a value is in no other: what
-    it looks like could not be known."""
+    """Raise PthetaError if no combination is held out, or if a value occurs in no other
+    combination, so that it could not be learned."""
     named = f"--unseen {','.join(names)}"
     if not unseen.any():
         raise PthetaError(
-            f"{named}: no combination of {data.name} is held out: give a greater --unseen-share, "
+            f"{named}: no combination of {data.name} is held out: give a larger --unseen-share, "
             "or more attributes"
         )
     for name in names:

@@ -40,7 +40,7 @@ FILLS = ("plain", "striped", "checked")
 ROWS, COLUMNS = ("top", "middle", "bottom"), ("left", "centre", "right")
 CENTRES = (0.22, 0.5, 0.78)  # of rows and columns, of the image's side
 
-# what a caption does not say varies a little, so that no two scenes are the same picture
+# properties not in the caption vary a little, so that no two scenes are identical
 SHIFT = 0.025  # of a centre, to either side, of the image's side
 SCALE = 0.06  # of a size, up or down, of itself
 GAP = 0.04  # between the bounding squares of two objects, of the image's side
@@ -52,7 +52,7 @@ ATTRIBUTES = (
     *(f"{which}_{name}" for which in ("first", "second") for name in OBJECT),
 )
 """The columns of the attribute array: `objects` is 1 or 2, all others index the tables above; -1
-stands in the columns of a second object that is not there."""
+if there is no second object."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Scenes:
 
 @dataclass(frozen=True)
 class _Layout:
-    """Where objects lie, 0 and 1 of each scene, as parts of the image's side: float64."""
+    """Positions of objects 0 and 1 of each scene, as fractions of the image side: float64."""
 
     centres: np.ndarray  # (N, 2, 2): scene, object, (row, column)
     halves: np.ndarray  # (N, 2): half the side of the bounding square
@@ -86,7 +86,7 @@ def _compose(index: np.ndarray, seed: int) -> tuple[np.ndarray, _Layout]:
     tables = (len(SHAPES), len(COLOURS), len(SIZES), len(FILLS))
     first = [draw(2 + k, n) for k, n in enumerate(tables)]
     second = [draw(12 + k, n) for k, n in enumerate(tables)]
-    # a second object of the first one's colour would be told apart by nothing but its place
+    # two objects of the same colour could differ in nothing but their position
     second[1] = (first[1] + 1 + draw(20, len(COLOURS) - 1)) % len(COLOURS)
     size = np.array(tuple(SIZES.values()))[np.stack([first[2], second[2]], 1)]  # (N, 2)
     halves = size * (1 + SCALE * np.stack([wobble(30), wobble(40)], 1))
@@ -117,7 +117,7 @@ def _compose(index: np.ndarray, seed: int) -> tuple[np.ndarray, _Layout]:
 
 
 def caption(row: np.ndarray) -> str:
-    """The sentence of one attribute row; it says all that the attributes say."""
+    """The caption of one attribute row, which contains all attributes."""
 
     def thing(values: np.ndarray) -> str:
         shape, colour, size, fill, y, x = (int(v) for v in values)
@@ -135,7 +135,7 @@ def caption(row: np.ndarray) -> str:
 
 @dataclass(frozen=True)
 class Look:
-    """One fill and one background for all scenes, in the place of each scene's own."""
+    """One fill and one background for all scenes, instead of those of each scene."""
 
     fill: str
     background: str
@@ -239,14 +239,14 @@ ATTRIBUTE_VALUES = {
     **{f"first_{name}": numbered(words) for name, words in _TABLES.items()},
     **{f"second_{name}": numbered((NONE, *words), -1) for name, words in _TABLES.items()},
 }
-"""What the numbers of each attribute stand for."""
+"""The meaning of the numbers of each attribute."""
 
 
 def shade(fill: np.ndarray, x: Floats, y: Floats, size: int) -> Floats:
-    """What is left of an object's colour at each pixel (x, y), relative to its centre: 1 in full
-    colour, 0.55 in the dark bands and squares of a texture.
+    """Colour intensity of an object at each pixel (x, y), relative to its centre: 1 in full colour,
+    0.55 in the dark bands and squares of a texture.
 
-    fill: numbers of FILLS that go with x and y; size: of the image, pixels
+    fill: indices of FILLS, broadcast with x and y; size: image side, pixels
     """
     period = max(size / 8, 4)
 
@@ -262,7 +262,7 @@ def shade(fill: np.ndarray, x: Floats, y: Floats, size: int) -> Floats:
 
 @dataclass(frozen=True)
 class _Captions:
-    """What a cache keeps of scenes beside their arrays."""
+    """Metadata of scenes in the cache."""
 
     captions: list[str]
 

@@ -80,40 +80,47 @@ def open_data(
     known: Levels | None = None,
     **options: Unpack[DataOptions],
 ) -> Dataset:
-    """A split of a data set.
+    """Open a split of a data set.
 
-    source: an embedded name (`ptheta.data.EMBEDDED`), a path (a folder of images, of IDX or of
-        parquet files, of tables train.csv and test.csv, one that `datasets` saved, or an IDX, .npy,
-        .npz, .parquet, .csv, .tsv or .zip file), or a name on the hub (`mnist`, `org/name`). The
-        name of an embedded set is never a path (`./digits` is); a path that exists wins over a name
-        on the hub. `Dataset.notes` says so where both exist. Or data in memory: an array or a
-        tensor (N, H, W), (N, H, W, C) or (N, C, H, W) as in a file, or of rows (N, D), (images,
-        labels), a `Dataset`, or a dictionary of such parts by split
-    split: "train", "val" or "test". Images of train are in no other split. Where the source has
-        none held out, a tenth of it is, chosen by the pixels of its images; where it has one of val
-        and test, that one answers to both (`Dataset.notes` says so). Of at most ten images none is
-        held out. Embedded images have train and test only
-    seed: of the fixed binarisation, see `Dataset`
-    cache_dir: where decoded images are kept; default $PTHETA_CACHE or the user's cache folder
-    known: what was white where a run was trained, by kind of value
-    options: the fields of `ptheta.data.request.DataSettings`:
+    Args:
+        source: one of
 
-        - levels=256, dynamic=False: see `Dataset`
-        - size, channels: what images are brought to: size x size pixels, 1 or 3 channels
-        - max_broken=0.1: share of unreadable files above which to give up; below it they are
-          skipped
-        - image_column, label_column, caption_column: which columns to take of a source that has
-          columns (parquet, the hub, metadata beside pictures). Default: those of a usual name or
-          type
-        - columns, category_columns: which columns of a table are learned (default: all but the
-          label), and which of them are words though they hold numbers
-        - white: the value that is white; default: what the largest value of the source says (see
-          `ptheta.data.values`), such as 255 of 8-bit pictures
-        - pairs, input_column, reverse, pair_strength, label_maps, label_colours: see docs/data.md
-        - where, unseen, unseen_share: which examples are used, by their attributes: likewise
+            - the name of a built-in data set (`ptheta.data.EMBEDDED`), which is never a path (but
+              `./digits` is);
+            - a path: a folder of images, IDX files, parquet files or tables train.csv and test.csv,
+              a folder saved by `datasets`, or an IDX, .npy, .npz, .parquet, .csv, .tsv or .zip
+              file;
+            - a name on the hub (`mnist`, `org/name`), if no such path exists;
+            - data in memory: an array or a tensor of images (N, H, W), (N, H, W, C) or
+              (N, C, H, W), or of rows (N, D), a tuple (images, labels), a `Dataset`, or a
+              dictionary of these by split.
 
-    Raises PthetaError where the source does not exist, holds no images (of that split), or cannot
-    be read.
+            `Dataset.notes` reports an ambiguous name.
+        split: "train", "val" or "test". Training images are in no other split. If the source has no
+            held-out part, a tenth of it is held out, chosen by the pixels of the images; if it has
+            only one of val and test, it is used for both (see `Dataset.notes`). With at most ten
+            images none is held out. Built-in data sets have only train and test.
+        seed: seed of the fixed binarisation, see `ImageDataset`.
+        cache_dir: folder for decoded images; default: $PTHETA_CACHE or the user's cache folder.
+        known: the white value of a run's training data, by kind of value.
+        options: fields of `ptheta.data.request.DataSettings`:
+
+            - levels=256, dynamic=False: see `ImageDataset`
+            - size, channels: convert images to size x size pixels and 1 or 3 channels
+            - max_broken=0.1: maximum share of unreadable files, which are skipped
+            - image_column, label_column, caption_column: columns of a source with columns (parquet,
+              the hub, metadata of pictures); default: columns with a usual name or type
+            - columns, category_columns: columns of a table to learn (default: all but the label),
+              and those to treat as categories although they hold numbers
+            - white: the white value; default: inferred from the largest value of the source (see
+              `ptheta.data.values`), such as 255 for 8-bit pictures
+            - pairs, input_column, reverse, pair_strength, label_maps, label_colours: see
+              docs/data.md
+            - where, unseen, unseen_share: selection of examples by attributes, see docs/data.md
+
+    Raises:
+        PthetaError: if the source does not exist, holds no images (of that split), or cannot be
+            read.
     """
     place = None if cache_dir is None else expand(cache_dir)
     return open_split(
@@ -130,24 +137,23 @@ def open_images(
     known: Levels | None = None,
     **options: Unpack[DataOptions],
 ) -> ImageDataset:
-    """As `open_data`, for what is done with images alone: raises PthetaError for other data."""
+    """As `open_data`, for images only; raises PthetaError for other data."""
     data = open_data(source, split, seed=seed, cache_dir=cache_dir, known=known, **options)
     return images_of(data)
 
 
 def open_split(source: Source, request: Request, *, seed: int = 0) -> Dataset:
-    """The split of a data set that is asked for: see `open_data`."""
+    """The requested split of a data set: see `open_data`."""
     settings = request.settings
     data = Opening(source, request).split(request.split)
     return data.with_levels(settings.levels, settings.dynamic, seed)
 
 
 class Opening:
-    """One opening of a source: each part of it is read once, and one that has no splits is divided
-    once, however many splits are asked for.
+    """Open a source so that each part is read, and a source without splits divided, only once.
 
-    request: how it is read; its split is let be
-    Raises PthetaError where the source is not there, or has no columns and some are asked for.
+    request: how it is read; its split is ignored
+    Raises PthetaError if the source does not exist, or has no columns and some are requested.
     """
 
     def __init__(self, source: Source, request: Request) -> None:
@@ -168,7 +174,7 @@ class Opening:
         return self._noted(side(self.sides, split), request)
 
     def other(self) -> Dataset:
-        """The test part of a source that tells its parts apart, else all of it."""
+        """The test part of a source with splits, else all of it."""
         request = replace(self.request, split="test")
         data, part = self.reader.read(request)
         if not part.divide:
@@ -184,7 +190,7 @@ class Opening:
 
 
 def check_kind(data: Dataset, settings: DataSettings) -> None:
-    """Raises PthetaError where an option of tables is given for other data."""
+    """Raise PthetaError for an option of tables with other data."""
     if isinstance(data, VectorDataset):
         return
     for option, names in settings.of_vectors.items():
@@ -195,15 +201,15 @@ def check_kind(data: Dataset, settings: DataSettings) -> None:
 
 
 def settings_for(source: Source, settings: DataSettings) -> DataSettings:
-    """The settings that were made for one source, for another that may have no columns: then none
-    are asked for."""
+    """The settings of one source for use with another; column options are dropped if it has no
+    columns."""
     if not settings.of_tables or reader_of(source).has_columns():
         return settings
     return settings.without_columns()
 
 
 def finished(reader: SourceReader, data: Dataset, part: Part, request: Request) -> Dataset:
-    """A part that the source itself tells from the others, as the answer to a split."""
+    """A part that the source itself defines, for a split."""
     data = replace(data, split=request.split, notes=(*data.notes, *filter(None, [part.note])))
     if part.name == "train" or data.groups is not None:
         return data
@@ -229,11 +235,10 @@ def open_image_set(
     known: Levels | None = None,
     columns: VectorSpec | None = None,
 ) -> ImageSet:
-    """All images of a source, whatever its folders are called and whichever lie beside them; or the
-    rows of a table.
+    """All images of a source, regardless of folder names; or all rows of a table.
 
-    settings: how they are read; their levels are let be. known: see `open_data`
-    columns: of a table, those that its rows are to have, by name
+    settings: how they are read; their levels are ignored. known: see `open_data`
+    columns: the names of the required columns, for a table
     Raises PthetaError as `open_data` does, and for fewer than two images.
     """
     reader, settings = reader_of(source), settings or DataSettings()
@@ -246,7 +251,7 @@ def open_image_set(
                 data = data.with_columns(columns)
             parts.append(data)
     if sum(len(data) for data in parts) < 2:
-        raise PthetaError(f"{called(source)} holds 1 image, too few to measure: give at least two")
+        raise PthetaError(f"{called(source)} holds 1 image, but metrics need at least two")
     images = torch.cat([data.batch(slice(0, len(data))).x for data in parts])
     notes = (*reader.notes, *(note for data in parts for note in data.notes))
     resized = any(data.resized for data in parts)
@@ -254,8 +259,11 @@ def open_image_set(
 
 
 def reader_of(source: Source) -> SourceReader:
-    """What reads a name, a path or images in memory, so that one value is white in all of its
-    parts. Raises PthetaError for nothing that is known."""
+    """The reader of a name, a path or images in memory, with one white value for all parts.
+
+    Raises:
+        PthetaError: for an unknown source.
+    """
     if isinstance(source, str | Path):
         return with_pairs(with_one_white(_open_place(source)))
     return with_pairs(with_one_white(open_memory(source)))
@@ -265,10 +273,10 @@ def _open_place(source: str | Path) -> SourceReader:
     path, text = expand(source), str(source)
     if not is_name(source) and exists(path):
         reader = _open_path(path)
-        note = f"{text} is the file or folder of that name, not the data set of the hub"
+        note = f"{text} is the local file or folder of that name, not the data set on the hub"
         return replace(reader, notes=(note,)) if text in ALIASES else reader
     reader = _open_name(source)
-    note = f"{text} is the data set of that name, not the folder or file ./{text}"
+    note = f"{text} is the built-in data set of that name, not ./{text}"
     return replace(reader, notes=(note,)) if exists(path) else reader
 
 
@@ -282,7 +290,7 @@ def _open_path(path: Path) -> SourceReader:
     kind = kind_of(path)
     if kind is not None:
         return kind.open(path)
-    what = "is not data that is known here"
+    what = "is not a supported data format"
     if not path.is_file():
         what = "is neither a file nor a folder (a pipe, a socket or a device)"
     raise PthetaError(f"{path} {what}: give a folder of images, or a {listed(_files())} file")
@@ -303,13 +311,13 @@ def _open_name(source: str | Path) -> SourceReader:
     if (near := nearest(name, [*names, *_here()])) is not None:
         raise PthetaError(f"unknown data {brief(name)}: did you mean {near!r}?")
     raise PthetaError(
-        f"unknown data {brief(name)}: no such file or folder is here, and the names of data sets "
+        f"unknown data {brief(name)}: no such file or folder exists, and the built-in data sets "
         f"are {', '.join(names)}"
     )
 
 
 def _files() -> tuple[str, ...]:
-    """What the files that are read are called."""
+    """The supported file suffixes."""
     return tuple(dict.fromkeys(name for kind in SOURCES for name in kind.files))
 
 

@@ -1,11 +1,11 @@
-"""Splits: what the parts of a source are called, and which part answers to which split.
+"""Splits: names of the parts of a source, and which part is used for which split.
 
-The images of `train` are never in `val` or `test`. A source with one held-out part uses it for both
-of these. One with none is divided by what its images are, not by where they stand: an image is held
-out where its 64-bit key lies in the lowest tenth, and near-duplicates are held out together or not
-at all; so are partners, by the key of the first. What a file is called and which others are added
-or removed moves no image that is not a near-duplicate of these; and what was once for training is
-never held out because of an added file.
+The images of `train` are never in `val` or `test`. A source with one held-out part uses it for
+both. A source with none is divided by the content of its images, not by their order: an image is
+held out if its 64-bit key is in the lowest tenth. Near-duplicates are held out together or not at
+all, and so are partners, by the key of the first. File names and added or removed files have no
+influence on other images, except on their near-duplicates; and an added file never moves a training
+image to the held-out part.
 """
 
 from __future__ import annotations
@@ -81,14 +81,14 @@ def choose(split: str, present: Collection[str], source: object) -> Part:
     if "train" not in present:
         raise PthetaError(
             f"{source} has only a {' and a '.join(present)} part: "
-            "give training images beside it, or give that part itself as the data"
+            "add training images, or give that part itself as the data"
         )
     if split in present:
         # of a source that is nothing but train, some of train must be kept from training
         return Part(split, divide=len(present) == 1)
     other = OTHER[split]
     if other in present:
-        return Part(other, note=f"no {split} split: these are the {other} data")
+        return Part(other, note=f"no {split} split: the {other} data are used instead")
     return Part("train", divide=True)
 
 
@@ -131,11 +131,11 @@ def sides(data: Dataset, place: Path | None = None) -> Sides:
     keys = looked.hashes[np.minimum(partners, np.arange(n))]
     held, why_none = held_out(keys, near.joined(looked.groups, partners)), ""
     if not held.any() and len(np.unique(looked.hashes)) <= FEW:
-        why_none = f"nothing is held out: of few {kind} ({n}) all are for training"
+        why_none = f"nothing is held out: too few {kind} ({n}), all are used for training"
     elif not held.any():
-        why_none = f"nothing is held out: too many of {n} {kind} are near-duplicates of one another"
+        why_none = f"nothing is held out: too many of the {n} {kind} are near-duplicates"
     notes = [
-        why_none or f"no splits: {held.sum()} of {n} {kind} are held out, for val and test alike"
+        why_none or f"no splits: {held.sum()} of {n} {kind} are held out, for both val and test"
     ]
     if data.partners is not None:
         notes.append("partners are on the same side")
@@ -146,15 +146,15 @@ def sides(data: Dataset, place: Path | None = None) -> Sides:
 
 
 def side(of: Sides, split: str) -> Dataset:
-    """What a source holds, cut down to the split.
+    """The part of a source for the split.
 
-    Raises PthetaError where nothing is held out and the split is another than train.
+    Raises PthetaError if nothing is held out and the split is not train.
     """
     data, held, why_none = of
     mine = ~held if split == "train" else held
     if not mine.any():
         raise PthetaError(
-            f"{data.name} has no {split} {data.examples} ({why_none}): give some beside them "
+            f"{data.name} has no {split} {data.examples} ({why_none}): add some "
             "(such as train and test), or name other data to measure on"
         )
     return dataclasses.replace(data, split=split).subset(np.flatnonzero(mine))

@@ -1,6 +1,4 @@
-"""What tables have in common, be they parquet files, the hub's, or metadata beside pictures: which
-column is what.
-"""
+"""Common code for tables (parquet files, the hub, metadata of pictures): the roles of columns."""
 
 from __future__ import annotations
 
@@ -20,15 +18,15 @@ LABELS = ("label", "labels", "class", "fine_label")
 CAPTIONS = ("caption", "captions", "text")
 FEW = 3  # that are named of many
 
-SEVERAL = ("domain",)  # kinds of columns of which one option names several
+SEVERAL = ("domain",)  # options that name several columns
 
 
 def choose_column(
     kind: str, asked: str | None, usual: Sequence[str], columns: Iterable[str], name: str
 ) -> str | None:
-    """The column of a kind (label, caption): the one asked for, else the first of the usual ones.
+    """The column of a kind (label, caption): the requested one, else the first with a usual name.
 
-    Raises PthetaError where there is none of the name asked for.
+    Raises PthetaError if the requested column does not exist.
     """
     columns = list(columns)
     if asked is None:
@@ -52,15 +50,15 @@ def no_column(kind: str, asked: str, columns: Iterable[str], name: str) -> Pthet
 def image_column(
     asked: str | None, images: Sequence[str], columns: Iterable[str], name: str
 ) -> str:
-    """The column to read: the one asked for, else the first of those that hold images.
+    """The image column: the requested one, else the first that holds images.
 
-    Raises PthetaError where none does and for one that is not there.
+    Raises PthetaError if there is none, or if the requested column does not exist.
     """
     column = choose_column("image", asked, images, columns, name)
     if column is None:
         raise PthetaError(
             f"{name} has the columns {', '.join(columns)}: none holds images; "
-            "give data with pictures as files or bytes, or name the column by --image-column"
+            "give data with pictures as files or bytes, or name the column with --image-column"
         )
     return column
 
@@ -79,7 +77,7 @@ def no_labels(column: str | None, labels: np.ndarray | None) -> tuple[str, ...]:
     """A line where a column of labels is there and not every image has one."""
     if column is None or labels is not None:
         return ()
-    return (f"no labels are read: some images have none in the column {column!r}",)
+    return (f"no labels are read: the column {column!r} is missing for some images",)
 
 
 def no_captions(captions: Sequence[object], names: Sequence[str]) -> tuple[str, ...]:
@@ -100,11 +98,11 @@ def picture(cell: object, *folders: Path) -> Raw:
     """The picture in a cell: bytes, {bytes, path}, the path of a file below one of the folders
     (relative to the first), or numbers (H, W) or (H, W, C).
 
-    Raises PthetaError for a path that leads out of the folders, and for what is none of these.
+    Raises PthetaError for a path outside the folders, and for other types of cells.
     """
     kind = type(cell).__name__
     raise PthetaError(
-        f"a cell of the image column is of type {kind}, not a picture: name another column by "
+        f"a cell of the image column is of type {kind}, not a picture: name another column with "
         "--image-column"
     )
 
@@ -136,14 +134,14 @@ def _(name: str, *folders: Path) -> Raw:
     if ".." in Path(name).parts or not any(file.is_relative_to(home) for home in homes):
         raise PthetaError(
             f"the table names the file {name!r}, which is not below {folders[0]}: only files "
-            "beside the data are read"
+            "in the folder of the data are read"
         )
     return file
 
 
 @picture.register(list)
 def _(cell: list[object], *folders: Path) -> Raw:
-    """The numbers (C, H, W) of nested lists. What is no picture is a broken one."""
+    """The array (C, H, W) of nested lists; anything else counts as a broken picture."""
     try:
         array = np.asarray(cell)
     except ValueError:  # rows of several lengths

@@ -33,7 +33,7 @@ from ptheta.data.table import (
 from ptheta.errors import PthetaError
 
 STORED = (SIDE_BY_SIDE, COLUMNS)  # the kinds of pairs that such sources may hold
-IMAGE, CLASS = "Image", "ClassLabel"  # what the hub calls columns of images and of labels
+IMAGE, CLASS = "Image", "ClassLabel"  # the hub's types of image and label columns
 
 
 class Feature(BaseModel):
@@ -47,7 +47,7 @@ Features = Mapping[str, Feature]
 
 
 def features_of(described: object) -> Features:
-    """The descriptions of columns, as JSON has them, by name; without what is none."""
+    """The JSON descriptions of columns by name, without invalid ones."""
     features: dict[str, Feature] = {}
     with suppress(ValidationError):
         for column, text in TypeAdapter(dict[str, object]).validate_python(described).items():
@@ -75,7 +75,7 @@ class Rows(Protocol):
         """The columns that hold images, the likeliest first."""
 
     def state(self) -> list[object]:
-        """What changes whenever a row does; anything with a stable repr."""
+        """A stamp that changes whenever a row does; any object with a stable repr."""
 
     def items(self, column: str) -> Iterator[tuple[str, Raw]]:
         """(name, picture) of every row."""
@@ -173,8 +173,8 @@ def _readings(table: Table, split: str, columns: tuple[str, str]) -> Readings:
 def _image_columns(
     images: Sequence[str], columns: Sequence[str], place: str, request: Request
 ) -> tuple[str, str]:
-    """The column of the images, and that of the inputs of pairs, which is the same where no two are
-    asked for. The inputs come first where neither is named.
+    """The image column and the input column of pairs, which are the same if no pairs are requested.
+    If neither is named, the inputs are the first image column.
     """
     settings = request.settings
     if settings.pairs != COLUMNS:
@@ -194,7 +194,7 @@ def _image_columns(
 
 
 def _columns(rows: Rows, place: str, request: Request) -> tuple[str | None, str | None]:
-    """The columns of labels (as asked for, of a usual name, or declared to be one) and captions."""
+    """The label column (requested, with a usual name, or declared as one) and caption column."""
     if request.whole:
         return None, None
     settings, columns = request.settings, rows.columns
@@ -206,7 +206,7 @@ def _columns(rows: Rows, place: str, request: Request) -> tuple[str | None, str 
 
 
 def _labels(table: Table, split: str, column: str | None) -> Labels:
-    """Of every row of a split, also of those whose pictures could not be decoded."""
+    """Values of all rows of a split, including those with undecodable pictures."""
     if column is None:
         return None, ()
     described = table.splits[split].features.get(column)

@@ -1,7 +1,7 @@
-"""What a run was trained on, and where those images are in the data that lies there now.
+"""The record of a run's training images, and finding them in the present data.
 
-A run remembers the key of each image (see `ptheta.data.identity`), so that its images are known
-wherever they lie and whatever their files are called.
+A run stores the key of each image (see `ptheta.data.identity`), so that its images are recognised
+at any path and under any file name.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Record:
 
     @classmethod
     def of(cls, data: Dataset, reserve: Dataset | None) -> Record:
-        """data: what is trained on; reserve: what chooses the best checkpoint, or None"""
+        """data: training examples; reserve: validation examples for the best checkpoint, or None"""
         none = np.empty(0, np.uint64), np.empty(0, np.int64)
         return cls(*_known(data), *(none if reserve is None else _known(reserve)))
 
@@ -60,17 +60,17 @@ class Record:
 
     @property
     def fingerprint(self) -> str:
-        """Of the training split: the reserve counts, the order does not."""
+        """Fingerprint of the training split, including the reserve, independent of order."""
         return fingerprint(self.every)
 
     def write(self, path: Path) -> None:
-        """As safetensors, atomically."""
+        """Write as safetensors, atomically."""
         arrays = {name: np.ascontiguousarray(array) for name, array in vars(self).items()}
         write_apart(path, lambda temp: save_file(arrays, temp))
 
     @classmethod
     def read(cls, path: Path) -> Record:
-        """Raises PthetaError where the file is damaged."""
+        """Read a record; raises PthetaError if the file is damaged."""
         check_file(path)
         try:
             arrays = load_file(path)
@@ -79,7 +79,7 @@ class Record:
             fault = brief(error, 200)
         if fault:
             raise PthetaError(
-                f"cannot read {path}: {fault}; put the file back, or remove it and the run no "
+                f"cannot read {path}: {fault}; restore the file, or remove it: the run then no "
                 "longer knows what it was trained on"
             )
         return cls(**arrays)
@@ -101,13 +101,13 @@ def _fault(arrays: Mapping[str, np.ndarray]) -> str:
         if len(arrays[name]) != len(arrays[numbers]):
             return f"{len(arrays[numbers]):,} {numbers} for {len(arrays[name]):,} {name}"
         if len(arrays[name]) and not 0 <= arrays[numbers].min() <= arrays[numbers].max() < LARGEST:
-            return f"{numbers} are no numbers of images"
+            return f"{numbers} are not valid image numbers"
     return "" if len(arrays["images"]) else "it names no image"
 
 
 @dataclass(frozen=True)
 class DataMatch:
-    """Which of the images of a data set are those of a run.
+    """The images of a data set that belong to a run.
 
     kind: "same": the training images are those of the run; "more": all of these are there, and
         others; "other": some of them are missing; "unknown": the run does not remember them
@@ -135,7 +135,7 @@ class DataMatch:
 
     @property
     def foreign(self) -> bool:
-        """Whether the data is another than that of the run."""
+        """Whether the data differ from those of the run."""
         return self.kind == "other"
 
     @property
@@ -153,10 +153,10 @@ class DataMatch:
 
     @property
     def test(self) -> Dataset:
-        """Raises PthetaError where the run was trained on every held-out image."""
+        """The unseen held-out images; raises PthetaError if the run was trained on all of them."""
         if self.held_out is None:
             raise PthetaError(
-                "the run was trained on every held-out image that is there: give images that it "
+                "the run was trained on all held-out images that exist: give images that it "
                 "has not seen with --data"
             )
         return self.held_out
@@ -177,10 +177,10 @@ class DataMatch:
 
 
 def match_data(record: Record, train: Dataset, test: Dataset, *, apart: bool = True) -> DataMatch:
-    """The images of a run in the training and held-out images of a source.
+    """Find the images of a run in the training and held-out images of a source.
 
-    apart: whether the source tells them apart. Where it does not they are the same images, and held
-        out are those that the run was not trained on
+    apart: whether the source separates them; otherwise both are the same images, and those that
+        the run was not trained on are held out
     """
     split = keys(train)
     same = fingerprint(split) == record.fingerprint
@@ -250,7 +250,7 @@ def _known(data: Dataset) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _whole(train: Dataset, split: np.ndarray) -> tuple[Dataset, np.ndarray]:
-    """All images that lie beside those of the training split, and their keys."""
+    """All images that are not in the training split, and their keys."""
     whole = replace(train, index=None)
     return (train, split) if train.index is None else (whole, keys(whole))
 

@@ -18,7 +18,7 @@ from ptheta.errors import PthetaError
 
 MOST_NAMED = 10  # folders left out that are named one by one
 HEAD = 16  # bytes by which a picture without a suffix is known
-TABLES = ("metadata.jsonl", "metadata.csv")  # what is known of the pictures beside them
+TABLES = ("metadata.jsonl", "metadata.csv")  # metadata files of pictures
 TEXT = ".txt"  # a caption, where a picture has the same stem
 
 File = tuple[str, int, int]  # path relative to its root, bytes, time of change in ns or checksum
@@ -26,12 +26,12 @@ File = tuple[str, int, int]  # path relative to its root, bytes, time of change 
 
 @dataclass
 class Listing:
-    """Pictures sorted by path, and what else there is.
+    """The pictures of a folder, sorted by path, and its other content.
 
-    texts, tables: paths of captions and of tables about pictures
-    others: other files by their suffix; odd: what is neither file nor folder, or leads to what is
-        read already, by what it is
-    folders: folders left out, with what they are
+    texts, tables: paths of captions and of metadata tables
+    others: other files by suffix; odd: special files, or links to content that is already read, by
+        type
+    folders: skipped folders, with their type
     """
 
     pictures: list[File] = field(default_factory=list)
@@ -42,7 +42,7 @@ class Listing:
     folders: dict[str, str] = field(default_factory=dict)
 
     def left_out(self) -> tuple[str, ...]:
-        """A line for each kind of what is no picture."""
+        """One line per kind of content that is not a picture."""
         named = [f"{shown(name)}/: {what}" for name, what in sorted(self.folders.items())]
         if len(named) > MOST_NAMED:
             named = [*named[:MOST_NAMED], f"{len(named) - MOST_NAMED} more such folders"]
@@ -55,7 +55,7 @@ class Listing:
         return (*files, *odd, *named)
 
     def add(self, name: str, state: tuple[int, int], head: Callable[[], bytes]) -> None:
-        """A file, which may be hidden. head: its first bytes, read where the name says nothing"""
+        """A file, possibly hidden. head: its first bytes, read if the name is not conclusive"""
         last = os.path.basename(name)
         suffix = os.path.splitext(last)[1].lower()
         if last.startswith(".") or last.lower() in JUNK_FILES:
@@ -78,7 +78,7 @@ class Tree(Protocol):
 
     @property
     def place(self) -> str:
-        """Where it is, for messages and as its identity."""
+        """Its path, for messages and as its identity."""
 
     @property
     def inside(self) -> PurePath:
@@ -94,8 +94,7 @@ class Tree(Protocol):
         """Whether there is a picture in it or below it."""
 
     def listing(self) -> Listing:
-        """What lies in it and below it. Hidden files, and what is in folders that are left out, is
-        nothing."""
+        """Its content at all levels, without hidden files and skipped folders."""
 
     def raw(self, name: str) -> Raw:
         """A picture, by its path."""
@@ -147,7 +146,7 @@ class Folder:
     def listing(self) -> Listing:
         listing = Listing()
         seen: set[tuple[int, int]] = set()
-        # links last: what they lead to is read where it is, if it is below this folder
+        # links last: their targets are read at their own place if below this folder
         stack, links = [str(self.path)], list[str]()
         while stack or links:
             place = stack.pop() if stack else links.pop()
@@ -155,7 +154,7 @@ class Folder:
             try:
                 here = os.stat(place)
                 if (here.st_dev, here.st_ino) in seen and here.st_ino:
-                    listing.odd["link to a folder that is read already"] += 1
+                    listing.odd["link to a folder that was already read"] += 1
                     continue
                 seen.add((here.st_dev, here.st_ino))
                 entries = sorted(os.scandir(place), key=lambda entry: entry.name, reverse=True)
@@ -172,7 +171,7 @@ class Folder:
         return listing
 
     def _is_below(self, entry: os.DirEntry[str], name: str, listing: Listing) -> bool:
-        """Whether an entry is a folder to go into; anything else is added to what is listing."""
+        """Whether an entry is a folder to enter; other entries are added to the listing."""
         try:
             state = entry.stat()
             kind, stamp = state.st_mode, (state.st_size, state.st_mtime_ns)
@@ -228,7 +227,7 @@ def is_file(entry: os.DirEntry[str]) -> bool:
 
 
 def is_junk(name: str) -> bool:
-    """Whether a folder is hidden, or one that systems put beside data."""
+    """Whether a folder is hidden or created by the operating system."""
     return name.startswith(".") or name in JUNK_FOLDERS
 
 

@@ -22,7 +22,7 @@ def in_turn(data: D) -> D:
 
 
 def positions(data: Dataset) -> np.ndarray:
-    """Where the examples of `in_turn(data)` are in the data: int64 (N,)."""
+    """Positions of the examples of `in_turn(data)` in the data: int64 (N,)."""
     as_it_is = np.arange(len(data))
     if data.labels is None:
         return as_it_is

@@ -1,9 +1,9 @@
-"""Which of its values is white in a collection: one answer for all of its pictures, since a picture
-by itself does not say whether it is dark or its values are few.
+"""The white value of a collection: one for all of its pictures, since a single picture may be dark
+or have few values.
 
-8-bit numbers go up to 255, or only to 1 where they are masks; whole numbers of more bits hold 1, 8,
-10, 12 or 16 of these; floats go up to 1 or to 255. The largest value of the whole collection, of
-all its splits, decides. What a run was trained with holds for all data that it meets later.
+8-bit values go up to 255, or only to 1 for masks; wider integers use 1, 8, 10, 12 or 16 bits;
+floats go up to 1 or to 255. The largest value of the whole collection, over all splits, decides.
+The value of a run's training data applies to all data that it is used with later.
 """
 
 from __future__ import annotations
@@ -25,11 +25,12 @@ DARK = 1 / 4  # of white: a collection that stays below it is remarked on
 
 @dataclass(frozen=True)
 class Scale:
-    """What is known of a kind of values.
+    """Properties of a kind of values.
 
-    whites: what may be white, in ascending order; usual: which is, where nothing else is said
-    unclear: a largest value between these two does not say which is white
-    most: the largest number there is; bounded: whether what is stored ends at the last of `whites`
+    whites: possible white values, in ascending order; usual: the default one
+    unclear: for a largest value between these two, white cannot be inferred
+    most: the largest representable value; bounded: whether stored values end at the last of
+        `whites`
     masks: whether the same pictures may have been saved as 0 and 1 once and as 0 and 255 the other
         time, since no other values are meant
     """
@@ -49,7 +50,7 @@ KINDS: dict[Kind, Scale] = {
     "float": Scale((1, 255), usual=1, unclear=(1, 16), bounded=False),
 }
 USUAL: dict[Kind, float] = {kind: scale.usual for kind, scale in KINDS.items()}
-# by the letter that NumPy has for a kind of type; bytes are told apart by their size
+# by NumPy's letter of the kind of dtype; bytes by their size
 NUMPY_KINDS: dict[str, Kind] = {"u": "integer", "i": "integer", "f": "float"}
 
 
@@ -64,8 +65,8 @@ class Values:
     whites: Levels
 
     def certain(self, fixed: Iterable[Kind]) -> bool:
-        """Whether no picture that is not among these could change what is white, where that of some
-        kinds is fixed: the largest values there are were found, or nothing is asked."""
+        """Whether no further picture could change the white values, given those of some kinds: the
+        largest possible values were found, or all kinds are fixed."""
         return all(
             kind in fixed or (KINDS[kind].bounded and self.whites[kind] == KINDS[kind].whites[-1])
             for kind in self.tops
@@ -74,37 +75,37 @@ class Values:
 
 @dataclass(frozen=True)
 class White:
-    """What is asked for.
+    """The requested white values.
 
-    said: by the user, for every kind that has such values; known: of other data that it is used
-    with, such as what a run was trained on
+    said: given by the user, for every kind that has such values; known: those of the data it is
+    used with, such as a run's training data
     """
 
     said: float | None = None
     known: Levels | None = None
 
     def fixed(self, kind: Kind, top: float) -> float | None:
-        """The white of a kind, where it does not depend on the collection at hand."""
+        """The white of a kind, if it does not depend on the collection."""
         if self.said is not None and self.said <= KINDS[kind].most:
             return self.said
         known = (self.known or {}).get(kind)
         return None if known is not None and KINDS[kind].masks and top > known else known
 
     def of(self, tops: Levels) -> dict[Kind, float]:
-        """The white of each kind for these largest values, the usual one where they do not say."""
+        """The white of each kind given these largest values; the usual one if unclear."""
         return {
             kind: self.fixed(kind, top) or by_itself(kind, top) or USUAL[kind]
             for kind, top in tops.items()
         }
 
     def check(self, tops: Levels, name: str) -> None:
-        """Raises PthetaError for values above white, and where white cannot be told."""
+        """Raise PthetaError for values above white, and if white cannot be inferred."""
         for kind, top in tops.items():
             white = self.fixed(kind, top)
             if white is None and by_itself(kind, top) is None:
                 raise PthetaError(
-                    f"{name}: values reach {top:g}, and which value is white cannot be told "
-                    f"({kind} values are known to end at {_listed(kind)}): say it with --white, or "
+                    f"{name}: values reach {top:g}, and the value of white is unknown "
+                    f"({kind} values usually end at {_listed(kind)}): give it with --white, or "
                     "store the images as 8 bits"
                 )
             if white is not None and top > white and self.said is not None:
@@ -113,13 +114,13 @@ class White:
                 )
             if white is not None and top > white:
                 raise PthetaError(
-                    f"{name}: values reach {top:g}, and {white:g} is white in the data that it is "
+                    f"{name}: values reach {top:g}, but white is {white:g} in the data it is "
                     "used with: give images of the same scale"
                 )
 
     def notes(self, tops: Levels) -> tuple[str, ...]:
-        """A line for each kind whose white was read off the collection and is not the usual one,
-        or is not what is known although that is white elsewhere.
+        """One line per kind with an inferred white that is not the usual one, or that differs from
+        the known one.
         """
         if self.said is not None:
             return ()
@@ -132,8 +133,7 @@ class White:
         return (*odd.values(), *read)
 
     def surprises(self, tops: Levels) -> dict[Kind, str]:
-        """A line for each kind of which something else is known than the collection by itself
-        would say."""
+        """One line per kind whose known white differs from the one inferred from the collection."""
         lines: dict[Kind, str] = {}
         for kind, top in tops.items():
             white, known = self.of(tops)[kind], (self.known or {}).get(kind)
@@ -149,15 +149,15 @@ class White:
         """A line for each kind that stays far below white."""
         whites = self.of(tops)
         return tuple(
-            f"values reach {top:g}, and {whites[kind]:g} is white: the images are dark or nearly "
-            f"black; where another value is white, say it with --white, such as --white {top:g}"
+            f"values reach {top:g}, and {whites[kind]:g} is white: the images are dark or almost "
+            f"black; if another value is white, give it, such as --white {top:g}"
             for kind, top in tops.items()
             if 0 < top < DARK * whites[kind]
         )
 
 
 def by_itself(kind: Kind, top: float) -> float | None:
-    """What is white in a collection whose largest value is `top`; None where it does not say."""
+    """The white of a collection with the largest value `top`; None if it is unclear."""
     if top == 0:
         return USUAL[kind]
     low, high = KINDS[kind].unclear
@@ -176,12 +176,12 @@ def merged(parts: Iterable[Levels]) -> dict[Kind, float]:
 
 
 def kind_of(dtype: np.dtype) -> Kind | None:
-    """What values of an array's type are; None for truth values, and for what is no number."""
+    """The kind of an array's values; None for booleans and non-numeric types."""
     return "8-bit" if dtype == np.uint8 else NUMPY_KINDS.get(dtype.kind)
 
 
 def to_bytes(values: np.ndarray, white: float) -> np.ndarray:
-    """Values 0..white -> uint8, rounded; what is above becomes 255."""
+    """Values 0..white -> uint8, rounded; larger values become 255."""
     floats = np.issubdtype(values.dtype, np.floating)
     scaled: np.ndarray = values.astype(np.float32 if floats else np.float64)
     np.multiply(scaled, 255 / white, out=scaled)
@@ -191,7 +191,7 @@ def to_bytes(values: np.ndarray, white: float) -> np.ndarray:
 
 
 def table(white: float) -> list[int]:
-    """What `to_bytes` makes of each of 0..255."""
+    """`to_bytes` of 0..255, as a table."""
     return [int(byte) for byte in to_bytes(np.arange(256, dtype=np.uint16), white)]
 
 

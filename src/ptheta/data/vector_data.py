@@ -40,7 +40,7 @@ class Truth(Protocol):
 
     @property
     def weights(self) -> Sequence[float]:
-        """Of the parts, which sum to one; where there are modes, of these in order."""
+        """Weights of the components, which sum to one; of the modes, in order, if there are any."""
         ...
 
     @property
@@ -64,12 +64,13 @@ class Truth(Protocol):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class VectorDataset(Dataset):
-    """Vectors with what is known about them. An example is float32 (D,), NaN where it is missing.
+    """Vectors with their metadata. An example is float32 (D,), NaN for missing cells.
 
-    cells: float32 (N, D), in the units of the source; a cell of a category is the position of its
-        word in the column's values
-    vectors: what each of the D numbers is
-    truth: the distribution that they were drawn from, where it is known
+    Attributes:
+        cells: float32 (N, D), in the units of the source; a category cell is the index of its word
+            in the column's values.
+        vectors: spec of the D columns.
+        truth: the true distribution, if known.
     """
 
     cells: np.ndarray
@@ -117,16 +118,16 @@ class VectorDataset(Dataset):
         return near.Groups(keys, first[number].astype(np.int64))
 
     def _told(self) -> np.ndarray:
-        """The cells with words for positions, so that two sets whose columns number the words of a
-        category otherwise have the same keys. float64 (N, D)"""
-        told = self.cells.astype(np.float64) + 0.0  # -0 is 0
-        told[np.isnan(told)] = np.nan  # of the many NaN the one
+        """The cells with hashes of words instead of indices, so that keys do not depend on the
+        order of a category's words. float64 (N, D)"""
+        hashed = self.cells.astype(np.float64) + 0.0  # -0 is 0
+        hashed[np.isnan(hashed)] = np.nan  # of the many NaN the one
         for i, column in enumerate(self.vectors.columns):
             if column.values:
-                there = ~np.isnan(told[:, i])
+                there = ~np.isnan(hashed[:, i])
                 words = np.array([near.number_of(word) for word in column.values])
-                told[there, i] = words[told[there, i].astype(np.int64)]
-        return told
+                hashed[there, i] = words[hashed[there, i].astype(np.int64)]
+        return hashed
 
     def learned_from(self, training: np.ndarray) -> Self:
         """The same, with the bounds, centers and scales of these rows."""
@@ -176,7 +177,7 @@ class VectorDataset(Dataset):
 
     @property
     def _is_bare(self) -> bool:
-        """Whether these are of an array, whose columns have no names: they go by their order."""
+        """Whether the columns are those of an array, without names, and are matched by order."""
         names = [column.name for column in self.vectors.columns]
         return names == [column.name for column in VectorSpec.of(self.vectors.dims).columns]
 
@@ -189,8 +190,8 @@ class VectorDataset(Dataset):
         odd = next((own.values[k] for k in sorted(used) if own.values[k] not in position), None)
         if odd is not None:
             raise PthetaError(
-                f"{odd!r} in column {own.name!r} of {self.name} is none of the words that the run "
-                f"learned: {', '.join(values[:8])}; leave such rows out"
+                f"{odd!r} in column {own.name!r} of {self.name} is not among the values that the "
+                f"run learned: {', '.join(values[:8])}; leave such rows out"
             )
         numbers = np.array([position.get(word, -1) for word in own.values], np.float32)
         found = cells.copy()
@@ -219,7 +220,7 @@ def _word(column: Column, cell: float) -> str:
 
 
 def vectors_of(data: Dataset) -> VectorDataset:
-    """The data set itself, for what is done with vectors alone. Raises PthetaError for another."""
+    """The data set itself if it holds vectors; raises PthetaError otherwise."""
     if not isinstance(data, VectorDataset):
         raise PthetaError(
             f"{data.name} holds {data.examples} of {data.spec}, and rows of numbers are needed "

@@ -1,4 +1,4 @@
-"""What the numbers of an attribute are called: 0 is red, 1 is orange."""
+"""Words for the numbers of an attribute: 0 is red, 1 is orange."""
 
 from __future__ import annotations
 
@@ -10,24 +10,23 @@ import numpy as np
 from ptheta.data.names import some_of
 from ptheta.errors import PthetaError
 
-NONE = "none"  # the word for what an example has none of, such as the colour of an object not there
-Words = Mapping[str, float]  # the number that each word stands for; the first is the usual one
+NONE = "none"  # the word for a missing property, such as the colour of an absent object
+Words = Mapping[str, float]  # the number of each word; the first is the default
 
 
 def numbered(words: Iterable[str], first: int = 0) -> dict[str, float]:
-    """Words that stand for first, first + 1, ..."""
+    """Words for the numbers first, first + 1, ..."""
     return {word: float(number) for number, word in enumerate(words, first)}
 
 
 def word_of(number: float, words: Words) -> str:
-    """The word that stands for a number; its digits where none does. Numbers that agree in six
-    digits are one."""
+    """The word for a number; its digits if there is none. Numbers that agree in six digits are
+    equal."""
     return _by_digits(words).get(f"{number:g}", f"{number:g}")
 
 
 def meant(text: str, words: Words) -> str:
-    """The word for what a user typed, which may be a number, 1.0 as 1; a text that is neither as it
-    is."""
+    """The word for a user's text, which may be a number (1.0 as 1); other texts unchanged."""
     if text in words:
         return text
     try:
@@ -43,12 +42,14 @@ def occurring(column: np.ndarray, words: Words) -> list[str]:
 
 
 def check_words(name: str, attributes: Collection[str], values: Mapping[str, Words]) -> None:
-    """Raises PthetaError for words of an attribute that is not there, or that name no numbers, or
-    one number twice. name: of the data"""
+    """Raise PthetaError for words of an unknown attribute, or words without or with equal numbers.
+
+    name: name of the data
+    """
     for attribute, words in values.items():
         if attribute not in attributes:
             raise PthetaError(
-                f"{name}: attribute_values names {attribute!r}, which is no attribute; there is "
+                f"{name}: attribute_values names {attribute!r}, which is not an attribute; known: "
                 f"{some_of(attributes) or 'none'}"
             )
         if not words or not all(map(math.isfinite, words.values())):
@@ -58,8 +59,8 @@ def check_words(name: str, attributes: Collection[str], values: Mapping[str, Wor
             )
         if len(_by_digits(words)) < len(words):
             raise PthetaError(
-                f"{name}: attribute_values of {attribute}: two words stand for one number; give "
-                "each its own"
+                f"{name}: attribute_values of {attribute}: two words share one number; give "
+                "each a different one"
             )
 
 

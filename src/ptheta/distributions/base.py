@@ -1,4 +1,4 @@
-"""What every distribution can do, be it of examples or of codes, a posterior or a prior."""
+"""The base class of all distributions: of examples or codes, posteriors and priors."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ptheta.specs import DataSpec
 
 
 class Distribution(ABC):
-    """A row for each example; what has one row for all of them says so."""
+    """A batch of distributions, one per example, unless stated otherwise."""
 
     @abstractmethod
     def log_prob(self, x: Tensor) -> Tensor:
@@ -40,15 +40,14 @@ class ElementDistribution(Distribution):
 
     @abstractmethod
     def icdf(self, u: Tensor) -> Tensor:
-        """Uniform noise in [0, 1), shaped as x -> the x that it stands for."""
+        """The sample determined by uniform noise in [0, 1), shaped as x."""
 
     @abstractmethod
     def mean_example(self) -> Tensor:
-        """The mean as an example, shaped as x; of what has no mean, the most likely value."""
+        """The mean as an example, shaped as x; the mode for values without a mean."""
 
     def scaled_mean(self, spec: DataSpec) -> Tensor:
-        """The mean of what a network sees of an example: (B, *scaled_shape). Of that of words, the
-        probabilities."""
+        """The mean in network scale: (B, *scaled_shape); for categories, the probabilities."""
         return spec.scaled(self.mean_example())
 
     @property
@@ -66,7 +65,7 @@ class ElementDistribution(Distribution):
 
 @runtime_checkable
 class HasLogits(Protocol):
-    """Of values whose log-probabilities are logits, up to a constant."""
+    """A distribution with logits as log-probabilities, up to a constant."""
 
     def tempered(self, temperature: float) -> ElementDistribution:
         """p^(1 / temperature), normalised: logits over the temperature."""

@@ -1,9 +1,9 @@
 """Distributions of the columns of a vector: densities of real numbers, probabilities of whole
 numbers and of words.
 
-Inside, a number x is s = (x - center) / scale, as a network sees it. What comes out is in the units
-of the data: log p(x) = log p(s) - log scale for a real number. Sums are taken in float64, since the
-mass of a bin is a difference of two that are nearly equal.
+Internally, a number x is s = (x - center) / scale, in network scale. Results are in the units of
+the data: log p(x) = log p(s) - log scale for a real number. Sums are computed in float64, since the
+mass of a bin is a difference of nearly equal numbers.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def exact(device: torch.device) -> torch.dtype:
 
 @dataclass(frozen=True, eq=False)
 class Scaling:
-    """Of n columns of numbers, (n,) each: see `ptheta.specs.Column`."""
+    """Properties of n numeric columns, (n,) each: see `ptheta.specs.Column`."""
 
     center: Tensor
     scale: Tensor
@@ -68,7 +68,7 @@ class Scaling:
 
 
 class Parameters(NamedTuple):
-    """Of mixtures of M for n columns: (B, n, M) each; weights are logits over M."""
+    """Parameters of mixtures of M components for n columns: (B, n, M) each; weights are logits."""
 
     weights: Tensor
     loc: Tensor
@@ -91,7 +91,7 @@ class Cells(ElementDistribution):
 
     @abstractmethod
     def scaled_means(self) -> list[Tensor]:
-        """Of each column, what a network sees of it on average: (B, its width)."""
+        """The mean of each column in network scale: (B, its width)."""
 
 
 class Numbers(Cells):
@@ -120,8 +120,8 @@ class Numbers(Cells):
         return list(self.scaling.standard(self.scaling.within(self.mean())).split(1, 1))
 
     def picked(self, u: Tensor) -> Picked:
-        """The component that the noise u (B, n) picks. One uniform serves twice: what is left of it
-        is uniform again."""
+        """The component chosen by the noise u (B, n). One uniform number is used twice: its
+        remainder is uniform again."""
         weights, loc, log_scale = self.parameters
         probabilities = weights.softmax(2)
         cumulative, u = probabilities.cumsum(2), u.to(loc.dtype)[..., None]
@@ -138,9 +138,8 @@ class Numbers(Cells):
 class Reals(Numbers):
     """Densities over all real numbers, in the units of the data.
 
-    What is drawn beyond the bounds of a column is brought back to them: they are those of the data
-    that was learned from, and others may lie beyond. Of a column that has but one value nothing is
-    learned: it has log p = 0.
+    Samples are clipped to the bounds of a column, which are those of the training data; other data
+    may exceed them. A constant column is not learned: it has log p = 0.
     """
 
     def log_prob(self, x: Tensor) -> Tensor:
@@ -224,10 +223,10 @@ class Words(Cells):
 
 
 class Columns(ElementDistribution):
-    """Independent columns: what each part says of the columns at its places.
+    """Independent columns, in groups with a common distribution.
 
-    parts: (places, int64 (n,), and the distribution of these n columns)
-    filler: (D,), what stands for a missing cell while the others are computed
+    parts: (indices int64 (n,), and the distribution of these n columns)
+    filler: (D,), placeholder of missing cells during computation
     dtype: of log p
     """
 
@@ -274,7 +273,7 @@ class Columns(ElementDistribution):
 
 
 def noise(n: int, dims: int, device: torch.device) -> Tensor:
-    """Uniform noise that stands for n vectors, (n, D): fine enough for the tails of a density."""
+    """Uniform noise that determines n vectors, (n, D): fine enough for the tails of a density."""
     return streams.uniform(n, dims, device=device, dtype=exact(device))
 
 

@@ -1,12 +1,12 @@
-"""A Gaussian copula of rows with numbers, whole numbers and words: each column keeps its own
-distribution, and one correlation matrix says how normal scores go together (Nelsen 2006, chapter
-2; for columns with steps Olsson 1979, Psychometrika 44:443).
+"""A Gaussian copula of rows with numbers, whole numbers and words: each column keeps its marginal
+distribution, and a correlation matrix of normal scores models dependence (Nelsen 2006, chapter 2;
+for columns with steps Olsson 1979, Psychometrika 44:443).
 
-A column is a normal variable cut at thresholds: the share of rows below each of its values says
-where. Numbers without ties have as many steps as rows; words are taken in the order of the
-column. The correlation of two such variables is found from that of their scores, the mean of the
-normal within each step, by Mehler's series: E[s t] = sum_k a_k b_k r^k, with the Hermite
-coefficients a and b of the two step functions.
+A column is a normal variable cut at thresholds, given by the share of rows below each of its
+values. Numbers without ties have as many steps as rows; words are ordered as in the column. The
+correlation of two such variables is found from that of their scores, the mean of the normal within
+each step, by Mehler's series: E[s t] = sum_k a_k b_k r^k, with the Hermite coefficients a and b of
+the two step functions.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from torch import Tensor
 
 ORDER = 24  # terms of the series
 HALVINGS = 40  # of the interval that a correlation is sought in
-MOST = 0.999  # of a correlation: two columns that say the same stay two
+MOST = 0.999  # maximum of a correlation: collinear columns stay distinct
 LEAST = 1e-6  # eigenvalue of the matrix: pairs are taken alone, and may not go together
 
 
@@ -37,7 +37,7 @@ class Copula:
 
     @property
     def correlation(self) -> Tensor:
-        """Of the normals, float64 (D, D)."""
+        """Correlation of the normal variables, float64 (D, D)."""
         return self.root @ self.root.T
 
     def sample(self, n: int, seed: int = 0) -> Tensor:
@@ -58,11 +58,10 @@ class Copula:
 
 
 def fitted(x: Tensor, stepped: Sequence[bool]) -> Copula:
-    """Of rows x (N, D), NaN where a cell is missing: each pair of columns by the rows that have
-    both.
+    """Fit to rows x (N, D), with NaN for missing cells: each pair of columns uses the rows that
+    have both.
 
-    stepped: for each column whether its values are words or whole numbers, between which there is
-        nothing
+    stepped: for each column whether its values are discrete (words or whole numbers)
     """
     scored = [_scored(cells) for cells in x.double().unbind(1)]
     scores = torch.stack([scores for scores, _ in scored], 1)

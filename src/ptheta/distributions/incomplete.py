@@ -1,9 +1,9 @@
-"""A Gaussian of rows that lack some of their numbers: the density of what is observed, what is
-missing given that, and expectation maximisation (Dempster, Laird & Rubin 1977; Little & Rubin 2002,
-section 8.2).
+"""A Gaussian of incomplete rows: the density of the observed values, the conditional distribution
+of the missing ones, and expectation maximisation (Dempster, Laird & Rubin 1977; Little & Rubin
+2002, section 8.2).
 
-Rows are float64 (B, D), NaN where a number is missing. Each has a pattern of what is observed, and
-rows of one pattern share its matrices.
+Rows are float64 (B, D), with NaN for missing values. Rows with the same pattern of observed values
+share its matrices.
 """
 
 from __future__ import annotations
@@ -138,12 +138,12 @@ def _alike(weight: Tensor, x: Tensor) -> Iterator[Tensor]:
 
 
 def expected(law: Law, x: Tensor) -> Tensor:
-    """E[v | x] of each row (B, D): what is missing by its regression on what is observed."""
+    """E[v | x] of each row (B, D): regression of the missing values on the observed ones."""
     return torch.cat([Patterns.of(law, ~part.isnan()).expected(part) for part in parts(x)])
 
 
 def drawn(law: Law, x: Tensor, v: Tensor) -> Tensor:
-    """Rows x with what is missing drawn given the rest: (B, D). v: drawn from the law, as x"""
+    """Rows x with sampled missing values: (B, D). v: samples of the unconditional law, as x"""
     pairs = zip(parts(x), parts(v), strict=True)
     return torch.cat([Patterns.of(law, ~part.isnan()).drawn(part, other) for part, other in pairs])
 

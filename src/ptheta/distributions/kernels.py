@@ -1,5 +1,5 @@
-"""Symmetric densities around 0, of scale 1, that mixtures are made of; what lies between two
-points, exactly in both tails."""
+"""Symmetric densities around 0 with scale 1, the kernels of mixtures; their mass between two
+points, accurate in both tails."""
 
 from __future__ import annotations
 

@@ -112,7 +112,7 @@ class GaussianMixture(LatentDistribution):
 
 
 class FlowDistribution(Protocol):
-    """What a flow of zuko gives when it is called."""
+    """The distribution returned by a flow of zuko."""
 
     def log_prob(self, x: Tensor) -> Tensor:
         """(B, L) -> (B,) nats."""

@@ -1,4 +1,4 @@
-"""What normalises an energy: the log of its partition function, exact or between two sides."""
+"""The log partition function of an energy, exact or with two-sided estimates."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from dataclasses import dataclass
 class LogPartition:
     """log Z, nats.
 
-    lower, upper: what a stochastic lower and a stochastic upper bound of it gave, such as annealed
-        importance sampling from an easy distribution and back to it (Grosse et al. 2015,
-        arXiv:1511.02543); both are log Z where it was summed over all states
-    errors: one standard error of either
-    how: in a few words, with what it depends on
+    lower, upper: stochastic lower and upper bounds, such as annealed importance sampling from a
+        tractable distribution and reverse (Grosse et al. 2015, arXiv:1511.02543); both are log Z if
+        it was summed over all states
+    errors: one standard error of each
+    how: the method with its settings
     """
 
     lower: float

@@ -34,7 +34,7 @@ class PixelDistribution(ElementDistribution):
 
     @abstractmethod
     def icdf(self, u: Tensor) -> Tensor:
-        """Uniform noise (B, C, H, W) in [0, 1) -> the sample it stands for, uint8."""
+        """The sample determined by uniform noise (B, C, H, W) in [0, 1), uint8."""
 
     @property
     @abstractmethod
@@ -162,7 +162,7 @@ class LogisticMixture(PixelDistribution):
         return torch.where(k == 0, log_below, torch.where(k == self.levels - 1, log_above, inside))
 
     def icdf(self, u: Tensor) -> Tensor:
-        # one uniform serves twice: it picks the component, and what is left of it is uniform again
+        # one uniform number is used twice: it picks the component, and its remainder is uniform
         cumulative = self.weights.softmax(1).cumsum(1)  # (B, M, C, H, W)
         last = cumulative.shape[1] - 1
         pick = (cumulative <= u.unsqueeze(1)).sum(1, keepdim=True).clamp_(max=last)

@@ -1,5 +1,5 @@
-"""What every extractor is: a network, or any function, that distances and scores see examples
-through. A result is named after its extractor."""
+"""The base of extractors: networks or functions whose features distances and scores compare. A
+metric is named after its extractor."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from torch import Tensor
 
 
 class Extractor(Protocol):
-    """name: part of every metric's name. digest: of the weights, for the protocol. reads: how an
-    image is brought to what the network takes."""
+    """name: part of every metric's name. digest: hash of the weights, for the protocol. reads: how
+    images are converted to the network's input."""
 
     name: str
     digest: str

@@ -14,7 +14,7 @@ from ptheta.compute.layout import channels_last
 from ptheta.errors import PthetaError
 
 WEIGHTS = Path(__file__).parent / "weights"
-SIDE = 28  # what the classifiers read, pixels
+SIDE = 28  # input side of the classifiers, pixels
 TRAINED = ("digits", "fashion")  # the embedded sets that there is a classifier of
 
 
@@ -85,7 +85,7 @@ class Trained:
 class Pixels:
     """`pixels`: the image averaged to 8x8, values 0..1: C * 64 features, for images of any kind.
 
-    It sees layout and colour; it sees neither sharpness nor what the image shows.
+    Sensitive to layout and colour, but neither to sharpness nor to semantic content.
     """
 
     name, classes = "pixels", 0

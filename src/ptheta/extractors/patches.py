@@ -1,4 +1,4 @@
-"""Features learned without labels: which of many whitened patches an image is made of."""
+"""Features learned without labels: assignments of whitened patches to k-means clusters."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ptheta.extractors.gradients import brought
 
 SIDE = 6  # pixels of a patch, across and down
 STEP = 2  # pixels from one patch to the next
-KINDS = 200  # of patches that are told apart
+KINDS = 200  # number of patch clusters
 REGIONS = 3  # across and down, in each of which they are counted
 LEARNED_FROM = 2000  # images
 PATCHES = 60_000  # of theirs

@@ -36,8 +36,8 @@ def three_channels(x: Tensor, side: int, mode: str = "bilinear") -> Tensor:
 def in_parts(
     network: Callable[[Tensor], tuple[Tensor, Tensor | None]], x: Tensor, size: int = PART
 ) -> tuple[Tensor, Tensor | None]:
-    """What a large network gives for x, a few images at a time: their activations stay near the
-    processor, which is several times as fast as a whole batch."""
+    """Features of a large network, a few images at a time: activations then stay in the processor's
+    cache, which is several times as fast as a whole batch."""
     found = [network(part) for part in x.split(size)]
     logits = [scores for _, scores in found if scores is not None]
     return torch.cat([h for h, _ in found]), torch.cat(logits) if logits else None
@@ -118,7 +118,7 @@ class Inception:
 class Own:
     """Any module as an extractor: floats (B, C, H, W) in [0, 1] -> features (B, ...), flattened.
 
-    name: what the metrics are named after. digest: a hash of the weights
+    name: its name in metrics. digest: a hash of the weights
     """
 
     classes, reads = 0, "the image as it is, 0 to 1"

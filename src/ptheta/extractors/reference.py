@@ -19,11 +19,11 @@ VERSION = 3  # of the extraction
 
 
 def reference(data: Dataset, extractor: Extractor, processes: int = 1) -> Features:
-    """The features of all images of `data`, from the cache where they have been taken before.
+    """The features of all images of `data`, cached.
 
-    The key is everything that decides them, and nothing else (what the data is called, where it
-    lies): the images' fingerprint and number, the extractor, its weights and what it reads, the
-    versions. A file that is damaged, or says that it holds something else, is made anew.
+    The cache key holds everything that determines them, and nothing else (such as the name or path
+    of the data): fingerprint and number of the images, the extractor, its weights and input format,
+    and versions. A damaged or mismatched file is rebuilt.
     """
     about = {
         "images": str(len(data)),
@@ -51,7 +51,7 @@ def reference(data: Dataset, extractor: Extractor, processes: int = 1) -> Featur
 
 
 def _read(path: Path, about: dict[str, str]) -> Features | None:
-    """What is kept; None where it is missing, damaged, or of something else: it is made anew."""
+    """The cached features; None if they are missing, damaged or mismatched."""
     if not path.is_file():
         return None
     try:

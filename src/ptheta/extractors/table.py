@@ -1,4 +1,4 @@
-"""The extractors by name, and which one fits the images at hand."""
+"""The extractors by name, and the default one for given images."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ def load_extractor(name: str) -> Extractor:
 def default_extractor(data: Dataset) -> str:
     """The extractor that was trained on this kind of images, else `pixels`.
 
-    Known from what the data is: its `kin`, or where that is empty the images themselves, of which
-    `ALIKE` must be among those that a classifier was trained or tested on.
+    Determined by the `kin` of the data, or if that is empty by the images themselves: a share of
+    `ALIKE` has to be among those that a classifier was trained or tested on.
     """
     if data.spec.shape != (1, SIDE, SIDE):
         return "pixels"
@@ -86,9 +86,9 @@ def known_keys(kind: str) -> np.ndarray:
 def choose_extractor(
     data: Dataset, asked: str | Extractor | None
 ) -> tuple[Extractor, dict[str, str]]:
-    """The extractor that is asked for, else the default one; and why, for the protocol.
+    """The requested extractor, else the default one, with the reason for the protocol.
 
-    Raises PthetaError for an extractor of images by name where the data are vectors.
+    Raises PthetaError for an extractor of images with vectors.
     """
     if isinstance(data.spec, VectorSpec):
         return _of_vectors(data.spec, asked)

@@ -1,4 +1,4 @@
-"""Features of vectors: what a network sees of them."""
+"""Features of vectors: their values in network scale."""
 
 from __future__ import annotations
 

@@ -90,7 +90,7 @@ class Dinov2(_Vision):
 
 
 class Clip(_Vision):
-    """`clip`: image embeddings that were learned beside text (Radford et al. 2021,
+    """`clip`: image embeddings trained with text (Radford et al. 2021,
     arXiv:2103.00020). The network of arXiv:2401.09603, or any of PTHETA_CLIP."""
 
     name = "clip"

@@ -1,4 +1,4 @@
-"""Files that a reader never sees half written: write beside, flush, rename.
+"""Atomic file writes: write a temporary file, flush, rename.
 
 A temporary file says in its name which process writes it, so that what a killed process leaves
 behind is removed by the next one that writes into the folder.
@@ -36,12 +36,12 @@ CURES: dict[int | None, str] = {
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "free space there and try again"),
     **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "choose a place that you can write"),
 }
-OS_ERROR = re.compile(r"\(os error (\d+)\)")  # how safetensors tells the number of a fault
+OS_ERROR = re.compile(r"\(os error (\d+)\)")  # error numbers in messages of safetensors
 
 
 @contextmanager
 def writing(path: Path, cure: str = "") -> Iterator[None]:
-    """What goes wrong inside with a file is told as one line that names `path`.
+    """Context that converts file errors to a one-line CannotWrite with `path`.
 
     cure: what to do, where it is not plain from the fault. Raises CannotWrite.
     """
@@ -102,7 +102,7 @@ def _put(path: Path, write: Callable[[Path], object]) -> None:
     """As `write_atomic`, but for the flush of the folder."""
     temp = temporary(path.parent)
     if path.exists() and not path.is_file():
-        raise CannotWrite(f"cannot write {path}: it is there and not a file; choose another")
+        raise CannotWrite(f"cannot write {path}: it exists and is not a file; choose another")
     try:
         mode = _create(temp)
         write(temp)
@@ -138,7 +138,7 @@ def read_json(path: Path) -> object:
 def check_file(path: Path) -> None:
     """Raises PthetaError where what is at `path` is no file: reading a pipe would never end."""
     if there(path) and not path.is_file():
-        raise PthetaError(f"{path} is no file: put the file back, or remove what is there")
+        raise PthetaError(f"{path} is not a file: restore the file, or remove what is there")
 
 
 def there(path: Path) -> bool:
@@ -184,7 +184,7 @@ def make_folder(path: Path) -> Path:
 
 
 def temporary(folder: Path) -> Path:
-    """A name in `folder` for what is being written, which tells who writes it."""
+    """A temporary name in `folder` that identifies the writer."""
     return folder / f"{TEMPORARY}{_host()}-{os.getpid()}-{secrets.token_hex(4)}"
 
 
@@ -266,8 +266,8 @@ def refuse_links(folder: Path) -> None:
             path = Path(where, name)
             if path.is_symlink():
                 raise PthetaError(
-                    f"{path} is a link to {os.readlink(path)}, and nothing is written through "
-                    "links: put what it leads to in its place"
+                    f"{path} is a link to {os.readlink(path)}, and links are not written "
+                    "through: replace it by its target"
                 )
 
 
@@ -276,7 +276,7 @@ def _owner(lock: Path) -> str:
         text = lock.read_text(encoding="utf-8", errors="replace")
     except OSError:
         text = ""
-    return text.splitlines()[0][:200] if text.strip() else "another process works there"
+    return text.splitlines()[0][:200] if text.strip() else "another process is using it"
 
 
 @lru_cache(maxsize=1)

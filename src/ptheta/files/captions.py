@@ -1,4 +1,4 @@
-"""Pictures of images in rows, each row with a text beside it, and what is unknown hatched."""
+"""Image grids with captions for the rows, and hatching of unknown pixels."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def headed(image: Image.Image, texts: Sequence[str], left: int = 0) -> Image.Ima
     """A picture with a text above each of its columns, which are equally wide: one word to a line,
     in letters that can be read where the picture is shown `NARROW` pixels wide.
 
-    left: pixels beside the columns, of a margin
+    left: width in pixels of the left margin
     """
     width = (image.width - left) / len(texts)
     words = [text.split() for text in texts]
@@ -122,7 +122,7 @@ def hatched(x: Tensor, known: Tensor) -> Tensor:
 
 def _font(size: int) -> ImageFont.FreeTypeFont:
     """DejaVu Sans, which comes with matplotlib: Latin, Greek, Cyrillic and more."""
-    import matplotlib  # slow to import: whoever writes no text does not wait
+    import matplotlib  # slow to import
 
     file = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
     return ImageFont.truetype(str(file), size)
@@ -134,7 +134,7 @@ def _most_lines(size: int, height: float) -> int:
 
 
 def _fits(text: str, size: int, height: float) -> bool:
-    """Whether a text of letters of a size is shown whole beside a row."""
+    """Whether a text of a font size fits next to a row."""
     return len(_wrapped(text, _font(size), WIDEST)) <= _most_lines(size, height)
 
 
@@ -166,7 +166,7 @@ def _fitting(text: str, font: ImageFont.FreeTypeFont) -> str:
 
 
 def _wrapped(text: str, font: ImageFont.FreeTypeFont, wide: float) -> list[str]:
-    """The text in lines of at most so many pixels; a word that is longer goes on in the next."""
+    """Wraps the text to a width in pixels; breaks longer words."""
     lines = [""]
     for word in text.split():
         longer = f"{lines[-1]} {word}".strip()

@@ -88,15 +88,15 @@ def drawn_at(
     largest = min(most // max(height, width), math.isqrt(LARGEST // (height * width)))
     if largest < 1:
         raise PthetaError(
-            f"{n:,} images make a picture of {width:,}x{height:,} pixels, more than programs open: "
+            f"{n:,} images make a grid of {width:,}x{height:,} pixels, more than programs open: "
             "ask for fewer, or write them as .npy or into a folder (a name without a suffix)"
         )
     if scale is None:
         return min(largest, max(1, wide // w))
     if scale > largest:
         raise PthetaError(
-            f"--scale {scale}: {n:,} images make a picture of {scale * width:,}x"
-            f"{scale * height:,} pixels, more than programs open: give {largest} or less"
+            f"--scale {scale}: {n:,} images make a grid of {scale * width:,}x{scale * height:,} "
+            f"pixels, more than programs open: give {largest} or less"
         )
     return scale
 

@@ -45,7 +45,7 @@ def check_new(
         return None
     place = check_file(path, suffixes, flag=flag)
     if place.exists() and not force:
-        raise PthetaError(f"{flag} {place} is there already: name another, or give --force")
+        raise PthetaError(f"{flag} {place} already exists: give another name, or --force")
     return place
 
 
@@ -75,7 +75,7 @@ def check_folder(path: str | Path, *, flag: str = "--out") -> Path:
 def refuse_source(place: Path, source: object, what: str, *, flag: str = "--out") -> None:
     """Raises PthetaError where the file to write is the very one that is read.
 
-    source: what is read, of which only a path can be a file; what: it is called
+    source: the input, which is a file only if it is a path; what: its name
     """
     if isinstance(source, str | Path) and place.exists() and place.resolve() == _real(source):
         raise PthetaError(f"{flag} {brief(str(place))}: this is the {what} itself; name another")
@@ -98,8 +98,8 @@ def _expanded(path: str | Path, flag: str) -> Path:
         raise PthetaError(f"{flag}: {error}") from None
     if str(expanded).startswith(EXAMPLE):  # what lay there could not be named
         raise PthetaError(
-            f"{flag} {brief(str(expanded))}: what {EXAMPLE} begins ships with ptheta and is not "
-            "changed: choose another"
+            f"{flag} {brief(str(expanded))}: names that begin with {EXAMPLE} are runs shipped "
+            "with ptheta, which are read-only: choose another"
         )
     for part in expanded.parts:  # a missing folder would hide the length of what is to lie in it
         size = len(os.fsencode(part))
@@ -137,7 +137,7 @@ def _check_above(path: Path, flag: str) -> None:
     above = next(folder for folder in path.absolute().parents if folder.exists())
     if not above.is_dir():
         raise PthetaError(
-            f"{flag} {path}: {above} is a file, and a folder is needed there: choose another"
+            f"{flag} {path}: {above} is a file where a folder is needed: choose another"
         )
     if not os.access(above, os.W_OK | os.X_OK):
         raise PthetaError(f"{flag} {path}: cannot write into {above}: choose another")

@@ -22,14 +22,16 @@ def expand(path: str | Path) -> Path:
     if not text.strip():
         raise PthetaError(f"{text!r} is an empty path: give a file or a folder (. is this one)")
     if "\0" in text:
-        raise PthetaError(f"{text!r} has a zero character, which no path has: leave it out")
+        raise PthetaError(
+            f"{text!r} contains a null character, which paths cannot have: leave it out"
+        )
     try:
         return Path(path).expanduser()
     except RuntimeError:  # no such user, or one without a home
         user = Path(path).parts[0]
         raise PthetaError(
-            f"{text}: there is no home folder {user}; write the path out, or ./{text} for a folder "
-            "of that name"
+            f"{text}: there is no home folder {user}; write the full path, or ./{text} for a "
+            "folder of that name"
         ) from None
 
 

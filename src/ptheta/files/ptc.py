@@ -49,10 +49,10 @@ class Coded(NamedTuple):
 
 def write_ptc(path: Path, header: Header, code: bytes) -> int:
     """Its size, bytes."""
-    told = header.model_dump_json().encode()
-    body = MARK + str(header.format).encode() + len(told).to_bytes(4, "little") + told + code
+    encoded = header.model_dump_json().encode()
+    body = MARK + str(header.format).encode() + len(encoded).to_bytes(4, "little") + encoded + code
     make_folder(path.parent)
-    write_atomic(path, lambda beside: beside.write_bytes(body + _sum(body)))
+    write_atomic(path, lambda temporary: temporary.write_bytes(body + _sum(body)))
     return len(body) + SUM
 
 
@@ -64,7 +64,7 @@ def read_ptc(path: Path) -> Coded:
     except OSError as error:
         raise PthetaError(f"cannot read {path}: {error.strerror}; give another file") from None
     if data[: len(MARK)] != MARK:
-        raise PthetaError(f"{path} is no file of `ptheta compress`: give one that it wrote")
+        raise PthetaError(f"{path} was not written by `ptheta compress`: give a .ptc file")
     if data[len(MARK) : 4] != str(FORMAT).encode():
         raise PthetaError(f"{path} was written by another ptheta: read it with that one")
     body = data[:-SUM]

@@ -28,13 +28,13 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
     try:
         return load_file(path)
     except FileNotFoundError:
-        raise PthetaError(f"cannot read {path}: there is no such file") from None
+        raise PthetaError(f"cannot read {path}: no such file") from None
     except Exception as error:  # safetensors raises its own, OSError or a bare Exception
         raise PthetaError(f"cannot read {path}: {brief(error, 200)}; put the file back") from None
 
 
 def load_metadata(path: Path) -> dict[str, str]:
-    """What was written beside the tensors. Raises PthetaError where the file is damaged."""
+    """The metadata of the file. Raises PthetaError if the file is damaged."""
     check_file(path)
     try:
         with safe_open(path, "pt") as file:
@@ -56,14 +56,14 @@ def load_like(wanted: Mapping[str, Tensor], file: Path) -> dict[str, Tensor]:
     fault = _fault(wanted, tensors)
     if fault:
         raise PthetaError(
-            f"{file} does not fit the model that config.json describes: {fault}; one of the files "
-            "was changed: put back the one that training wrote"
+            f"{file} does not fit the model that config.json describes: {fault}; one of the "
+            "files was changed: restore the one written by training"
         )
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
             raise PthetaError(
-                f"{file}: {name} holds numbers that are not finite, so the model can do nothing: "
-                "put back the file that training wrote, or train anew"
+                f"{file}: {name} has non-finite values, so the model is unusable: restore the "
+                "file written by training, or train again"
             )
     return tensors
 
@@ -77,6 +77,6 @@ def _fault(wanted: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> str:
             shapes = [tuple(t.shape) for t in (tensors[name], like)]
             return f"{name} has the shape {shapes[0]} and not {shapes[1]}"
         if tensors[name].is_floating_point() != like.is_floating_point():
-            return f"{name} holds {tensors[name].dtype} and not {like.dtype}"
+            return f"{name} has dtype {tensors[name].dtype} instead of {like.dtype}"
     extra = next((name for name in tensors if name not in wanted), None)
-    return f"it has {extra}, which the model has not" if extra is not None else ""
+    return f"it has {extra}, which the model does not have" if extra is not None else ""

@@ -1,7 +1,7 @@
-"""Losses: pure functions of tensors, with the formula beside each.
+"""Losses: pure functions of tensors, documented with their formulas.
 
-They serve in a loop of anyone's own: `LOSSES["hinge"].discriminator(d_real, d_fake)` is `(B,)`, and
-so is `penalise(PENALTIES["r1"], d, real, fake)`, to be averaged and minimised.
+They can be used in custom training loops: `LOSSES["hinge"].discriminator(d_real, d_fake)` and
+`penalise(PENALTIES["r1"], d, real, fake)` return `(B,)`, to be averaged and minimised.
 """
 
 from ptheta.losses.adversarial import (

@@ -1,8 +1,8 @@
 """Adversarial losses: pure functions of discriminator outputs d, one value per example.
 
-Each entry of `LOSSES` is what the two players minimise. Adding a loss is one entry. D = sigmoid(d)
-where d is a logit; a critic's d is any number. Optima are those of an unrestricted discriminator
-on densities p_data and p_model.
+Each entry of `LOSSES` defines the losses of both players. D = sigmoid(d) if d is a logit; a
+critic's d is unrestricted. Optima refer to an unrestricted discriminator on densities p_data and
+p_model.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ class AdversarialLoss:
     """A pair of losses.
 
     discriminator(d_real, d_fake), generator(d_fake, d_real) -> (B,) each
-    formula: both, for pages and pictures; in these words a test evaluates them: d(x) and d(G(z)),
-        D = sigmoid(d), E[...] for a mean over the batch, -L = d of an autoencoder, k = 1
-    labelled(d, t): what the discriminator pays for the output d of an example that is real with
-        probability t, so that discriminator(a, b) = labelled(a, 1) + labelled(b, 0);
-        None where outputs are not rated one by one, or not against a label: then `excludes` says
-        why under "soft_labels"
-    log_ratio(d, t): log p_data / p_model at the best discriminator, with real examples labelled t;
-        None where d does not tell it
-    compares: the generator's loss looks at d_real, too
-    batchwise: the loss of an example depends on the whole batch, such as on its mean output. Then
-        several processes, each with its part of a batch, do not train as one with all of it
-    probability: sigmoid(d) is the probability of "real"
-    autoencoding: d is minus the reconstruction error of an autoencoder, and the weight of d_fake
-        is held at an equilibrium
-    boundary: the output of an example that is as probably real as not; None where an output says
-        nothing by itself
-    excludes: trait of another part -> why the loss does not go with it
+    formula: both losses, for documentation; a test evaluates them with this notation: d(x) and
+        d(G(z)), D = sigmoid(d), E[...] for a mean over the batch, -L = d of an autoencoder, k = 1
+    labelled(d, t): the discriminator's loss for the output d of an example that is real with
+        probability t, so that discriminator(a, b) = labelled(a, 1) + labelled(b, 0); None if the
+        loss is not a sum over labelled examples: then `excludes` has the reason under
+        "soft_labels"
+    log_ratio(d, t): log p_data / p_model at the optimal discriminator, with real examples labelled
+        t; None if d does not determine it
+    compares: whether the generator's loss depends on d_real as well
+    batchwise: whether the loss of an example depends on the whole batch, such as on its mean
+        output. Distributed training then differs from training in one process
+    probability: whether sigmoid(d) is the probability of "real"
+    autoencoding: whether d is minus the reconstruction error of an autoencoder, with the weight of
+        d_fake held at an equilibrium
+    boundary: the output for an example that is real with probability 1/2; None if a single output
+        has no meaning
+    excludes: trait of another part -> why it is incompatible with the loss
     """
 
     discriminator: Callable[[Tensor, Tensor], Tensor]
@@ -92,9 +92,9 @@ def non_saturating(d_fake: Tensor, d_real: Tensor | None = None) -> Tensor:
 def maximum_likelihood(d_fake: Tensor, d_real: Tensor | None = None) -> Tensor:
     """-exp(d) = -D / (1 - D) of G(z): Goodfellow 2014, section 4 (arXiv:1412.6515).
 
-    With the best D it is -p_data / p_model, whose gradient in the generator is that of
-    KL(p_data || p_model): maximum likelihood. Nearly all of it is of the few fakes that D rates
-    best. exp is held at that of `SUREST`, so that no output that is not finite stops a training.
+    With the optimal D it is -p_data / p_model, and its gradient with respect to the generator is
+    that of KL(p_data || p_model): maximum likelihood. It is dominated by the few fakes that D rates
+    best. d is clipped at `SUREST` in exp, so that training does not stop at an infinite output.
     """
     return -d_fake.clamp(max=SUREST).exp()
 
@@ -225,7 +225,7 @@ def accuracy(d_real: Tensor, d_fake: Tensor, boundary: float | None) -> Tensor:
     return (0.5 + 0.25 * ((d_real - boundary).sign() - (d_fake - boundary).sign())).mean()
 
 
-SUREST = 30.0  # the logit from which on a fake is taken to be as real as can be told
+SUREST = 30.0  # the largest logit of a fake that is distinguished
 
 _CROSS_ENTROPY = partial(expected, non_saturating, softplus)
 
@@ -306,8 +306,8 @@ LOSSES: dict[str, AdversarialLoss] = {
         compares=True,
         batchwise=True,
         excludes={
-            "soft_labels": "an example is rated beside the mean of the others, and has no label of "
-            "its own"
+            "soft_labels": "an example is rated relative to the mean of the others, and has no "
+            "label of its own"
         },
     ),
     "began": AdversarialLoss(

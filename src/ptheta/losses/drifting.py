@@ -4,9 +4,9 @@ A generated point x is drawn to points p of the data and away from points q of t
 
     V(x) = 1 / (Z_p Z_q) sum_jk k(x, p_j) k(x, q_k) (p_j - q_k),    k(x, y) = exp(-|x - y| / tau)
 
-It is anti-symmetric in p and q, so that it is 0 everywhere where both are equal. The generator is
-regressed on x + V(x), of which no gradient is taken: what it makes drifts along the field, and
-rests where it makes what the data are.
+It is anti-symmetric in p and q, so that it is 0 everywhere if both are equal. The generator is
+regressed on x + V(x), with a stopped gradient: its samples drift along the field until their
+distribution is that of the data.
 """
 
 from __future__ import annotations

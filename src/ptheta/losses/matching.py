@@ -17,13 +17,13 @@ def contrastive(a: Tensor, b: Tensor, scale: Tensor | float, same: Tensor | None
 
         (log sum_j exp s_ij + log sum_j exp s_ji) / 2 - s_ii
 
-    over the j that are no other example with the same caption: these are right, too
+    over all j except other examples with the same caption, which are correct matches as well
     (van den Oord et al. 2018, arXiv:1807.03748; Radford et al. 2021, arXiv:2103.00020). It is log B
-    where nothing is told apart.
+    if the embeddings are not informative.
 
     Args:
-        a: what is made of the images, (B, W), each of length 1
-        b: what is made of the caption of each, (B, W), each of length 1
+        a: image embeddings, (B, W), of unit length
+        b: embeddings of their captions, (B, W), of unit length
         scale: the inverse of a temperature
         same: bool (B, B), whether two examples have the same caption
     """

@@ -75,12 +75,12 @@ def _sum(parts: list[Tensor]) -> Tensor:
 KERNELS: dict[str, MMDKernel] = {
     "gaussian": MMDKernel(gaussian, about="several bandwidths (1502.02761)"),
     "rational-quadratic": MMDKernel(
-        rational_quadratic, about="several shapes of its tails (1801.01401)"
+        rational_quadratic, about="several tail exponents (1801.01401)"
     ),
     "inverse-multiquadric": MMDKernel(
         inverse_multiquadric, about="several scales of squared distance (1711.01558)"
     ),
-    "energy": MMDKernel(energy, about="minus the distance: the energy distance, of no width"),
+    "energy": MMDKernel(energy, about="minus the distance: the energy distance, without a width"),
 }
 
 

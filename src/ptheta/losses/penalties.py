@@ -1,4 +1,4 @@
-"""Penalties on a discriminator, and on a generator: where they are taken, and what they cost.
+"""Penalties on a discriminator or a generator: evaluation points and costs.
 
 Most are functions of the gradient of d at one example (gradient penalties); none needs to be: a
 cost is given the network itself. Each entry of `PENALTIES` is one penalty; those of a run are
@@ -25,7 +25,7 @@ class Evaluation(NamedTuple):
 
     points: scaled examples (B, ...), or codes (B, L) for a penalty on the generator; the
         outputs can be differentiated in them
-    outputs: what the network gives for them: d (B,), or examples (B, ...)
+    outputs: the network's outputs for them: d (B,), or examples (B, ...)
     network: the network, for a cost that needs its outputs elsewhere
     """
 

@@ -118,8 +118,8 @@ def mixing(values: ArrayLike, lags: int = 100) -> Mixing:
     time = integrated_time(x)
     size = x.shape[0] * x.shape[1] / time
     kept = autocorrelation(x)[: lags + 1]
-    told = () if np.isnan(kept).any() else tuple(float(v) for v in kept)
-    return Mixing(time, size, split_r_hat(x), told)
+    lagged = () if np.isnan(kept).any() else tuple(float(v) for v in kept)
+    return Mixing(time, size, split_r_hat(x), lagged)
 
 
 def indicators(classes: ArrayLike, of: int) -> Array:

@@ -17,12 +17,12 @@ from torch import Tensor
 from ptheta.measures.results import LEVEL, NORMAL
 
 BINS = 10  # of a reliability diagram
-SIMULATED = 200  # sets of labels that calibrated probabilities are simulated by
-LEAST_LOG = -1e5  # nats, of a class that is impossible, where it is multiplied
-STEEPEST = 1e3  # slope that is looked for, and its inverse
+SIMULATED = 200  # number of simulated label sets for calibrated probabilities
+LEAST_LOG = -1e5  # log-probability in nats used for impossible classes in products
+STEEPEST = 1e3  # maximum slope in the search; the minimum is its inverse
 
 
-class Told(NamedTuple):
+class IntervalEstimate(NamedTuple):
     """A number with its 95 % interval."""
 
     value: float
@@ -30,7 +30,7 @@ class Told(NamedTuple):
     high: float
 
     def to_json(self) -> dict[str, float | None]:
-        """None for an end that nothing is known of."""
+        """As JSON; None for an infinite end."""
         return {k: v if math.isfinite(v) else None for k, v in self._asdict().items()}
 
     def text(self, places: int = 3, times: float = 1.0) -> str:
@@ -44,24 +44,24 @@ class Bin(NamedTuple):
 
     examples: int
     confidence: float
-    accuracy: Told
+    accuracy: IntervalEstimate
 
 
-def wilson(hits: int, n: int) -> Told:
+def wilson(hits: int, n: int) -> IntervalEstimate:
     """A share with the score interval (Wilson 1927, JASA 22:209), which is right for shares near 0
     and 1, too. n: 1 or more"""
     p, z2 = hits / n, NORMAL**2 / n
     middle = (p + z2 / 2) / (1 + z2)
     half = NORMAL / (1 + z2) * math.sqrt(p * (1 - p) / n + z2 / (4 * n))
-    return Told(p, min(p, max(0.0, middle - half)), max(p, min(1.0, middle + half)))
+    return IntervalEstimate(p, min(p, max(0.0, middle - half)), max(p, min(1.0, middle + half)))
 
 
-def accuracy(log_p: Tensor, y: Tensor) -> Told:
+def accuracy(log_p: Tensor, y: Tensor) -> IntervalEstimate:
     """The share of examples whose most probable class is theirs."""
     return wilson(int((log_p.argmax(1) == y).sum()), len(y))
 
 
-def log_loss(log_p: Tensor, y: Tensor) -> Told | None:
+def log_loss(log_p: Tensor, y: Tensor) -> IntervalEstimate | None:
     """The mean of -log P(y | x), nats, with the interval of Student's t; None where that is
     infinite."""
     each = -log_p.gather(1, y[:, None])[:, 0]
@@ -72,7 +72,7 @@ def log_loss(log_p: Tensor, y: Tensor) -> Told | None:
     if len(each) > 1:
         t = float(stdtrit(len(each) - 1, (1 + LEVEL) / 2))
         half = t * each.std().item() / math.sqrt(len(each))
-    return Told(mean, max(0.0, mean - half), mean + half)
+    return IntervalEstimate(mean, max(0.0, mean - half), mean + half)
 
 
 def reliability(log_p: Tensor, y: Tensor, bins: int = BINS) -> list[Bin]:
@@ -112,7 +112,7 @@ def by_chance(log_p: Tensor, seed: int = 0, bins: int = BINS) -> tuple[float, fl
     return found.mean().item(), found.quantile(0.95).item()
 
 
-def slope(log_p: Tensor, y: Tensor) -> Told | None:
+def slope(log_p: Tensor, y: Tensor) -> IntervalEstimate | None:
     """The a for which softmax(a log P) has the least log loss: 1 where probabilities are right,
     below 1 where they are too sure (its inverse is the temperature of arXiv:1706.04599).
 
@@ -136,7 +136,7 @@ def slope(log_p: Tensor, y: Tensor) -> Told | None:
     w = weights(a)
     information = ((w * logs.square()).sum(1) - (w * logs).sum(1).square()).sum().item()
     half = NORMAL / math.sqrt(information) if information > 0 else math.inf
-    return Told(a, a - half, a + half) if half < a else None
+    return IntervalEstimate(a, a - half, a + half) if half < a else None
 
 
 def confusion(log_p: Tensor, y: Tensor) -> Tensor:
@@ -155,11 +155,11 @@ class Classified:
         such classifiers stay below
     """
 
-    accuracy: Told
-    log_loss: Told | None = None
+    accuracy: IntervalEstimate
+    log_loss: IntervalEstimate | None = None
     calibration_error: float | None = None
     by_chance: tuple[float, float] | None = None
-    slope: Told | None = None
+    slope: IntervalEstimate | None = None
 
     def to_json(self) -> dict[str, object]:
         return {

@@ -13,7 +13,7 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from ptheta.measures.classification import Told
+from ptheta.measures.classification import IntervalEstimate
 
 DRAWN = 200  # tables by which an interval is taken
 Measure = Callable[[np.ndarray], float]
@@ -75,7 +75,7 @@ def ari(counts: np.ndarray) -> float:
 MEASURES: dict[str, Measure] = {"accuracy": accuracy, "NMI": nmi, "ARI": ari}
 
 
-def measured(tables: list[np.ndarray], seed: int = 0) -> dict[str, Told]:
+def measured(tables: list[np.ndarray], seed: int = 0) -> dict[str, IntervalEstimate]:
     """Of the first table, with an interval that is of examples and of starts: each table drawn is
     of one of the starts, and of as many examples, drawn from it again.
 
@@ -85,15 +85,17 @@ def measured(tables: list[np.ndarray], seed: int = 0) -> dict[str, Told]:
     rng = np.random.default_rng(seed)
     which = rng.integers(len(tables), size=DRAWN)
     drawn = [_again(tables[k], rng) for k in which]
-    told = {}
+    scores = {}
     for name, of in MEASURES.items():
         own = np.array([of(counts) for counts in tables])
         values = np.array([of(counts) for counts in drawn])
         for k in np.unique(which):
             values[which == k] -= 2 * (values[which == k].mean() - own[k])
         low, high = np.quantile(values, (0.025, 0.975)).tolist()
-        told[name] = Told(float(own[0]), min(float(own[0]), low), max(float(own[0]), high))
-    return told
+        scores[name] = IntervalEstimate(
+            float(own[0]), min(float(own[0]), low), max(float(own[0]), high)
+        )
+    return scores
 
 
 def _again(counts: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -102,14 +104,16 @@ def _again(counts: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return rng.multinomial(n, counts.ravel() / n).reshape(counts.shape)
 
 
-def by_chance(found: Tensor, labels: Tensor, seed: int = 0) -> dict[str, Told]:
+def by_chance(found: Tensor, labels: Tensor, seed: int = 0) -> dict[str, IntervalEstimate]:
     """Of clusters of these sizes that know nothing of the labels: the mean over permutations, and
     what 95 of 100 lie between."""
     rng = np.random.default_rng(seed)
     orders = (torch.from_numpy(rng.permutation(len(labels))) for _ in range(DRAWN))
     drawn = [table(found, labels[order]) for order in orders]
-    told = {}
+    scores = {}
     for name, of in MEASURES.items():
         values = [of(counts) for counts in drawn]
-        told[name] = Told(float(np.mean(values)), *np.quantile(values, (0.025, 0.975)).tolist())
-    return told
+        scores[name] = IntervalEstimate(
+            float(np.mean(values)), *np.quantile(values, (0.025, 0.975)).tolist()
+        )
+    return scores

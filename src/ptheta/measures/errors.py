@@ -69,6 +69,6 @@ def check_pairs(a: Tensor, b: Tensor) -> None:
             raise PthetaError(f"got {x.dtype} {tuple(x.shape)}: want uint8 (B, C, H, W)")
     if a.shape != b.shape or not len(a):
         raise PthetaError(
-            f"images {tuple(a.shape)} and {tuple(b.shape)}: pairs need as many of the same size "
-            "and channels on both sides, and at least one"
+            f"images {tuple(a.shape)} and {tuple(b.shape)}: pairs need equal numbers, sizes and "
+            "channels on both sides, and at least one"
         )

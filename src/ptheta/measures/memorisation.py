@@ -49,8 +49,8 @@ def neighbours(
     shape = moved[0].shape[1:]
     if shape != spec.shape:
         raise PthetaError(
-            f"images of {tuple(shape)} have no distance to the {spec} of {train.name}: "
-            "bring both to the same size and channels"
+            f"images of {tuple(shape)} have no distance to the {spec} of {train.name}: convert "
+            "both to the same size and channels"
         )
 
     def rows(at: slice | Tensor) -> Tensor:

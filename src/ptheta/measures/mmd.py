@@ -23,7 +23,7 @@ def median_distance(x: Tensor) -> float:
     """
     median = torch.pdist(some(check_points(x, "points"), OF_MEDIAN)).median().item()
     if not median:
-        raise PthetaError("half of all points are the same one, so no bandwidth fits: give one")
+        raise PthetaError("half of all points coincide, so no bandwidth can be chosen: give one")
     return median
 
 

@@ -38,7 +38,7 @@ class Mixture:
                 "want (K, D), and (K,) or (K, D)"
             )
         if not bool((self.deviations > 0).all()):
-            raise PthetaError("a deviation is not above 0: give that of each mode")
+            raise PthetaError("standard deviations must be above 0: give one for each mode")
         w = self.weights
         if w is not None and (w.shape != (k,) or not bool((w > 0).all())):
             raise PthetaError(f"weights {w.tolist()}: give one above 0 for each of the {k} modes")

@@ -54,9 +54,9 @@ def search(
 
     moved: what is looked for, (N, d), several times where it may be moved: the nearest counts
     rows: gives those at some positions; but: a place that each of the N does not count, (N,)
-    what: for whoever watches
-    Products find which are near: |a - b|^2 = |a|^2 + |b|^2 - 2 a.b. Of near ones that sum has lost
-    its digits, so that their distances are then taken by differences: of equal rows it is 0.
+    what: description for the progress display Products find which are near: |a - b|^2 = |a|^2 +
+    |b|^2 - 2 a.b. Of near ones that sum has lost its digits, so that their distances are then taken
+    by differences: of equal rows it is 0.
     """
     found = len(moved[0])
     best = moved[0].new_empty(found, 0)

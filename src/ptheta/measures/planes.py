@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ptheta.errors import PthetaError
-from ptheta.measures.classification import Told, wilson
+from ptheta.measures.classification import IntervalEstimate, wilson
 from ptheta.measures.covariance import Gaussian
 
 CHUNK = 1000  # points whose distances to all others are in memory
@@ -119,7 +119,7 @@ class Density:
         density that holds it (Hyndman 1996, The American Statistician 50:120)."""
         return float(self.own.quantile(1 - mass))
 
-    def holds(self, x: Tensor, mass: float) -> Told:
+    def holds(self, x: Tensor, mass: float) -> IntervalEstimate:
         """The share of points (M, 2) in that region, with its interval."""
         return wilson(int((self.at(x) >= self.level(mass)).sum()), len(x))
 
@@ -165,7 +165,7 @@ def _kernels(squared: Tensor, width: float) -> Tensor:
     return (squared / (-2 * width**2)).exp().mean(1) / width**2
 
 
-def by_neighbour(h: Tensor, y: Tensor) -> Told:
+def by_neighbour(h: Tensor, y: Tensor) -> IntervalEstimate:
     """The share of points h (N, d) that have the label of the nearest other point. y: int64 (N,)
 
     Raises PthetaError for fewer than two.

@@ -71,7 +71,7 @@ About = Mapping[str, object]  # what a number was measured on, and how: part of 
 class Estimate:
     """A number before it has a name, or the reason why there is none: what a metric computes.
 
-    about: what its protocol says beside that of the evaluation. The other fields: see `Result`
+    about: protocol entries in addition to those of the evaluation. Other fields: see `Result`
     """
 
     value: float | None
@@ -176,7 +176,7 @@ class Result:
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """The 95 % interval that the error stands for."""
+        """The 95 % interval from the error."""
         if self.value is None or self.error is None:
             return None
         half = NORMAL * self.error
@@ -259,7 +259,9 @@ class Evaluation:
 
     @classmethod
     def _of(cls, values: Any, file: Path | str) -> Evaluation:
-        schemas.parse(schemas.Measurements, values, file, "give what `ptheta evaluate` wrote")
+        schemas.parse(
+            schemas.Measurements, values, file, "give a file written by `ptheta evaluate`"
+        )
         results = tuple(Result.from_json(r) for r in values["results"])
         return cls(results, dict(values["protocol"]))
 

@@ -23,8 +23,8 @@ def laplacian_variance(x: Tensor) -> Tensor:
     """
     if min(x.shape[2:]) < LEAST:
         raise PthetaError(
-            f"images of {x.shape[2]}x{x.shape[3]} pixels have no Laplacian inside their border: "
-            f"give images of {LEAST}x{LEAST} or more"
+            f"images of {x.shape[2]}x{x.shape[3]} pixels are too small for the Laplacian: give "
+            f"images of {LEAST}x{LEAST} or more"
         )
     parts = x.split(max(1, VALUES // max(1, x[:1].numel())))
     return torch.cat([_variance(part) for part in parts])
@@ -32,8 +32,8 @@ def laplacian_variance(x: Tensor) -> Tensor:
 
 def _variance(x: Tensor) -> Tensor:
     v = x.to(torch.int16)
-    beside = v[..., 1:-1, :-2] + v[..., 1:-1, 2:] + v[..., :-2, 1:-1] + v[..., 2:, 1:-1]
-    laplacian = beside - 4 * v[..., 1:-1, 1:-1]
+    neighbours = v[..., 1:-1, :-2] + v[..., 1:-1, 2:] + v[..., :-2, 1:-1] + v[..., 2:, 1:-1]
+    laplacian = neighbours - 4 * v[..., 1:-1, 1:-1]
     return laplacian.double().flatten(2).var(2, correction=0).mean(1)
 
 

@@ -32,9 +32,9 @@ PAIRS = 4_000_000  # distances held at a time
 SPARE = 1.2  # times the neighbours that are counted, for where a group is left out
 
 
-class Told(NamedTuple):
-    """auc: of a sample and a real point, how often the sample is rated more like a sample (a tie
-    counts half); accuracy: share of points put on their side, both sides counted alike"""
+class ClassifierScores(NamedTuple):
+    """auc: probability that a random sample is rated higher than a random real point (ties count
+    half); accuracy: balanced accuracy"""
 
     auc: float
     accuracy: float
@@ -42,10 +42,10 @@ class Told(NamedTuple):
 
 @dataclass(frozen=True)
 class TwoSample:
-    """What the test finds. draws: of each number, None where points are too few; p_value: of the
-    auc, that it is 1/2"""
+    """Result of the test. draws: replicates of each value, None if there are too few points;
+    p_value: for auc = 1/2"""
 
-    told: Told
+    scores: ClassifierScores
     draws: tuple[Draws, Draws] | None
     p_value: float
 
@@ -80,13 +80,13 @@ def two_sample(
         )
     generator = torch.Generator().manual_seed(seed)
     pool = _pool(x, y, generator)
-    told = _told(pool, pool.is_sample, torch.ones(len(pool.fold), dtype=torch.bool))
+    scores = _scores(pool, pool.is_sample, torch.ones(len(pool.fold), dtype=torch.bool))
     beyond = 0
     for _ in range(permutations):
         labels = _permuted(pool, generator)
         share = labels[pool.near[:, : pool.k]].double().mean(1)
-        beyond += _auc(pool, share, labels) >= told.auc - 1e-12
-    return TwoSample(told, _draws(pool), (1 + beyond) / (1 + permutations))
+        beyond += _auc(pool, share, labels) >= scores.auc - 1e-12
+    return TwoSample(scores, _draws(pool), (1 + beyond) / (1 + permutations))
 
 
 def _pool(x: Tensor, y: Tensor, generator: torch.Generator) -> _Pool:
@@ -113,7 +113,7 @@ def _permuted(pool: _Pool, generator: torch.Generator) -> Tensor:
     return labels
 
 
-def _told(pool: _Pool, labels: Tensor, there: Tensor) -> Told:
+def _scores(pool: _Pool, labels: Tensor, there: Tensor) -> ClassifierScores:
     """labels: bool (N,), samples; there: bool (N,), the points that are not left out"""
     held = there[pool.near]
     counted = held & (held.cumsum(1) <= pool.k)
@@ -121,7 +121,7 @@ def _told(pool: _Pool, labels: Tensor, there: Tensor) -> Told:
     prior = (labels & there).double().sum() / there.sum()
     side = 0.5 + 0.5 * (share - prior).sign()  # 1 says sample, 0 says real
     right = side[labels & there].mean() + (1 - side[~labels & there]).mean()
-    return Told(_auc(pool, share, labels, there), right.item() / 2)
+    return ClassifierScores(_auc(pool, share, labels, there), right.item() / 2)
 
 
 def _auc(pool: _Pool, share: Tensor, labels: Tensor, there: Tensor | None = None) -> float:
@@ -142,17 +142,17 @@ def area(a: Tensor, b: Tensor) -> float:
 
 
 def _draws(pool: _Pool) -> tuple[Draws, Draws] | None:
-    """Of both numbers, without each group of samples and of real points: these rate nobody."""
+    """Leave-one-group-out values of both scores."""
     n, m = pool.n, len(pool.fold) - pool.n
     sides = Groups(n, "fake"), Groups(m, "real")
-    found: list[list[Told]] = []
+    found: list[list[ClassifierScores]] = []
     for groups, start in zip(sides, (0, n), strict=True):
-        told = []
+        scores = []
         for g in range(groups.count):
             there = torch.ones(n + m, dtype=torch.bool)
             there[start : start + groups.n] = groups.of != g
-            told.append(_told(pool, pool.is_sample, there))
-        found.append(told)
+            scores.append(_scores(pool, pool.is_sample, there))
+        found.append(scores)
     if not (found[0] and found[1]):
         return None
     auc, accuracy = (

@@ -33,10 +33,10 @@ if TYPE_CHECKING:
     )
     from ptheta.metrics.table import METRICS, list_metrics
     from ptheta.metrics.vector_sets import (
+        ClassifierTest,
         GridDivergence,
         ModeCoverage,
         Tested,
-        ToldApart,
         grid_divergence,
         mmd,
         mode_coverage,
@@ -47,6 +47,7 @@ __all__ = [
     "DAMAGES",
     "METRICS",
     "PRDC",
+    "ClassifierTest",
     "Estimate",
     "Evaluation",
     "GridDivergence",
@@ -58,7 +59,6 @@ __all__ = [
     "Section",
     "Segmentation",
     "Tested",
-    "ToldApart",
     "evaluate_images",
     "frechet_distance",
     "grid_divergence",
@@ -87,6 +87,7 @@ _HOMES = {
     "METRICS": "ptheta.metrics.table",
     "Estimate": "ptheta.measures.results",
     "Evaluation": "ptheta.measures.results",
+    "ClassifierTest": _VECTORS,
     "GridDivergence": _VECTORS,
     "Metric": "ptheta.metrics.metric",
     "ModeCoverage": _VECTORS,
@@ -96,7 +97,6 @@ _HOMES = {
     "Section": "ptheta.metrics.metric",
     "Segmentation": _PAIRS,
     "Tested": _VECTORS,
-    "ToldApart": _VECTORS,
     "evaluate_images": "ptheta.metrics.evaluate",
     "grid_divergence": _VECTORS,
     "l1": _PAIRS,

@@ -37,7 +37,7 @@ from ptheta.specs import ImageSpec
 
 # deviation of the noise, pixel values; times that for the worse
 NOISE_OF_SAMPLES, MORE = 40.0, 1.05
-REAL = 2000  # real images that samples are held against
+REAL = 2000  # real images to compare samples with
 TRAINING = 2000  # training images that samples are looked up in
 WRONG, MORE_WRONG = 0.1, 0.15  # share of images in a category at random
 WORSE_NATS = 0.02  # share of its likelihood that the worse model loses
@@ -214,10 +214,10 @@ def of_vectors(world: World, n: int, seed: int, model: int) -> list[Result]:
         MORE_SPREAD if worse else SPREAD,
         4 * seed + model,
     )
-    told, near = vectors.told_estimates(x, real, 0), reached(x, truth)
+    classifier, near = vectors.classifier_estimates(x, real, 0), reached(x, truth)
     found = {
-        "two_sample_auc": told.auc,
-        "two_sample_accuracy": told.accuracy,
+        "two_sample_auc": classifier.auc,
+        "two_sample_accuracy": classifier.accuracy,
         "mmd": vectors.mmd_estimate(x, real, median_distance(real), 0),
         "good_samples": vectors.good_estimate(near),
         "mode_balance": vectors.balance_estimate(near),

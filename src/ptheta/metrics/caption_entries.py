@@ -15,20 +15,20 @@ OF_CAPTIONS: tuple[Metric, ...] = (
     _caption(
         "caption_match{captions}",
         captions.caption_match,
-        "share of samples that show all that their caption says, read off the pixels",
+        "fraction of samples that show everything in their caption, determined from the pixels",
         asked=captions.of_scenes,
         shown=_shown,
     ),
     _caption(
         "caption_match_of_{term}",
         captions.caption_parts,
-        "share of samples in which this part is as the caption says",
+        "fraction of samples in which this part matches the caption",
         asked=captions.of_scenes,
     ),
     _caption(
         "caption_retrieval{captions}",
         captions.caption_retrieval,
-        "share of samples whose caption a judge, trained apart, finds among ten",
+        "fraction of samples whose caption a separately trained judge finds among ten",
         asked=captions.of_captions,
         needs=(captions.training_captions, captions.enough_captions),
         shown=_shown,
@@ -36,7 +36,7 @@ OF_CAPTIONS: tuple[Metric, ...] = (
     Metric(
         "caption_variety",
         variety.caption_variety,
-        "how much samples of one caption differ: 1 as training images do, 0 not at all",
+        "diversity of samples with the same caption: 1 as for training images, 0 if identical",
         Section.CAPTIONS,
         of=(ImageSpec,),
         asked=captions.of_captions,

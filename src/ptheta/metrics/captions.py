@@ -31,7 +31,7 @@ from ptheta.metrics.copies import UNKNOWN
 from ptheta.metrics.judge import Judge, judge
 from ptheta.tasks.conditions import with_conditions
 
-AMONG = 10  # captions, of which one is right
+AMONG = 10  # number of captions, one of which is correct
 STREAM = 0xCA97  # other random numbers than those of samples
 ALL, SEEN, UNSEEN = "", "seen", "unseen"  # captions; the names of their results
 
@@ -143,7 +143,8 @@ class Right:
 
 
 def share(right: Right, groups: Groups, which: str = ALL) -> Estimate:
-    """Of the samples; beside it those of real images and of shuffled captions. which: captions"""
+    """The score of the samples, with those of real images and of shuffled captions in the note.
+    which: captions"""
     if len(right.made) < LEAST or len(groups.of.unique()) < 2:
         captions = f"{which} captions".strip()
         return Estimate(None, reason=f"fewer than {LEAST} {captions} in the test part")

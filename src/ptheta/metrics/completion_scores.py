@@ -102,7 +102,7 @@ class Scored:
     values: dict[str, float]
 
     def cells(self, model: Scored) -> list[str]:
-        """The values for a reader. model: what they are held against"""
+        """The values as text. model: the scores to compare with"""
         return [
             (f"{value:#.3g}" if value else "0")
             + (SIGN if beats(value, model.values[name], MEASURES[name].better) else "")

@@ -1,4 +1,4 @@
-"""Completions: what stands where pixels of test images were unknown, held against these pixels."""
+"""Completions of masked test images, compared with the true pixels."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ OF_COMPLETIONS: tuple[Metric, ...] = (
     Metric(
         "completion_psnr_{term}",
         completion_psnr,
-        "peak signal-to-noise ratio where pixels were unknown, by the mask",
+        "peak signal-to-noise ratio on the unknown pixels, by mask",
         Section.COMPLETION,
         of=(ImageSpec,),
         asked=of_completions,

@@ -94,7 +94,7 @@ def apportioned(counts: Tensor, n: int) -> Tensor:
     return seats
 
 
-def said(model: nn.Module, data: Dataset) -> str:
+def sampled_conditions(model: nn.Module, data: Dataset) -> str:
     """What `conditions_like` gives, for the protocol."""
     spec = condition_of(model)
     if spec is None:

@@ -12,7 +12,14 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
-from ptheta.capabilities import EstimatesPartition, HasBound, HasLogProb, condition_of, conditional
+from ptheta.capabilities import (
+    EstimatesLogProb,
+    EstimatesPartition,
+    HasBound,
+    HasLogProb,
+    condition_of,
+    conditional,
+)
 from ptheta.conditions import Labels
 from ptheta.conditions.base import tensor_of
 from ptheta.data.dataset import Dataset
@@ -78,7 +85,7 @@ class Context:
     @property
     def has_likelihood(self) -> bool:
         """Exact, or a bound."""
-        return isinstance(self.model, HasLogProb | HasBound | EstimatesPartition)
+        return isinstance(self.model, HasLogProb | HasBound | EstimatesPartition | EstimatesLogProb)
 
     @property
     def conditional_likelihood(self) -> bool:

@@ -39,7 +39,7 @@ TRAINING = 10_000
 COPIES = -3.0  # a copying z below this is no chance
 SEVERAL = 0.05  # share of samples nearer than 99 % of new images are; 0.01 without copies
 LEAST = 10  # real images of either set: the distances to fewer are those to the same few images
-UNKNOWN = "it is not known what it was trained on"
+UNKNOWN = "its training data is unknown"
 
 
 class Distances(NamedTuple):
@@ -63,21 +63,21 @@ def _own(test: Dataset) -> Tensor:
 
 
 def training_images(ctx: Context) -> str:
-    """Why it cannot be told what is copied; "" where it can."""
+    """Why copies cannot be detected; "" if they can."""
     if ctx.train is None:
         return ctx.no_copies or UNKNOWN
     train, test = len(ctx.train), len(_own(ctx.test))
     if min(train, test) >= LEAST:
         return ""
     return (
-        f"{train} training images and {test} test images that repeat none of them: "
-        f"copies are told from {LEAST} of each on"
+        f"{train} training images and {test} test images that are not duplicates: detecting "
+        f"copies needs {LEAST} of each"
     )
 
 
 @dataclass(frozen=True)
 class _Sets:
-    """Real images that samples are held against, and those of them that are new to the others.
+    """Real images to compare samples with, and those that are not duplicates of the others.
 
     test: those that are no training images; own: where they stand among all; new_test: positions
     of some of them; train: all; share: some of them, spread evenly; new_train: positions in `share`

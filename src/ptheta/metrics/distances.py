@@ -39,8 +39,8 @@ def warn_of_few(ctx: Context) -> None:
     if real < fake:
         few, cure = (f"{real} real {ctx.test.examples}", "give more of them")
     warnings.warn(
-        f"{few} are few for a Frechet distance in {d} dimensions, which is then "
-        f"too large: prefer the kernel distance, or {cure}",
+        f"{few} are too few for a Frechet distance in {d} dimensions, which is then biased "
+        f"upwards: prefer the kernel distance, or {cure}",
         stacklevel=4,
     )
 

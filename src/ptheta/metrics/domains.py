@@ -200,7 +200,8 @@ def _partners(ctx: Context, some: Carried) -> tuple[Tensor, Dataset] | None:
 
 
 def _to_partner(error: PixelError, ctx: Context, some: Carried) -> Estimate:
-    """How far they are from the same thing in the domain; beside it the images as they were."""
+    """Error against the true counterpart in the domain, with that of the unchanged images in the
+    note."""
     known = _partners(ctx, some)
     if known is None:
         return Estimate(None, reason="fewer than two images have a partner there")

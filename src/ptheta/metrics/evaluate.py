@@ -17,7 +17,7 @@ from ptheta.extractors.base import Extractor
 from ptheta.extractors.table import choose_extractor
 from ptheta.measures.results import About, Evaluation, Result
 from ptheta.metrics import needs
-from ptheta.metrics.conditions import answers_wanted, said
+from ptheta.metrics.conditions import answers_wanted, sampled_conditions
 from ptheta.metrics.context import Context, Given
 from ptheta.metrics.distances import warn_of_few
 from ptheta.metrics.images import check_same_spec
@@ -116,7 +116,7 @@ def measured(
     What is not defined for the model is a result without a value. Raises PthetaError for a log_prob
     that is a density.
     """
-    plugins.load()  # the table is read as it stands then
+    plugins.load()  # plug-ins must be loaded before the table is read
     known = known or {}
     results: list[Result] = []
     distances = False  # whether any is measured
@@ -163,7 +163,7 @@ def _sampler(model: nn.Module, test: Dataset) -> dict[str, object]:
     """How the samples are drawn from the model, for the protocol."""
     first = next(model.parameters(), None)
     return {
-        "sampler": {"batch": BATCH, "condition": said(model, test)},
+        "sampler": {"batch": BATCH, "condition": sampled_conditions(model, test)},
         "dtype": "none" if first is None else str(first.dtype).removeprefix("torch."),
         "device": device_of(model).type,
     }
@@ -175,8 +175,8 @@ def _check_made(x: Tensor, test: Dataset) -> None:
         test.spec.check_drawn(x)
     elif x.dtype != torch.uint8 or x.shape[1:] != test.spec.shape:
         raise PthetaError(
-            f"images of {tuple(x.shape[1:])} and {test.name} of {test.spec}: "
-            "bring both to the same size and channels"
+            f"images of {tuple(x.shape[1:])} and {test.name} of {test.spec}: convert both to the "
+            "same size and channels"
         )
 
 

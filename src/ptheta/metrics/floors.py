@@ -39,7 +39,7 @@ LUMA = (0.299, 0.587, 0.114)  # ITU-R 601
 def inputs_of(data: Dataset) -> Inputs:
     """What the examples are to be made from. Raises PthetaError where the data are no pairs."""
     if data.inputs is None:
-        raise PthetaError(f"{data.name} has no inputs: floors of a translation are of pairs")
+        raise PthetaError(f"{data.name} has no inputs: the baselines of a translation need pairs")
     return data.inputs
 
 
@@ -284,8 +284,8 @@ TRANSLATION_FLOORS: dict[str, FloorKind] = {
     "nearest training image": FloorKind(NearestImage, _plain),
     "smoothest surface": FloorKind(SmoothestSurface, _plain),
     "input copied, blurred": FloorKind(BlurredInput, _blurrable),
-    "training image of any caption": FloorKind(AnyCaption, captioned, True),
-    "training image of the nearest caption": FloorKind(NearestCaption, captioned),
+    "random training image": FloorKind(AnyCaption, captioned, True),
+    "training image with the nearest caption": FloorKind(NearestCaption, captioned),
     "image copied": FloorKind(DomainFloor, _domains, True),
     "image blurred": FloorKind(BlurredImage, _domains),
     "nearest image of the domain": FloorKind(NearestOfDomain, _domains),

@@ -117,8 +117,8 @@ def label_spec(pairs: Dataset) -> LabelMapSpec:
     """What the inputs are. Raises PthetaError where they are no label maps."""
     if pairs.inputs is None or not isinstance(pairs.inputs.spec, LabelMapSpec):
         raise PthetaError(
-            f"the inputs of {pairs.name} are no label maps, so that no network can learn labels "
-            "from them: give pairs of label maps and pictures"
+            f"the inputs of {pairs.name} are not label maps, so no labeller can be trained on "
+            "them: give pairs of label maps and images"
         )
     return pairs.inputs.spec
 

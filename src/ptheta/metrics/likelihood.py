@@ -27,7 +27,7 @@ from ptheta.measures.intervals import Groups, mean_estimate
 from ptheta.measures.results import Estimate
 from ptheta.metrics.context import Context, shared
 from ptheta.tasks.conditions import with_conditions
-from ptheta.tasks.log_p import log_p_of
+from ptheta.tasks.log_p import LogP, log_p_of
 from ptheta.terminal.progress import watched
 
 
@@ -38,6 +38,8 @@ class Likelihood:
     relation: "=" where exact, "<=" where the truth is at most this, "~" where it is an estimate
     density: whether p is a density, in the units of the data: -log p may then be below 0
     partition: what an estimate is normalised by, whose error all examples share
+    bias: what is thought to be left of the error of a numerical solution, nats on average; none
+        where nothing is solved
     """
 
     nats: float
@@ -47,6 +49,7 @@ class Likelihood:
     each: Tensor = field(repr=False, compare=False)  # of every example, float64 (N,)
     density: bool = False
     partition: LogPartition | None = None
+    bias: float | None = None
 
     @property
     def images(self) -> int:
@@ -108,8 +111,8 @@ def likelihood(
             "data that has them"
         )
     with seeded(seed):
-        values = [-log_p.of(x, y) for x, y in batches(model, data, batch_size)]
-    nats = torch.cat(values).double().cpu()
+        values = [_with_bias(log_p, x, y) for x, y in batches(model, data, batch_size)]
+    nats, bias = (torch.cat(each).double().cpu() for each in zip(*values, strict=True))
     _check_nats(nats, data)
     return Likelihood(
         nats=nats.mean().item(),
@@ -119,7 +122,17 @@ def likelihood(
         each=nats,
         density=not data.spec.discrete,
         partition=log_p.partition,
+        bias=None if log_p.estimate is None else bias.mean().item(),
     )
+
+
+def _with_bias(log_p: LogP, x: Tensor, condition: Condition | None) -> tuple[Tensor, Tensor]:
+    """-log p and what is left of the error of a solution, which is 0 where nothing is solved."""
+    if log_p.estimate is None:
+        nats = -log_p.of(x, condition)
+        return nats, torch.zeros_like(nats)
+    found = log_p.estimate(x, condition)
+    return -found.value, found.bias
 
 
 def _check_nats(nats: Tensor, data: Dataset) -> None:
@@ -189,11 +202,23 @@ def _mean(ctx: Context, unit: float) -> Estimate:
         return Estimate(None, about=about, reason=why)
     groups = Groups(found.images, "real")
     mean = mean_estimate(found.each / unit, groups, about, relation=found.relation)
+    if found.bias is not None:
+        return _solved(mean, found.bias / unit)
     return mean if found.partition is None else _two_sided(mean, found.partition, unit)
 
 
+def _solved(mean: Estimate, bias: float) -> Estimate:
+    """-log p with the error of the solver beside that of the examples, in which what is drawn for
+    each of them is contained."""
+    if mean.error is None:
+        return mean
+    note = f"by a numerical solution, whose steps are off by about {abs(bias):.2g}"
+    return replace(mean, error=math.hypot(mean.error, bias), draws=None, note=note)
+
+
 def _two_sided(mean: Estimate, z: LogPartition, unit: float) -> Estimate:
-    """-log p with the error of log Z, which examples share, beside that of the examples. It has no
+    """-log p with the error of log Z, which examples share, in addition to that of the examples. It
+    has no
     draws: of them a comparison would be made that knows of the examples alone."""
     if mean.value is None or mean.error is None:
         return mean

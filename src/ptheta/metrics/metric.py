@@ -47,7 +47,7 @@ class Section(StrEnum):
 
 
 class Role(Enum):
-    """What a metric stands for outside its table: in the summary and in the plots of a report."""
+    """The role of a metric in the summary and the plots of a report."""
 
     NONE = ""
     LIKELIHOOD = "likelihood"
@@ -64,7 +64,7 @@ class Role(Enum):
 class Presentation:
     """How a report shows a metric outside its table.
 
-    role: what it stands for in the summary and the plots
+    role: its role in the summary and the plots
     paired: whether the page shows the differences between runs
     repeats: the family of another metric that says the same: where that is there, this one is shown
         in its table alone
@@ -94,7 +94,7 @@ class MetricInfo(TypedDict):
 
 
 def nothing(ctx: Context) -> About:
-    """A metric that depends on nothing beside the protocol."""
+    """A metric that depends only on the protocol."""
     return {}
 
 

@@ -32,7 +32,7 @@ def of_labels(ctx: Context) -> bool:
 
 
 def of_labelled_classes(ctx: Context) -> bool:
-    """Labels that a classifier may be held against."""
+    """Labels to compare a classifier with."""
     return of_classes(ctx) and of_labels(ctx) and ctx.real_labels is not None
 
 

@@ -129,8 +129,7 @@ def _colours(palette: Palette) -> tuple[tuple[int, ...], ...]:
         return tuple(tuple(operator.index(v) for v in colour) for colour in palette)
     except TypeError:
         raise PthetaError(
-            f"palette {brief(palette)}: want a tuple of whole numbers for each colour, (v,) or "
-            "(r, g, b)"
+            f"palette {brief(palette)}: want a tuple of integers for each colour, (v,) or (r, g, b)"
         ) from None
 
 
@@ -142,7 +141,7 @@ def _numbered(found: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor, int]:
     if len(occurring) > MOST_LABELS:
         raise PthetaError(
             f"{len(occurring):,} different labels, and at most {MOST_LABELS:,} are counted: give "
-            "maps of kinds of things, not of single things"
+            "semantic label maps, not instance maps"
         )
     f, w = numbers.split([found.numel(), wanted.numel()])
     return f.view(found.shape), w.view(wanted.shape), len(occurring)
@@ -155,7 +154,7 @@ def _integers(given: Examples) -> Tensor:
     whole = isinstance(given, Tensor) and not (given.is_floating_point() or given.is_complex())
     if not isinstance(given, Tensor) or not whole or given.ndim != 3 or not given.numel():
         raise PthetaError(
-            "label maps are integers (N, H, W), or pictures with a palette: give one of these"
+            "label maps are integers (N, H, W), or images with a palette: give one of these"
         )
     return given.long()
 

@@ -1,4 +1,4 @@
-"""Translations of pairs: what a model makes of inputs whose targets are known, held against these.
+"""Translations of pairs: outputs of a model compared with the known targets.
 
 The test inputs are those that `metrics.conditions` asks for, each once; the same numbers are taken
 on training pairs, since a model that has learned its pairs by heart is right on these alone.
@@ -184,7 +184,7 @@ def made_labels(ctx: Context) -> Mapping[str, Labelled]:
 
 @shared
 def read_labels(ctx: Context) -> Mapping[str, Labelled]:
-    """Of pictures that were made, read by the labeller, beside what they were made of."""
+    """Labels predicted for translated images, compared with those of the inputs."""
     part = image_part(ctx.model)
     assert part is not None
     assert ctx.train is not None

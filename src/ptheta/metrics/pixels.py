@@ -43,7 +43,7 @@ def sharpness_of(fake: torch.Tensor, real: torch.Tensor) -> Estimate:
         return Estimate(None, reason="the real images are flat")
     value, found = ratio_of_means(fake, real, Groups(len(fake), "fake"), Groups(len(real), "real"))
     about = {"laplacian_variance": round(a, 4), "laplacian_variance_of_real": round(b, 4)}
-    return estimate(value, found, about, note=f"{_four(a)} beside {_four(b)} of real images")
+    return estimate(value, found, about, note=f"{_four(a)}, and {_four(b)} for real images")
 
 
 def _four(value: float) -> str:

@@ -112,6 +112,6 @@ def scale(of: About) -> str:
     return repr([of.get(key) for key in COMPARABLE])
 
 
-def said(a: About, b: About) -> str:
+def differences(a: About, b: About) -> str:
     """In what two protocols differ: "samples 300 and 1000"."""
     return ", ".join(f"{k.replace('_', ' ')} {a.get(k)} and {b.get(k)}" for k in differing(a, b))

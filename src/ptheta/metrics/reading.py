@@ -24,7 +24,7 @@ Examples = str | Path | np.ndarray | Tensor | Dataset
 class Read(TypedDict, total=False):
     """How images are read and features taken.
 
-    size: side in pixels that images are brought to, antialiased and cropped; channels: 1 or 3
+    size: resize images to this side in pixels, antialiased and cropped; channels: 1 or 3
     image_column: of a source that has columns
     processes: that share the extraction of features
     """
@@ -76,8 +76,8 @@ def same_images(sets: Sequence[Examples], how: Read) -> list[Tensor]:
         if x.shape[1:] != first.shape[1:]:
             a, b = ("x".join(map(str, s.shape[1:])) for s in (first, x))
             raise PthetaError(
-                f"images of {a} (channels, height, width) and of {b} in {called(given)}: give size "
-                "and channels to bring all to"
+                f"images of {a} (channels, height, width) and of {b} in {called(given)}: give "
+                "size and channels to convert all"
             )
     return found
 

@@ -177,8 +177,8 @@ def _logits(a: Examples, extractor: str | Extractor | None, how: Read) -> tuple[
     by, why = choose_extractor(dataset(x, "samples"), extractor)
     if not by.classes:
         raise PthetaError(
-            f"the extractor {by.name} is no classifier, and a score is of classes: give another, "
-            "such as extractor='digits'"
+            f"the extractor {by.name} is not a classifier, and the score needs classes: give "
+            "another, such as extractor='digits'"
         )
     found = extract(x, by, processes=how.get("processes", 1)).logits
     if found is None:

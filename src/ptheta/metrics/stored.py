@@ -11,7 +11,8 @@ from ptheta.metrics.table import METRICS, metric_of
 
 # of a protocol, what says nothing of the numbers
 TOLD = {"time", "extractor_chosen"}
-# what must be known, or nobody can say that two evaluations are of the same weights and images
+# protocol entries that are required to decide whether two evaluations are of the same weights and
+# images
 KNOWN = ("checkpoint", "trained_on")
 UNKNOWN = "not known"
 

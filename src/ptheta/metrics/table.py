@@ -13,6 +13,7 @@ from ptheta.metrics.clustering import clustering
 from ptheta.metrics.completions import OF_COMPLETIONS
 from ptheta.metrics.context import Context
 from ptheta.metrics.copies import TEST, TRAIN, copying_z, copying_z_in_features
+from ptheta.metrics.factors import OF_FACTORS
 from ptheta.metrics.likelihood import (
     bits_per_dim,
     elbo_gap,
@@ -67,7 +68,7 @@ _LIKELIHOODS: tuple[Metric, ...] = (
     _likelihood(
         "bits_per_dim{given}",
         bits_per_dim,
-        "-log2 p of a test image over its sub-pixels; exact, or from a bound",
+        "-log2 p of a test image per sub-pixel; exact, or from a bound",
         of=(ImageSpec,),
         unit=BITS,
         better="lower",
@@ -82,7 +83,7 @@ _LIKELIHOODS: tuple[Metric, ...] = (
         shown=Presentation(Role.LIKELIHOOD, paired=True, repeats="bits_per_dim", signed=True),
     ),
     _bound("neg_elbo{given}", neg_elbo, "-ELBO of a test example"),
-    _bound("elbo_{term}{given}", elbo_terms, "a term that the ELBO is the sum of"),
+    _bound("elbo_{term}{given}", elbo_terms, "a term of the ELBO"),
     _bound(
         "elbo_gap{given}",
         elbo_gap,
@@ -92,7 +93,7 @@ _LIKELIHOODS: tuple[Metric, ...] = (
     Metric(
         "clustering_accuracy",
         clustering,
-        "share of test examples whose own category is that of their label, best matching",
+        "fraction of test examples whose category matches their label, under the best matching",
         Section.FIDELITY,
         needs=(needs.real_labels,),
         asked=needs.of_clusters,
@@ -159,33 +160,33 @@ _FIDELITY: tuple[Metric, ...] = (
     _classes(
         "missing_classes_{extractor}",
         classes.missing,
-        "classes that come less than a tenth as often as among test examples",
+        "classes less than a tenth as frequent as among test examples",
         unit="of {classes}",
     ),
     _fidelity(
         "precision_{extractor}",
         diversity.precision,
-        "share of samples among the neighbours of a test example",
+        "fraction of samples among the neighbours of a test example",
         better="higher",
         shown=Presentation(Role.PRECISION),
     ),
     _fidelity(
         "recall_{extractor}",
         diversity.recall,
-        "share of test examples among the neighbours of a sample",
+        "fraction of test examples among the neighbours of a sample",
         better="higher",
         shown=Presentation(Role.RECALL),
     ),
     _fidelity(
         "density_{extractor}",
         diversity.density,
-        "test examples that have a sample among their neighbours, per sample",
+        "number of test examples with the sample among their neighbours, per sample",
         better="higher",
     ),
     _fidelity(
         "coverage_{extractor}",
         diversity.coverage,
-        "share of test examples that have a sample among their neighbours",
+        "fraction of test examples with a sample among their neighbours",
         better="higher",
     ),
     _fidelity(
@@ -205,7 +206,7 @@ _FIDELITY: tuple[Metric, ...] = (
     Metric(
         "kd_within_label_{extractor}",
         distances.kd_within_label,
-        "mean over labels of the kernel distance between examples of one label",
+        "kernel distance within each label, averaged over labels",
         Section.DISTANCE,
         needs=(needs.real_labels,),
         asked=needs.of_labels,
@@ -215,7 +216,7 @@ _FIDELITY: tuple[Metric, ...] = (
     Metric(
         "label_accuracy_{extractor}",
         classes.label_accuracy,
-        "share of samples that the classifier finds to be what was asked for",
+        "fraction of samples classified as their condition",
         Section.DISTANCE,
         asked=needs.of_labelled_classes,
         better="higher",
@@ -230,7 +231,7 @@ _MEMORISATION: tuple[Metric, ...] = (
     _copies(
         "copied_share",
         partial(copies.share_of_copies, TRAIN),
-        "share of samples nearer to a training example than 99 % of test examples are",
+        "fraction of samples nearer to a training example than 99 % of test examples",
     ),
     _copies(
         "copying_z",
@@ -240,7 +241,7 @@ _MEMORISATION: tuple[Metric, ...] = (
     _copies(
         "copied_share_test",
         partial(copies.share_of_copies, TEST),
-        "share of samples nearer to a test example than 99 % of training examples are",
+        "fraction of samples nearer to a test example than 99 % of training examples",
     ),
     _copies(
         "copying_z_test",
@@ -262,7 +263,7 @@ _MEMORISATION: tuple[Metric, ...] = (
     _copies(
         "fd_memorisation_{extractor}",
         copies.fd_memorisation,
-        "Frechet distance times what copies of real images cost",
+        "Frechet distance times a penalty for copies of real images",
         of=(ImageSpec,),
         better="lower",
         shown=OF_FD,
@@ -272,7 +273,7 @@ _OTHERS: tuple[Metric, ...] = (
     Metric(
         "path_length_{extractor}",
         mean_path_length,
-        "how far features move along paths between codes",
+        "change of features along paths between codes",
         Section.FIDELITY,
         needs=(needs.samples, codes_with_a_prior),
         asked=needs.of_model,
@@ -281,19 +282,19 @@ _OTHERS: tuple[Metric, ...] = (
     _cost(
         "sampling_speed",
         speed,
-        "samples drawn in a second, 64 at a time, on this machine",
+        "samples per second, in batches of 64, on this machine",
         needs=(needs.samples,),
         unit=RATE,
         better="higher",
         shown=Presentation(Role.SPEED),
         lasting=False,
     ),
-    _cost("parameters", parameters, "numbers that the model has learned"),
+    _cost("parameters", parameters, "number of trained parameters"),
 )
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
-        *(*_LIKELIHOODS, *_DISTANCES, *_FIDELITY, *OF_VECTORS),
+        *(*_LIKELIHOODS, *_DISTANCES, *_FIDELITY, *OF_FACTORS, *OF_VECTORS),
         *(*OF_CAPTIONS, *OF_TRANSLATIONS, *OF_COMPLETIONS, *_MEMORISATION, *_OTHERS),
     )
 }
@@ -316,6 +317,7 @@ WORDS = {
     "fd_infinity": "Frechet distance of infinite samples",
     "kd": "kernel distance",
     "kd_within_label": "kernel distance within labels",
+    "information_gap": "mutual information gap",
     "score": "classifier score",
     "classes": "classes in use",
     "class_balance": "imbalance of classes",
@@ -330,7 +332,7 @@ WORDS = {
 
 
 def words(result: str) -> str:
-    """What a reader calls a result: its metric, and what it is of in brackets."""
+    """Display name of a result: its metric, with details in brackets."""
     metric = metric_of(result)
     if metric is None or metric.family not in WORDS:
         return result.replace("_", " ")
@@ -339,7 +341,7 @@ def words(result: str) -> str:
 
 
 def metric_of(result: str) -> Metric | None:
-    """The metric that a result of this name is of; None for one that is of none.
+    """The metric of a result name; None if unknown.
 
     Where several may be meant it is the one that leaves least open: `fd_infinity_digits` is of
     `fd_infinity_{extractor}`.

@@ -1,4 +1,5 @@
-"""How much samples of one caption differ, beside how much real images of one caption do."""
+"""Diversity of samples with the same caption, relative to that of real images with the same
+caption."""
 
 from __future__ import annotations
 
@@ -57,8 +58,8 @@ def has_pairs(ctx: Context) -> str:
     """Why real images of one caption cannot be compared; "" where they can."""
     real, n = apart_in_training(ctx)
     if n < LEAST:
-        return f"{n} pairs of training images with one caption: want {LEAST} or more"
-    return "" if real else "training images of one caption are all alike"
+        return f"{n} pairs of training images with the same caption: want {LEAST} or more"
+    return "" if real else "training images with the same caption are identical"
 
 
 def caption_variety(ctx: Context) -> Estimate:

@@ -44,12 +44,12 @@ OF_VECTORS: tuple[Metric, ...] = (
     _tests(
         "two_sample_auc",
         vectors.two_sample_auc,
-        "area under the curve of a classifier of samples and test rows; 0.5 where they are alike",
+        "area under the ROC curve of a classifier of samples and test rows; 0.5 if they are alike",
     ),
     _tests(
         "two_sample_accuracy",
         vectors.two_sample_accuracy,
-        "accuracy of a classifier of samples and test rows; 0.5 where they are alike",
+        "accuracy of a classifier of samples and test rows; 0.5 if they are alike",
         shown=Presentation(repeats="two_sample_auc"),
     ),
     _tests(
@@ -66,13 +66,13 @@ OF_VECTORS: tuple[Metric, ...] = (
     _modes(
         "good_samples",
         vectors.good_samples,
-        "share of samples within 3 standard deviations of their nearest mode",
+        "fraction of samples within 3 standard deviations of their nearest mode",
         better="higher",
     ),
     _modes(
         "mode_balance",
         vectors.mode_balance,
-        "KL of the shares of the modes among good samples from their weights",
+        "KL of the mode frequencies among good samples from the mode weights",
         unit="nats",
         better="lower",
     ),

@@ -32,7 +32,7 @@ class Tested(NamedTuple):
     p_value: float
 
 
-class ToldApart(NamedTuple):
+class ClassifierTest(NamedTuple):
     """auc, accuracy: of a classifier of the two sets, 0.5 where nothing is between them
     p_value: of the auc, that both are of one distribution"""
 
@@ -62,7 +62,7 @@ class GridDivergence(NamedTuple):
 def _points(given: Examples, what: str) -> Tensor:
     found = points_of(given)
     if found is None:
-        raise PthetaError(f"{what} are no floats (N, D): give vectors, or take features of images")
+        raise PthetaError(f"{what} are not floats (N, D): give vectors, or features of images")
     return check_points(found, what)
 
 
@@ -90,13 +90,13 @@ def mmd(
 
 def two_sample_test(
     a: Examples, b: Examples, *, permutations: int = PERMUTATIONS, seed: int = 0
-) -> ToldApart:
+) -> ClassifierTest:
     """Whether a classifier tells what was made (a) from what is real (b): arXiv:1610.06545, by
     nearest neighbours, each point rated by others alone. Arguments: see `mmd`."""
     x, y = _points(a, "samples"), _points(b, "real points")
-    found = vectors.told_estimates(x, y, permutations, seed)
+    found = vectors.classifier_estimates(x, y, permutations, seed)
     about = {**_about(x, y), **found.auc.about}
-    return ToldApart(
+    return ClassifierTest(
         METRICS["two_sample_auc"].result(found.auc, about),
         METRICS["two_sample_accuracy"].result(found.accuracy, about),
         _p_value(about),

@@ -33,7 +33,7 @@ from ptheta.terminal.progress import stage
 MOST = 2000  # samples, and real rows, that a test is shown
 OUTSIDE = 0.01  # share of the mass beyond the grid from which a divergence says little
 NAMED = 4  # modes that are not found
-CLOSE = 1e-6  # nats, and relative, below which numbers of a grid are not told apart
+CLOSE = 1e-6  # nats, and relative tolerance, within which grid values are equal
 ROWS = 10_000  # points that a model rates at a time
 
 
@@ -42,7 +42,7 @@ ROWS = 10_000  # points that a model rates at a time
 
 def truth(ctx: Context) -> str:
     """The distribution of the data is known."""
-    return "" if vectors_of(ctx.test).truth is not None else "the density of the data is not known"
+    return "" if vectors_of(ctx.test).truth is not None else "the density of the data is unknown"
 
 
 def grid(ctx: Context) -> str:
@@ -67,14 +67,14 @@ def modes(ctx: Context) -> str:
     """The data has modes that are known."""
     known = vectors_of(ctx.test).truth
     there = known is not None and known.modes is not None
-    return "" if there else "no modes of the data are known"
+    return "" if there else "the modes of the data are unknown"
 
 
 def whole(ctx: Context) -> str:
     """No cell of the samples and of the test rows is missing."""
     every = {"samples": ctx.samples, "test rows": ctx.test.batch(slice(0, len(ctx.test))).x}
     lost = {what: int(x.isnan().any(1).sum()) for what, x in every.items()}
-    odd = (f"{lost[what]} of {len(x)} {what} lack a cell" for what, x in every.items())
+    odd = (f"{lost[what]} of {len(x)} {what} have missing cells" for what, x in every.items())
     return next((text for text, n in zip(odd, lost.values(), strict=True) if n), "")
 
 
@@ -120,7 +120,10 @@ def divergence_estimate(of: OnGrid, pick: Callable[[Divergences], float]) -> Est
         error = max(abs(fine - coarse), CLOSE * max(abs(fine), CLOSE))
     note = ""
     if max(beyond) > OUTSIDE:
-        note = f"{beyond[0]:.2g} of the data, {beyond[1]:.2g} of the model lie beyond the grid"
+        note = (
+            f"a fraction {beyond[0]:.2g} of the data and {beyond[1]:.2g} of the model is outside "
+            "of the grid"
+        )
     return Estimate(fine, error, about=about, note=note)
 
 
@@ -212,37 +215,39 @@ def _both(ctx: Context) -> tuple[Tensor, Tensor]:
     return spec.scaled(ctx.samples[:MOST]).double(), spec.scaled(real).double()
 
 
-class Told(NamedTuple):
-    """What a two-sample test finds of the area under the curve, and of the accuracy."""
+class ClassifierEstimates(NamedTuple):
+    """AUC and accuracy of a classifier two-sample test."""
 
     auc: Estimate
     accuracy: Estimate
 
 
-def told_estimates(x: Tensor, y: Tensor, permutations: int, seed: int = 0) -> Told:
+def classifier_estimates(
+    x: Tensor, y: Tensor, permutations: int, seed: int = 0
+) -> ClassifierEstimates:
     """Of samples (N, D) and real points (M, D)."""
     found = two_sample(x, y, permutations=permutations, seed=seed)
     about = {"compared": [len(x), len(y)], "p_value": round(found.p_value, 6)}
     without = found.draws or (None, None)
     note = f"p = {found.p_value:.2g}"
-    auc = estimate(found.told.auc, without[0], about, note=note)
-    return Told(auc, estimate(found.told.accuracy, without[1], about))
+    auc = estimate(found.scores.auc, without[0], about, note=note)
+    return ClassifierEstimates(auc, estimate(found.scores.accuracy, without[1], about))
 
 
 @shared
-def _told(ctx: Context) -> Told:
+def _classifier(ctx: Context) -> ClassifierEstimates:
     with stage("the two-sample test"):
-        return told_estimates(*_both(ctx), PERMUTATIONS)
+        return classifier_estimates(*_both(ctx), PERMUTATIONS)
 
 
 def two_sample_auc(ctx: Context) -> Estimate:
-    """How often a classifier rates a sample as more of a sample than a real row."""
-    return _told(ctx).auc
+    """AUC of a classifier of samples against real rows."""
+    return _classifier(ctx).auc
 
 
 def two_sample_accuracy(ctx: Context) -> Estimate:
-    """How often a classifier is right."""
-    return _told(ctx).accuracy
+    """Accuracy of that classifier."""
+    return _classifier(ctx).accuracy
 
 
 def mmd(ctx: Context) -> Estimate:

@@ -1,4 +1,4 @@
-"""What models there are, for the user to look at."""
+"""The list of models and their properties for the user."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from ptheta.models.taxonomy import place
 from ptheta.specs import Column, DataSpec, ImageSpec, VectorSpec
 
 KINDS_OF_DATA = {ImageSpec: "images", VectorSpec: "points and tables"}
-SMALL = ImageSpec(1, 32, 32)  # what models are made for where one has to be at hand
+SMALL = ImageSpec(1, 32, 32)  # the default spec for building a model
 PLAIN = VectorSpec((Column("a", "real"), Column("b", "real")))
 
 
 class ModelInfo(TypedDict):
-    """What is known of a model.
+    """Properties of a model.
 
-    about: what it is, in a few words; capabilities: whether it has each; recipes: what each is
-    place: in the tree of `ptheta.models.taxonomy`, the branches on the way to its leaf
-    data: what it can learn; conditional: whether it can be given labels, captions, ...
-    formula: in LaTeX; use, avoid: when it is the one to take, and when not
+    about: a short description; capabilities: whether it has each; recipes: description of each
+    place: the branches of the tree of `ptheta.models.taxonomy`, down to its leaf
+    data: the kinds of data it can learn; conditional: whether it can be conditional
+    formula: in LaTeX; use, avoid: when to use the model, and when not to
     """
 
     about: str
@@ -46,9 +46,13 @@ class ModelInfo(TypedDict):
 
 
 def list_models(name: str | None = None) -> dict[str, ModelInfo]:
-    """Every model by name, with what it can do. name: of one model, which alone is wanted
+    """The properties of all models, by name.
 
-    Raises PthetaError for a name that no model has.
+    Args:
+        name: return only this model.
+
+    Raises:
+        PthetaError: for an unknown name.
     """
     if name is not None:
         return {name: _info(name, registry.entry(name))}
@@ -76,8 +80,8 @@ def _info(name: str, entry: Listed) -> ModelInfo:
 
 
 def graph_of(name: str) -> Graph | None:
-    """Which variables a model has, with its default options on small images or, where it takes
-    none, on points; None of a model that says nothing of them."""
+    """The graphical model of a registered model, built with default options for small images, or
+    for points if it does not support images; None if the model defines no graph."""
     entry = registry.entry(name)
     config = entry.load_config()()
     asked: tuple[ConditionSpec | None, ...] = (

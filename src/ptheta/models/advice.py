@@ -84,6 +84,13 @@ OF_FAMILIES: Mapping[str, Advice] = {
         "You need low-dimensional codes or a short training: the code has as many dimensions as "
         "the example, and images take long to learn.",
     ),
+    "diffusion": Advice(
+        r"\min_\theta \; \mathbb{E}_{s, x, \epsilon} \, w_s \left\| \hat{x}_\theta(\alpha_s x + "
+        r"\sigma_s \epsilon, s) - x \right\|^2",
+        "Samples have to be both sharp and varied, training steady, or one model is to complete "
+        "images and be steered by labels or captions as well.",
+        "Samples have to be drawn quickly: each takes tens of passes of the network.",
+    ),
     "autoregressive": Advice(
         r"p(x) = \prod_i p(x_i \mid x_{<i})",
         "You need an exact likelihood, and with it compression, inpainting and classification.",
@@ -191,6 +198,28 @@ OF_MODELS: Mapping[str, Advice] = {
         "Labels or attributes are known, and codes are to hold the rest: style.",
         "There are no conditions, or images have to be sharp.",
     ),
+    "beta-tcvae": Advice(
+        r"\log p(x|z) - I(z; n) - \beta \, \mathrm{KL}\left(q(z) \,\|\, \prod_j q(z_j)\right) - "
+        r"\sum_j \mathrm{KL}\left(q(z_j) \,\|\, p(z_j)\right)",
+        "Each dimension of the code is to stand for one factor of the data, without labels.",
+        "Likelihood or sharp images matter, or the factors are to be certain: seeds differ, and no "
+        "method finds factors without labels for sure.",
+    ),
+    "ladder-vae": Advice(
+        r"p(x|z_1) \prod_i p(z_i|z_{i+1}), \quad "
+        r"q(z_i|z_{i+1}, x) \propto \mathcal{N}(z_i; h_i(x)) \, p(z_i|z_{i+1})",
+        "A hierarchy of codes is wanted, and to see which of its layers are used.",
+        "One layer is enough: `vae` is quicker. Upper layers may still collapse: watch "
+        "`ptheta latents`.",
+    ),
+    "vq-vae": Advice(
+        r"\min \; -\log p(x \mid e_k) + \beta \left\| z - \mathrm{sg}(e_k) \right\|^2, \quad "
+        r"k = \arg\min_j \| z - e_j \|",
+        "Sharp images are wanted of a small grid of discrete codes, which an autoregressive model "
+        "then learns in a fraction of the time that pixels take.",
+        "One training has to be enough: it draws nothing before `ptheta fit RUN --model pixelcnn`. "
+        "For codes that are numbers take `vae`.",
+    ),
     "avb": Advice(
         r"\log p(x) \ge \mathbb{E}_{q} \left[ \log p(x|z) - T^*(x, z) + \log \frac{p(z)}{r(z|x)} "
         r"\right], \quad T^* = \log \frac{q(z|x)}{r(z|x)}",
@@ -243,6 +272,18 @@ OF_MODELS: Mapping[str, Advice] = {
         "You need low-dimensional codes that keep more of an example than those of a VAE.",
         "Codes have 20 dimensions or more: a kernel then needs batches of many hundreds. There is "
         "no likelihood.",
+    ),
+    "ddpm": Advice(
+        r"-\log p(x) \le \mathrm{KL}\left(q(x_T|x) \,\|\, p(x_T)\right) + \sum_{t=2}^{T} "
+        r"\mathrm{KL}\left(q(x_{t-1}|x_t, x) \,\|\, p(x_{t-1}|x_t)\right) - \log p(x|x_1)",
+    ),
+    "flow-matching": Advice(
+        r"\min_\theta \; \mathbb{E}_{t, x, \epsilon} \left\| v_\theta(x_t, t) - (x - \epsilon) "
+        r"\right\|^2, \quad x_t = t x + (1 - t) \epsilon",
+        "A density of points or of few dimensions is wanted together with samples in ten to "
+        "twenty passes of the network, or codes that lose nothing.",
+        "The likelihood has to be exact: that of an ODE is an estimate, and takes hundreds of "
+        "passes for each example.",
     ),
     "pix2pix": Advice(
         r"\min_G \max_D \; L_{\mathrm{GAN}}(G, D) + \lambda \, \mathbb{E} \, \| y - G(x) \|_1",

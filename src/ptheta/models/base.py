@@ -1,4 +1,4 @@
-"""What every model is: a module with a spec, a condition, and a way to learn."""
+"""The base class of all models: a module with a data spec, a condition and a training method."""
 
 from __future__ import annotations
 
@@ -20,25 +20,26 @@ from ptheta.specs import DataSpec, ImageSpec, LabelMapSpec
 
 @runtime_checkable
 class Selective(Protocol):
-    """A config whose options are not for every spec and condition, or do not all go together."""
+    """A config with options that depend on the spec, the condition or on one another."""
 
     def unsupported(self, spec: DataSpec, condition: ConditionSpec | None) -> str | None:
-        """Why there is no such model: one sentence, or None."""
+        """The reason why no such model exists, as one sentence; None if it does."""
 
 
 class Model(nn.Module):
-    """A model of p(x), or of p(x | condition): `Model(spec, config, condition)`.
+    """A model of p(x) or p(x | condition), created by `Model(spec, config, condition)`.
 
-    It learns by `game()` (`Plays`) or by `fit(batches)` (`Fits`); what it can do beside that is the
-    methods it has (`ptheta.capabilities`).
+    Training uses `game()` (`Plays`) or `fit(batches)` (`Fits`). All other capabilities are defined
+    by the methods of the class (`ptheta.capabilities`).
 
-    spec: what one example is
-    condition: what an example is asked for; None for an unconditional model
-    takes: the kinds of condition that such a model may be given, by name; empty for none
-    specs: the types of spec that it can learn
-    takes_missing: whether it learns from examples that lack some of their elements
-    takes_label_maps: whether it learns pictures as one plane for each colour of a palette
-    balanced: whether its batches hold equally many examples of each label
+    Attributes:
+        spec: description of one example.
+        condition: description of the condition; None for an unconditional model.
+        takes: kinds of condition that the class accepts, by name; empty for none.
+        specs: types of spec that the class can learn.
+        takes_missing: whether it can learn from examples with missing elements.
+        takes_label_maps: whether it can learn label maps, encoded as one plane per colour.
+        balanced: whether its batches hold equally many examples of each label.
     """
 
     takes: ClassVar[tuple[str, ...]] = ()
@@ -56,7 +57,16 @@ class Model(nn.Module):
     def __init__(
         self, spec: DataSpec, config: object, condition: ConditionSpec | None = None
     ) -> None:
-        """Raises PthetaError where `unsupported` says why there is no such model."""
+        """Check that the class supports these arguments.
+
+        Args:
+            spec: description of one example.
+            config: options of the model, an instance of its config dataclass.
+            condition: description of the condition; None for an unconditional model.
+
+        Raises:
+            PthetaError: if `unsupported` gives a reason.
+        """
         super().__init__()
         reason = type(self).unsupported(spec, condition, config)
         if reason is not None:
@@ -67,22 +77,25 @@ class Model(nn.Module):
     def unsupported(
         cls, spec: DataSpec, condition: ConditionSpec | None, config: object
     ) -> str | None:
-        """Why such a model cannot be of this spec, condition and config: one sentence, or None.
+        """The reason why this spec, condition and config are not supported, or None.
 
-        Nothing is built for it. What depends on the options is said by their config
+        Nothing is built. Conditions that depend on the options are checked by the config
         (`Selective`).
+
+        Returns:
+            One sentence for an error message, or None if the combination is supported.
         """
         if not isinstance(spec, cls.specs):
             return f"{cls.__name__} cannot learn {spec}: choose a model that can"
         if isinstance(spec, LabelMapSpec) and not cls.takes_label_maps:
             return (
-                f"{cls.__name__} cannot learn label maps as planes: leave --label-maps out, so "
-                "that they are pictures"
+                f"{cls.__name__} cannot learn label maps: leave --label-maps out to learn "
+                "them as ordinary pictures"
             )
         if spec.missing and not cls.takes_missing:
             return (
-                f"{cls.__name__} cannot learn from rows in which cells are missing, as they are of "
-                f"{', '.join(spec.missing)}: fill these in, leave these rows or columns out, or "
+                f"{cls.__name__} cannot learn from rows with missing cells, here in "
+                f"{', '.join(spec.missing)}: fill them in, leave these rows or columns out, or "
                 f"choose one of {', '.join(able_to_miss(type(spec)))}"
             )
         odd = next((part.kind for part in parts_of(condition) if part.kind not in cls.takes), None)
@@ -96,16 +109,23 @@ class Model(nn.Module):
 
     @classmethod
     def config_parts(cls, config: object) -> list[Part]:
-        """What the options choose, each with the reasons for which it does not go with another."""
+        """The parts chosen by the options, each with the parts that it excludes."""
         return named(config)
 
     def asked(self, condition: Condition | None) -> Condition | None:
-        """The condition of a conditional model, None for an unconditional one: a batch has
-        conditions where its data has. Raises PthetaError where the model needs one and got none."""
+        """The condition to use: None for an unconditional model, even if the batch has conditions.
+
+        Raises:
+            PthetaError: if the model is conditional and `condition` is None.
+        """
         return None if self.condition is None else self.given(condition)
 
     def given(self, condition: Condition | None) -> Condition:
-        """The condition of a conditional model. Raises PthetaError where there is none."""
+        """The condition itself.
+
+        Raises:
+            PthetaError: if it is None.
+        """
         if condition is None:
             kind = word(self.condition)
             raise PthetaError(f"this model is conditional on {kind} and got none: give a condition")
@@ -113,34 +133,40 @@ class Model(nn.Module):
 
 
 def whole(spec: DataSpec, x: Tensor) -> Tensor:
-    """x itself if it is a batch of such examples, none of which lacks anything; raises PthetaError
-    otherwise."""
+    """Check a batch of complete examples and return it.
+
+    Raises:
+        PthetaError: if x does not match the spec or has missing elements.
+    """
     refuse_missing(spec, x)
     return spec.check(x)
 
 
 def as_learned(spec: DataSpec, x: Tensor) -> Tensor:
-    """x itself if it is a batch of such examples, which lack nothing but what examples of training
-    lacked as well; raises PthetaError otherwise."""
+    """Check a batch that may have missing values in the same columns as training, and return it.
+
+    Raises:
+        PthetaError: if x does not match the spec or has missing values in other columns.
+    """
     if new := spec.new_gaps(spec.check(x)):
         raise PthetaError(
-            f"cells of {', '.join(new)} are missing, which was whole in training: fill them in, "
-            "leave these rows out, or train on rows that lack it as well"
+            f"cells of {', '.join(new)} are missing, but were complete in training: fill them in, "
+            "leave these rows out, or train on rows with such missing cells"
         )
     return x
 
 
 def refuse_missing(spec: DataSpec, x: Tensor) -> None:
-    """Raises PthetaError where cells, of any shape, are missing."""
+    """Raise PthetaError if any element of x, of any shape, is missing (NaN)."""
     if x.is_floating_point() and bool(x.isnan().any()):
         raise PthetaError(
-            f"{int(x.isnan().sum()):,} of {x.numel():,} cells are missing, which this model cannot "
-            f"do without: fill them in, or choose one of {', '.join(able_to_miss(type(spec)))}"
+            f"{int(x.isnan().sum()):,} of {x.numel():,} cells are missing, which this model does "
+            f"not support: fill them in, or choose one of {', '.join(able_to_miss(type(spec)))}"
         )
 
 
 def balanced(kind: type[nn.Module]) -> bool:
-    """Whether such a model is trained on batches with equally many examples of each label."""
+    """Whether models of this class are trained on batches with equally many examples per label."""
     return issubclass(kind, Model) and kind.balanced
 
 
@@ -150,51 +176,59 @@ class ImageModel(Model):
     spec: ImageSpec
 
 
-EVERY_KIND = tuple(KINDS)  # of condition: of a model that takes them as vectors
+EVERY_KIND = tuple(KINDS)  # of condition, for models that embed conditions as vectors
 
 
 @runtime_checkable
 class Plays(Protocol):
-    """Learns by gradients: a game of one or more players."""
+    """A model trained by gradients: a game of one or more players."""
 
     def game(self) -> Game[Any]: ...
 
 
 @runtime_checkable
 class HasLoss(Protocol):
-    """Learns by gradients of a loss of its own, all weights together."""
+    """A model trained by gradients of one loss with respect to all weights."""
 
     def loss(self, batch: Batch) -> Tensor | Terms:
-        """What is minimised: of the whole batch (), of each example (B,), or several of these by
-        name, which are added."""
+        """The loss to minimise.
+
+        Returns:
+            A scalar, one value per example (B,), or a dictionary of such terms, which are summed.
+        """
         ...
 
 
 class LastPass(dict[str, float]):
-    """The numbers of a pass after which there is none. It says so before the run is written: one
-    that is stopped just then ends where it is, and makes no pass more."""
+    """The metrics of the last pass of `fit`.
+
+    They mark the end of training before the checkpoint is written, so that a run that is stopped at
+    this moment makes no further pass.
+    """
 
 
 @runtime_checkable
 class Fits(Protocol):
-    """Learns without gradients, in closed form or by expectation maximisation: by passes over all
-    of the data."""
+    """A model trained without gradients, by passes over all data (closed form or EM)."""
 
     def fit(self, batches: Iterable[Batch]) -> Iterator[Mapping[str, float]]:
-        """Gives after each pass its numbers for the log, by name, as a `LastPass` where there is no
-        further pass to make; and ends there.
+        """Fit the model, yielding metrics after each pass.
 
-        batches: all of the training data in a fixed order, on the model's device, which can be gone
-            through again and again
-        What it has learned, and whatever decides when it ends, is in parameters and buffers after
-        each pass: a call on a model that was saved then goes on from there. It runs without
-        gradients.
+        After each pass, everything learned and everything that decides when to stop is in
+        parameters and buffers, so that a saved model can continue. Gradients are disabled.
+
+        Args:
+            batches: all training data in a fixed order, on the model's device; can be iterated
+                repeatedly.
+
+        Yields:
+            Metrics for the log, by name; a `LastPass` for the last pass.
         """
         ...
 
 
 def able_to_miss(kind: type[DataSpec]) -> list[str]:
-    """The names of the models that learn from such examples where some lack a part."""
+    """Names of the models that can learn from examples of this kind with missing elements."""
     classes = ((name, found.load_model()) for name, found in registry.models().items())
     able = ((name, cls) for name, cls in classes if issubclass(cls, Model) and cls.takes_missing)
     return [name for name, cls in able if kind in cls.specs]

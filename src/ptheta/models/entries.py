@@ -1,4 +1,4 @@
-"""What the registry holds of a model, and where a model of this package lives."""
+"""Registry entries of models."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from ptheta.conditions import ConditionSpec
     from ptheta.specs import DataSpec
 
-PRESETS = "ptheta.models.adversarial.presets"  # of models of which one class is several
+PRESETS = "ptheta.models.adversarial.presets"  # of models that are presets of one class
 
 
 class Listed(ABC):
-    """A model as the registry has it.
+    """A registry entry of a model.
 
-    family, paper: for lists; about: what it is, in a few words, or nothing
+    family, paper: for lists; about: a short description, or ""
     """
 
     paper: str
@@ -49,8 +49,8 @@ class Listed(ABC):
     def maker(
         self, spec: DataSpec, config: Any, condition: ConditionSpec | None
     ) -> Callable[[], nn.Module]:
-        """What makes the model with fresh weights, and raises PthetaError for a spec or condition
-        that it cannot take."""
+        """A factory of the model with new weights. It raises PthetaError for an unsupported spec or
+        condition."""
 
     def build(
         self,
@@ -59,11 +59,17 @@ class Listed(ABC):
         condition: ConditionSpec | None,
         to_train: bool = False,
     ) -> nn.Module:
-        """The model with fresh weights.
+        """Build the model with new weights.
 
-        to_train: whether its gradients and moments must fit into memory as well
-        Raises PthetaError for a spec or condition that it cannot take, and, before any memory is
-        taken, for weights that do not fit into it.
+        Args:
+            spec: description of one example.
+            config: options of the model.
+            condition: description of the condition; None for an unconditional model.
+            to_train: whether gradients and optimizer moments have to fit into memory as well.
+
+        Raises:
+            PthetaError: for an unsupported spec or condition, and for weights that do not fit into
+                memory, before any is allocated.
         """
         from ptheta.compute import memory  # torch is imported when a model is made
 
@@ -73,7 +79,7 @@ class Listed(ABC):
 
 @dataclass(frozen=True)
 class Entry(Listed):
-    """Where a model of this package lives; nothing is imported until it is asked for."""
+    """The entry of a model of this package, imported lazily."""
 
     file: str  # family and module, as "variational.vae"; the module also holds RECIPES
     model: str  # the nn.Module: Model(spec, config)
@@ -84,7 +90,7 @@ class Entry(Listed):
 
     @property
     def family(self) -> str:
-        """The folder in `models/` that it stands in."""
+        """Its folder in `models/`."""
         return self.file.partition(".")[0]
 
     @property

@@ -1,7 +1,7 @@
-"""Graphs: which random variables a model has, and how one depends on another.
+"""Graphical models: the random variables of a model and their dependences.
 
-A model says its own graph (`graph()`): the generative arrows of p, the inference arrows of q, and
-the plates, which repeat what is in them. `ptheta.report.graphs` draws it.
+A model defines its graph (`graph()`): the generative arrows of p, the inference arrows of q, and
+plates. `ptheta.report.graphs` draws it.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Variable:
 
 @dataclass(frozen=True)
 class Arrow:
-    """What `target` depends on. part: of p (generative) or of q (inference); law: how, in words"""
+    """A dependence of `target` on `source`. part: p (generative) or q (inference); law: in words"""
 
     source: str
     target: str
@@ -50,8 +50,11 @@ class Arrow:
 
 @dataclass(frozen=True)
 class Graph:
-    """Raises PthetaError for an arrow to or from nowhere, a name that comes twice, and a circle
-    among the arrows of one part."""
+    """A graphical model.
+
+    Raises PthetaError for an arrow with an unknown end, a duplicate name, and a cycle among the
+    arrows of one part.
+    """
 
     variables: tuple[Variable, ...]
     arrows: tuple[Arrow, ...]
@@ -59,7 +62,7 @@ class Graph:
     def __post_init__(self) -> None:
         names = [v.name for v in self.variables]
         if len(set(names)) < len(names):
-            raise PthetaError(f"variables {', '.join(names)}: name each once")
+            raise PthetaError(f"variables {', '.join(names)}: give each name once")
         for arrow in self.arrows:
             for end in (arrow.source, arrow.target):
                 if end not in names:
@@ -80,15 +83,15 @@ class Graph:
         while left:
             ready = [name for name in left if set(self.parents(name, part)) <= set(done)]
             if not ready:
-                raise PthetaError(f"the {part} arrows among {', '.join(left)} go in a circle")
+                raise PthetaError(f"the {part} arrows among {', '.join(left)} form a cycle")
             done += ready
             left = [name for name in left if name not in ready]
         return done
 
     def given(self, condition: str, *targets: str, inferred: Sequence[str] = ()) -> Graph:
-        """The same with a condition c that these variables depend on.
+        """The same graph with a condition c on which these variables depend.
 
-        condition: what it is, in words; targets, inferred: of generative and inference arrows
+        condition: its description; targets, inferred: targets of generative and inference arrows
         """
         arrows = [Arrow("c", target) for target in targets]
         arrows += [Arrow("c", target, "inference") for target in inferred]

@@ -1,11 +1,10 @@
-"""Examples as real numbers that a density is of: dequantised, and back.
+"""Dequantisation of examples to real numbers, for densities, and back.
 
-A level, a whole number or a word has a bin of its own, in which its number is uniform: level k is
+Each level, whole number or word has a bin, in which its dequantised value is uniform: level k is
 [k, k + 1), whole number k is [k - 1/2, k + 1/2), word w of K is the cube of side 1 around its
 one-hot vector, in which no other coordinate is larger. Bins are disjoint and have volume 1, so that
-the mean log-density over a bin bounds the log-probability from below (arXiv:1511.01844); what is
-drawn is rounded to the bin that it lies in. Within its bin a number has the variance 1/12
-(Sheppard 1898).
+the mean log-density over a bin bounds the log-probability from below (arXiv:1511.01844); samples
+are rounded to their bin. The variance within a bin is 1/12 (Sheppard 1898).
 """
 
 from __future__ import annotations
@@ -24,10 +23,10 @@ LEAST = 1e-6  # of the variance of a real number, in its standard deviations: no
 
 
 class Numbers(ABC):
-    """Of examples of a spec.
+    """The dequantised values of examples of a spec.
 
-    dims: numbers of an example, D; middle, spread: where a density starts, about where they lie
-    width: of the bin of each, (D,), 0 of a real number; least: variance added to it, (D,)
+    dims: dimensions of an example, D; middle, spread: initial location and scale of a density
+    width: bin width of each dimension, (D,), 0 for real numbers; least: variance added to it, (D,)
     """
 
     dims: int
@@ -38,12 +37,11 @@ class Numbers(ABC):
 
     @abstractmethod
     def of(self, x: Tensor) -> Tensor:
-        """The middle of the bin of each number, `wide` (B, D); NaN of what is missing, or tells
-        nothing."""
+        """The middle of the bin of each value, `wide` (B, D); NaN for missing or constant ones."""
 
     @abstractmethod
     def examples(self, v: Tensor) -> Tensor:
-        """The examples in whose bins numbers (B, D) lie."""
+        """The examples of the bins that contain values (B, D)."""
 
     @abstractmethod
     def elements(self, mask: Tensor) -> Tensor:
@@ -51,7 +49,7 @@ class Numbers(ABC):
 
     @abstractmethod
     def log_unit(self, v: Tensor) -> Tensor:
-        """What the log-density of numbers (B, D) is short of that of the example: (B,) nats."""
+        """The difference of the log-density of values (B, D) to that of the example: (B,) nats."""
 
     @property
     def exact(self) -> bool:
@@ -59,11 +57,11 @@ class Numbers(ABC):
         return not bool(self.width.any())
 
     def centred(self, v: Tensor) -> Tensor:
-        """Numbers (B, D) of complete examples, with `middle` for those that tell nothing."""
+        """Values (B, D) of complete examples, with `middle` for constant dimensions."""
         return v
 
     def variance(self, ridge: float) -> Tensor:
-        """Of what is added to each number: dequantisation, and a ridge. (D,)"""
+        """The variance added to each dimension: dequantisation and a ridge. (D,)"""
         return self.width.square() * BIN + self.least + ridge
 
     def drawn(self, x: Tensor) -> Tensor:
@@ -74,7 +72,7 @@ class Numbers(ABC):
 
 
 class Levels(Numbers):
-    """Of images, in units of a level."""
+    """Images, in units of a level."""
 
     def __init__(self, spec: ImageSpec) -> None:
         self.spec, self.dims = spec, spec.dims
@@ -96,8 +94,8 @@ class Levels(Numbers):
 
 
 class Cells(Numbers):
-    """Of vectors, as a network sees them: numbers standardised, words one-hot. A column of real
-    numbers with but one value tells nothing."""
+    """Vectors in network scale: standardised numbers, one-hot categories. A constant column of real
+    numbers carries no information."""
 
     middle, spread = 0.0, 1.0
 

@@ -35,11 +35,11 @@ CONFIG, CONDITION = "config", "condition"  # arguments that have a meaning
 class ModelEntry(Listed):
     """A class of models, for `ptheta.register("model", NAME, ModelEntry(...))`.
 
-    model: the class, with `game()`, `fit(batches)` or `loss(batch)`; made by model(spec, **options)
-        or model(spec, config, condition)
-    family, paper: for lists; about: what it is, in a few words
-    named: recipes, as `RECIPES` of a model here
-    given: in the place of new weights, an object of the class
+    model: the class, with `game()`, `fit(batches)` or `loss(batch)`; created by
+        model(spec, **options) or model(spec, config, condition)
+    family, paper: for lists; about: a short description
+    named: recipes, like `RECIPES` of the models of this package
+    given: an object of the class to use instead of new weights
     """
 
     model: type[nn.Module]
@@ -50,8 +50,8 @@ class ModelEntry(Listed):
     given: nn.Module | None = None
 
     def __post_init__(self) -> None:
-        """Raises PthetaError for what cannot be trained, or has a capability that cannot be called
-        as others are."""
+        """Raise PthetaError for a class that cannot be trained, or that has a capability with
+        another signature."""
         if not is_model(self.model):
             raise PthetaError(
                 f"{self.model!r}: give a class of torch.nn.Module, or an object of one"
@@ -72,7 +72,7 @@ class ModelEntry(Listed):
         return self.model
 
     def load_config(self) -> type:
-        """Raises PthetaError for a constructor whose arguments are no options."""
+        """Raise PthetaError for a constructor with arguments that cannot be options."""
         return _base(self.model) if self.given is not None else config_of(self.model)
 
     def recipes(self) -> Mapping[str, Mapping[str, Any]]:
@@ -110,7 +110,7 @@ class ModelEntry(Listed):
 
 
 def registered(model: type[nn.Module] | nn.Module, name: str = "") -> ModelEntry:
-    """Makes a class, or an object of one, a model of the registry.
+    """Register a class, or an object of one, as a model.
 
     name: default: MODULE:CLASS
     """
@@ -127,21 +127,21 @@ def is_model(cls: object) -> TypeGuard[type[nn.Module]]:
 
 
 def entry_of(model: type[nn.Module] | nn.Module) -> ModelEntry:
-    """The entry of a class, or of an object, whose weights are where training begins."""
+    """The entry of a class, or of an object, whose weights are the initial ones."""
     if isinstance(model, nn.Module):
         return ModelEntry(type(model), given=model)
     return ModelEntry(model)
 
 
 def _with_spec(model: nn.Module, spec: DataSpec) -> nn.Module:
-    """The tasks ask a model for its spec; one that says nothing of it is told."""
+    """Set the spec of a model that does not define it, since tasks need it."""
     if "spec" not in dir(model):
         model.__dict__["spec"] = spec
     return model
 
 
 def _arguments(cls: type) -> Mapping[str, inspect.Parameter]:
-    """Of the constructor, those behind the spec."""
+    """The parameters of the constructor after the spec."""
     found = list(inspect.signature(cls).parameters.values())
     return {p.name: p for p in found[1:]}
 
@@ -187,7 +187,7 @@ def _config_of(cls: type) -> type:
     for p in arguments.values():
         if p.default is p.empty or p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD):
             raise PthetaError(
-                f"{name}({p.name}): an argument behind the spec is an option, so give it a default"
+                f"{name}({p.name}): arguments after the spec are options, so give it a default"
             )
         hint = hints.get(p.name, type(p.default))
         fields.append((p.name, hint, option(p.default, f"of {name}")))
@@ -195,7 +195,7 @@ def _config_of(cls: type) -> type:
 
 
 def _fault(cls: type[nn.Module]) -> str | None:
-    """A capability of the class that does not take what is given to it; None where all do."""
+    """A capability of the class with an unsupported signature; None if there is none."""
     for protocol in CAPABILITIES.values():
         if not issubclass(cls, protocol):
             continue

@@ -1,4 +1,4 @@
-"""Which parts of a config go together: as the entries say that its options name."""
+"""Compatibility of the parts of a config, as declared by the entries of its options."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from ptheta.config import Choice, options, words
 
 
 class Part(NamedTuple):
-    """`option` = `value` stands for `entry`.
+    """A part of a config: `option` = `value`, with its `entry`.
 
-    of: what stands before its traits: that of another network is another trait
-    choices: what else the option may be: name -> entry
+    of: prefix of its traits, which separates the traits of different networks
+    choices: the alternatives of the option: name -> entry
     """
 
     option: str
@@ -30,20 +30,19 @@ class Part(NamedTuple):
         return {f"{self.of}{trait}" for trait in self.entry.traits}
 
     def cure(self, trait: str) -> str:
-        """What to take in its place, so that the trait is not there."""
+        """A suggestion of alternatives without the trait."""
         free = [
             name
             for name, entry in self.choices
             if entry is None or trait not in self._replace(entry=entry).traits()
         ]
-        return f"take {self.option} = {', '.join(free)}" if free else f"leave {self.option} out"
+        return f"use {self.option} = {', '.join(free)}" if free else f"leave {self.option} out"
 
 
 def named(config: object, of_generator: Collection[str] = ()) -> list[Part]:
-    """All entries that a config names; none where it is no config.
+    """All parts that a config names; empty if it is not a config.
 
-    of_generator: options whose entries have traits of the generator, "generator_batchwise" and
-        the like
+    of_generator: options with traits of the generator, such as "generator_batchwise"
     """
     if not is_dataclass(config) or isinstance(config, type):
         return []
@@ -63,7 +62,7 @@ def named(config: object, of_generator: Collection[str] = ()) -> list[Part]:
 
 
 def conflict(used: Sequence[Part]) -> str | None:
-    """Why parts do not go together, as one of their entries says; None where they do."""
+    """The reason why parts are incompatible, from one of their entries; None if they are not."""
     for part, other in product(used, used):
         for trait in sorted(other.traits() & part.entry.excludes.keys()):
             reason = part.entry.excludes[trait]

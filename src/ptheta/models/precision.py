@@ -1,4 +1,4 @@
-"""Models in another type than float32: the weights decide what is computed in."""
+"""Models in other dtypes than float32: the dtype of the weights determines the computation."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def _computing(weight: torch.Tensor) -> Iterator[None]:
             raise
         name, where = str(weight.dtype).removeprefix("torch."), weight.device.type
         raise PthetaError(
-            f"what is asked for cannot be computed in {name} on the device {where} "
+            f"this computation is not supported in {name} on the device {where} "
             f"({str(error).splitlines()[0]}): use float32, by .float()"
         ) from error
     finally:

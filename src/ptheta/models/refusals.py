@@ -15,8 +15,8 @@ def odd_norm(norms: Mapping[str, str]) -> str | None:
     for option, norm in norms.items():
         if NORMS[norm].refers:
             return (
-                f"{option} = {norm} needs a reference batch, and none is kept: take {option} = "
-                f"{fitting}"
+                f"{option} = {norm} needs a reference batch, which this model does not keep: use "
+                f"{option} = {fitting}"
             )
     return None
 
@@ -27,6 +27,6 @@ def odd_loss(loss: str) -> str | None:
         return None
     fitting = ", ".join(name for name, entry in LOSSES.items() if not entry.autoencoding)
     return (
-        f"loss = {loss} is of a discriminator that rebuilds images, and this one rates them: "
-        f"take loss = {fitting}"
+        f"loss = {loss} needs an autoencoding discriminator, which this model does not have: "
+        f"use loss = {fitting}"
     )

@@ -92,6 +92,27 @@ MODELS: dict[str, Listed] = {
         "arXiv:1406.5298",
         about="a VAE conditioned on labels, attributes or another condition",
     ),
+    "beta-tcvae": Entry(
+        "variational.beta_tcvae",
+        "BetaTCVAE",
+        "BetaTCVAEConfig",
+        "arXiv:1802.04942",
+        about="a VAE whose codes have little total correlation: a factor to a dimension",
+    ),
+    "ladder-vae": Entry(
+        "variational.ladder_vae",
+        "LadderVAE",
+        "LadderVAEConfig",
+        "arXiv:1602.02282",
+        about="a VAE with two to five layers of codes, each corrected by the data from its prior",
+    ),
+    "vq-vae": Entry(
+        "variational.vq_vae",
+        "VQVAE",
+        "VQVAEConfig",
+        "arXiv:1711.00937",
+        about="an autoencoder whose codes are of a learned table; an autoregressive prior of these",
+    ),
     "avb": Entry(
         "variational.avb",
         "AVB",
@@ -252,6 +273,20 @@ MODELS: dict[str, Listed] = {
         "MAFConfig",
         "arXiv:1705.07057",
         about="a flow of masked networks: each dimension is transformed given the earlier ones",
+    ),
+    "ddpm": Entry(
+        "diffusion.ddpm",
+        "DDPM",
+        "DDPMConfig",
+        "arXiv:2006.11239",
+        about="a chain from noise to an example, whose steps a network has learned to take",
+    ),
+    "flow-matching": Entry(
+        "diffusion.flow_matching",
+        "FlowMatching",
+        "FlowMatchingConfig",
+        "arXiv:2210.02747",
+        about="an ODE that carries noise to examples, whose velocity a network has learned",
     ),
     "fvsbn": Entry(
         "autoregressive.fvsbn",

@@ -1,5 +1,5 @@
-"""Where models stand by what they say of p(x): the tree of Goodfellow 2016 (arXiv:1701.00160,
-figure 9), read off their capabilities."""
+"""A taxonomy of models by their treatment of p(x): the tree of Goodfellow 2016 (arXiv:1701.00160,
+figure 9), derived from capabilities."""
 
 from __future__ import annotations
 
@@ -9,21 +9,29 @@ from typing import NamedTuple, Protocol, runtime_checkable
 
 from torch import nn
 
-from ptheta.capabilities import HasBound, HasChain, HasEnergy, HasLogProb, MayBeExact, Samples
+from ptheta.capabilities import (
+    EstimatesLogProb,
+    HasBound,
+    HasChain,
+    HasEnergy,
+    HasLogProb,
+    MayBeExact,
+    Samples,
+)
 from ptheta.models import registry
 
 
 @runtime_checkable
 class HasDensity(HasBound, MayBeExact, Protocol):
-    """log p of real numbers, which of what has bins is a bound."""
+    """A density of real numbers, which gives a bound for discrete data."""
 
 
 @dataclass(frozen=True)
 class Branch:
-    """A branch with twigs, or a leaf, at which models stand.
+    """A branch with twigs, or a leaf with models.
 
-    about: what its models have in common, in a few words
-    can: capabilities, of which a model of this leaf has one; none: every other model
+    about: a short description of its models
+    can: capabilities, one of which a model of this leaf has; empty for all other models
     """
 
     name: str
@@ -40,7 +48,7 @@ TREE = Branch(
             twigs=(
                 Branch(
                     "tractable",
-                    "log p(x) itself, or a density, which is a bound where data are discrete",
+                    "exact log p(x), or a density (a bound for discrete data)",
                     can=(HasLogProb, HasDensity),
                 ),
                 Branch(
@@ -49,8 +57,13 @@ TREE = Branch(
                         Branch("variational", "a lower bound of log p(x)", can=(HasBound,)),
                         Branch(
                             "Markov chain",
-                            "an energy, whose normalisation is estimated",
+                            "an energy with an estimated normalisation",
                             can=(HasEnergy,),
+                        ),
+                        Branch(
+                            "ODE",
+                            "a density by the steps of a differential equation, an estimate",
+                            can=(EstimatesLogProb,),
                         ),
                     ),
                 ),
@@ -59,11 +72,11 @@ TREE = Branch(
         Branch(
             "implicit density",
             twigs=(
-                Branch("Markov chain", "draws by the steps of a chain", can=(HasChain,)),
-                Branch("direct", "draws in one pass", can=(Samples,)),
+                Branch("Markov chain", "samples by a Markov chain", can=(HasChain,)),
+                Branch("direct", "samples in one pass", can=(Samples,)),
             ),
         ),
-        Branch("not probabilistic", "draws nothing by itself"),
+        Branch("not probabilistic", "does not sample without a fitted prior"),
     ),
 )
 
@@ -71,7 +84,7 @@ Path = tuple[str, ...]  # the names of the branches on the way to a leaf
 
 
 class Leaf(NamedTuple):
-    """models: the registered ones that stand here, by their families"""
+    """models: the registered models of this leaf, by family"""
 
     path: Path
     about: str
@@ -79,7 +92,7 @@ class Leaf(NamedTuple):
 
 
 def place(cls: type[nn.Module]) -> Path:
-    """Where a class of models stands: the first leaf of which it can something."""
+    """The place of a class of models: the first leaf with a capability that it has."""
     leaves = ((path, leaf) for path, leaf in _leaves(TREE) if _holds(leaf, cls))
     return next(leaves)[0]
 

@@ -1,4 +1,4 @@
-"""What the models share that may be given any condition, captions among them."""
+"""Common code of models that accept any condition, including captions."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ class TextConditional(TextOptions, Worded, OptimizerConfig):
             for name in OF_TEXT:
                 if values[name] != usual[name].default:
                     return (
-                        f"{name} = {values[name]} is how captions are read, and this model is "
-                        "given none: leave it out, or choose --condition text"
+                        f"{name} = {values[name]} is an option of captions, which this model does "
+                        "not take: leave it out, or choose --condition text"
                     )
         return super().unsupported(spec, condition)
 
 
 class ReadsBetween:
-    """A model whose networks are given numbers that are made of a condition (`nets.condition`): it
-    may be given what lies between those of two."""
+    """A model with embedded conditions (`nets.condition`), which can interpolate between two of
+    them."""
 
     def between(self, first: Condition, second: Condition, share: Tensor) -> Condition:
         return Between.of(first, second, share)

@@ -1,4 +1,4 @@
-"""Activations of hidden units, with what a backward pass by hand needs of them."""
+"""Activations of hidden units, with the derivatives for hand-written backward passes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Differentiable augmentation of what a discriminator sees, real and fake alike (DiffAugment, Zhao
+"""Differentiable augmentation of real and fake inputs of a discriminator (DiffAugment, Zhao
 et al. 2020, arXiv:2006.10738). Images are floats (B, C, H, W) in [-1, 1]; each has its own draw."""
 
 from __future__ import annotations
@@ -63,5 +63,5 @@ class Augmentation(Entry):
 AUGMENTATIONS: dict[str, Augmentation] = {
     "color": Augmentation(color, about="brightness, saturation and contrast"),
     "translation": Augmentation(translation, about="shifts by up to an eighth of the side"),
-    "cutout": Augmentation(cutout, about="a rectangle of half the side becomes 0"),
+    "cutout": Augmentation(cutout, about="sets a rectangle of half the side to 0"),
 }

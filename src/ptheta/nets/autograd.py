@@ -1,4 +1,4 @@
-"""What a function with its own gradient is given: torch declares no type for it."""
+"""The context type of custom autograd functions, which torch does not declare."""
 
 from __future__ import annotations
 

@@ -63,8 +63,8 @@ def _maps(about: str, resize: bool) -> CoderKind:
 CODERS: dict[str, CoderKind] = {
     "linear": _vectors("no hidden layer", lambda config: ()),
     "mlp": _vectors("hidden layers", lambda config: config.hidden),
-    "conv": _maps("convolutions, transposed on the way up", resize=False),
-    "resize": _maps("convolutions, maps resized on the way up", resize=True),
+    "conv": _maps("convolutions; transposed ones in the decoder", resize=False),
+    "resize": _maps("convolutions; upsampling in the decoder", resize=True),
 }
 
 CoderNet: TypeAlias = Annotated[str, OneOf(CODERS)]
@@ -72,8 +72,8 @@ CoderNet: TypeAlias = Annotated[str, OneOf(CODERS)]
 
 @dataclass(frozen=True)
 class CoderConfig:
-    latent: Count = option(40, "dimensions of the code z", basic=True)
-    net: CoderNet = option("mlp", "encoder and decoder", basic=True)
+    latent: Count = option(40, "dimensions of the latent code z", basic=True)
+    net: CoderNet = option("mlp", "architecture of encoder and decoder", basic=True)
     hidden: tuple[Count, ...] = option(
         (500, 500), "units of the encoder's layers (mlp)", basic=True
     )
@@ -84,7 +84,7 @@ def odd_net(spec: DataSpec, net: CoderNet) -> str | None:
     """Why examples cannot have this encoder and decoder: one sentence, or None."""
     if isinstance(spec, ImageSpec) or not CODERS[net].maps:
         return None
-    return f"net = {net} is of images, and these are {spec}: use --net mlp"
+    return f"net = {net} is for images, not {spec}: use --net mlp"
 
 
 def _kind(spec: DataSpec, config: CoderConfig) -> CoderKind:
@@ -97,8 +97,8 @@ def _kind(spec: DataSpec, config: CoderConfig) -> CoderKind:
 
 
 class Observed(nn.Module):
-    """What a network sees of vectors in which cells are missing: 0 in their place, and beside the
-    numbers one for each of these columns, 1 where its cell is missing.
+    """The network input for vectors with missing cells: 0 for missing values, and an additional
+    mask per such column, 1 if its cell is missing.
 
     (B, width + extra) -> (B, width + extra + columns), after Nazabal et al. 2020, section 3.1
     (arXiv:1807.03653)
@@ -122,7 +122,7 @@ def encoder(
     """What the spec makes of examples -> (B, out): images (B, C + extra, H, W), vectors (B, width +
     extra), where NaN stands for what is missing.
 
-    extra: channels beside the image's own, numbers beside the vector's; dcgan: as in `ConvEncoder`
+    extra: additional channels of images or dimensions of vectors; dcgan: as in `ConvEncoder`
     (conv, resize). Raises PthetaError for an unknown network, and for one that such examples cannot
     have.
     """
@@ -146,6 +146,6 @@ def decoder(
 def decoder_to(
     spec: DataSpec, config: CoderConfig, shape: Shape, extra: int = 0, *, dcgan: bool = False
 ) -> nn.Module:
-    """(B, L + extra) -> (B, *shape). extra: numbers beside the code; dcgan: as in `ConvDecoder`
+    """(B, L + extra) -> (B, *shape). extra: additional dimensions; dcgan: as in `ConvDecoder`
     (conv, resize). Raises PthetaError as `encoder` does."""
     return _kind(spec, config).decoder(config, config.latent + extra, shape, dcgan)

@@ -1,4 +1,4 @@
-"""What stands between a network's outputs and a distribution of a vector's columns."""
+"""Heads that turn network outputs into a distribution of a vector's columns."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ class WordGroup(Group):
 
 
 class ColumnsHead(ExampleHead):
-    """Makes a network's output, (B, numbers), the distribution of a vector's columns.
+    """Turn a network's output (B, numbers) into the distribution of a vector's columns.
 
     numbers: outputs in all; per_column: how many of them are of each column, in order
     kernel: a name of `KERNELS`; components: mixed in each column of numbers

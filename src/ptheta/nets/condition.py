@@ -15,9 +15,9 @@ from ptheta.nets.text.options import PLAIN, TextOptions
 
 
 class Vectors(Protocol):
-    """What makes numbers of a condition: its spec, or a network that is learned.
+    """An embedding of conditions: by the spec, or by a learned network.
 
-    size: how many
+    size: dimensions of the embedding
     """
 
     @property
@@ -29,8 +29,7 @@ class Vectors(Protocol):
 
 
 def blended(make: Callable[[Condition], Tensor], condition: Condition) -> Tensor:
-    """What `make` gives of a condition, (B, ...); of what lies between two of them, what lies
-    between what it gives of both."""
+    """`make` of a condition, (B, ...); for a condition between two, the interpolation of both."""
     if not isinstance(condition, Between):
         return make(condition)
     first, second = map(make, condition.ends())
@@ -39,10 +38,10 @@ def blended(make: Callable[[Condition], Tensor], condition: Condition) -> Tensor
 
 
 class ConditionVector(nn.Module):
-    """Any condition as numbers: what its spec makes of it, but of a caption what an encoder makes
-    of it, which is learned, where the options name one.
+    """Embedding of any condition: its vector by the spec, or for captions a learned encoder if the
+    options name one.
 
-    size: how many numbers
+    size: dimensions of the embedding
     """
 
     size: int
@@ -86,7 +85,7 @@ class LabelEmbedding(nn.Embedding):
 
 
 class VectorEmbedding(nn.Linear):
-    """Any condition, by way of its vector: (B, width). What is 0 everywhere adds nothing."""
+    """A linear embedding of a condition's vector: (B, width). A zero vector adds nothing."""
 
     def __init__(
         self, condition: ConditionSpec, width: int, options: TextOptions | None = None

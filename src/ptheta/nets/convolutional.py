@@ -20,7 +20,7 @@ Norm = Callable[[int, int], nn.Module | None]  # channels, dimensions of the inp
 
 
 def batch_norm(channels: int, dims: int) -> nn.Module:
-    """What DCGAN's networks have between their layers."""
+    """Normalisation and activation of DCGAN's networks."""
     return nn.BatchNorm2d(channels)
 
 
@@ -29,7 +29,7 @@ def no_norm(channels: int, dims: int) -> None:
 
 
 def activated(channels: int, norm: Norm) -> list[nn.Module]:
-    """What follows a map on the way up: the norm, where there is one, and a ReLU."""
+    """The layers after a decoder map: normalisation, if any, and a ReLU."""
     normed = norm(channels, 4)
     return [*([] if normed is None else [normed]), nn.ReLU(inplace=True)]
 

@@ -52,9 +52,9 @@ class Span:
 
 
 class Elements(ABC):
-    """What an autoregressive network on rows of numbers has to know of a spec.
+    """The layout of a spec for an autoregressive network on flat inputs.
 
-    inputs: numbers that a network sees of each element; outputs: that it gives for each
+    inputs: network inputs per element; outputs: network outputs per element
     places, colours: D = places * colours elements; the colours of a place follow one another
     """
 
@@ -81,7 +81,7 @@ class Elements(ABC):
 
 
 class SubPixels(Elements):
-    """Of images. head: of their pixels"""
+    """The layout of images. head: head of their pixels"""
 
     def __init__(self, spec: ImageSpec, head: Head) -> None:
         self.spec, self.head = spec, head
@@ -103,29 +103,28 @@ class SubPixels(Elements):
 
 
 class Cells(Elements):
-    """Of vectors. head: of their columns
+    """The layout of vectors. head: head of their columns
 
-    told: whether the network sees beside the numbers of each column whether its cell is there; of
-        one that is not it sees zeros alone
+    with_mask: whether the network gets a mask of observed cells, with zeros for missing values
     """
 
     colours = 1
 
-    def __init__(self, head: ColumnsHead, told: bool = False) -> None:
+    def __init__(self, head: ColumnsHead, with_mask: bool = False) -> None:
         spec = head.spec
-        self.spec, self.head, self.places, self.told = spec, head, spec.dims, told
-        self.inputs = Span(tuple(column.width + told for column in spec.columns))
+        self.spec, self.head, self.places, self.with_mask = spec, head, spec.dims, with_mask
+        self.inputs = Span(tuple(column.width + with_mask for column in spec.columns))
         self.outputs = Span(head.per_column)
         self.heads = [head.of_column(d) for d in range(spec.dims)]
 
     def row(self, x: Tensor) -> Tensor:
-        if not self.told:
+        if not self.with_mask:
             return self.spec.scaled(x)
         return torch.cat([self.part(d, x[:, d : d + 1]) for d in range(self.places)], 1)
 
     def part(self, d: int, cells: Tensor) -> Tensor:
         seen = self.spec.columns[d].scaled(cells[:, 0])
-        if not self.told:
+        if not self.with_mask:
             return seen
         there = (~cells.isnan()).to(seen)
         return torch.cat([filled(seen), there], 1)
@@ -138,14 +137,14 @@ class Cells(Elements):
 
 
 def elements(
-    spec: DataSpec, likelihood: Likelihood, components: int | None, *, told: bool = False
+    spec: DataSpec, likelihood: Likelihood, components: int | None, *, with_mask: bool = False
 ) -> Elements:
     """Those of a spec with this likelihood.
 
     components: mixed in each; None: one of a pixel, `MIXED` of a column of numbers
-    told: see `Cells`
+    with_mask: see `Cells`
     Raises PthetaError for a likelihood that the spec cannot have.
     """
     if isinstance(spec, ImageSpec):
         return SubPixels(spec, head(spec, likelihood, HeadOptions(components or 1)))
-    return Cells(columns_head(spec, likelihood, HeadOptions(components or MIXED)), told)
+    return Cells(columns_head(spec, likelihood, HeadOptions(components or MIXED)), with_mask)

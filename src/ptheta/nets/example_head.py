@@ -1,4 +1,4 @@
-"""What makes a network's output a distribution of an example."""
+"""Heads that turn network outputs into a distribution of an example."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ptheta.distributions.base import ElementDistribution
 
 
 class ExampleHead(nn.Module, ABC):
-    """Makes a network's output the distribution of an example's elements."""
+    """Turn a network's output into the distribution of an example's elements."""
 
     if TYPE_CHECKING:  # as `forward`: torch leaves it open
 
@@ -20,7 +20,7 @@ class ExampleHead(nn.Module, ABC):
     @property
     @abstractmethod
     def out_shape(self) -> tuple[int, ...]:
-        """Of what the network gives for one example."""
+        """The shape of the network's output for one example."""
 
     @abstractmethod
     def forward(self, out: Tensor) -> ElementDistribution:

@@ -10,7 +10,7 @@ from ptheta.errors import PthetaError
 
 
 def missing() -> str | None:
-    """What to install for a flow: one sentence, or None."""
+    """The missing dependency of flow priors, as one sentence, or None."""
     if find_spec("zuko") is not None:
         return None
     return "a flow prior needs the extra: pip install 'ptheta[flows]'"

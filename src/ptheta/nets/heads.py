@@ -1,4 +1,4 @@
-"""What stands between a network's outputs and a distribution of pixels: one class for each."""
+"""Heads that turn network outputs into a distribution of pixels: one class per likelihood."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ FEW_LEVELS = 16  # up to here a probability for each level is cheap
 
 @dataclass(frozen=True)
 class Width(Entry):
-    """Where the width of a gaussian comes from.
+    """A parametrisation of the width of a gaussian.
 
     log_sigma(head, out, loc): from the head's network output (B, numbers, C, H, W) and its
         locations (B, C, H, W) -> the logarithm of each width, as loc, in units of the pixel range
@@ -57,9 +57,9 @@ def _fixed(head: GaussianHead, out: Tensor, loc: Tensor) -> Tensor:
 
 
 SIGMAS: dict[str, Width] = {
-    "pixel": Width(_of_pixel, numbers=2, about="an output for each sub-pixel"),
-    "shared": Width(_shared, learned=True, about="one learned number for all of them"),
-    "fixed": Width(_fixed, about="the scale"),
+    "pixel": Width(_of_pixel, numbers=2, about="one predicted per sub-pixel"),
+    "shared": Width(_shared, learned=True, about="one learned value for all"),
+    "fixed": Width(_fixed, about="fixed at --scale"),
 }
 
 Sigma: TypeAlias = Annotated[str, OneOf(SIGMAS)]
@@ -86,10 +86,10 @@ DEFAULTS = HeadOptions()
 
 
 class Head(ExampleHead):
-    """Makes a network's output a distribution of pixels.
+    """Turn a network's output into a distribution of pixels.
 
     about, traits, excludes: as of `config.Choice`
-    per_pixel: numbers that the network gives for each sub-pixel
+    per_pixel: network outputs per sub-pixel
     """
 
     about: ClassVar[str] = ""
@@ -103,7 +103,7 @@ class Head(ExampleHead):
         def __call__(self, out: Tensor) -> PixelDistribution: ...
 
     def __init__(self, spec: ImageSpec, options: HeadOptions) -> None:
-        """Raises PthetaError for images that it cannot be of."""
+        """Raise PthetaError for unsupported images."""
         super().__init__()
         odd = self.unsupported(spec)
         if odd is not None:
@@ -150,7 +150,7 @@ class BernoulliHead(Head):
             return None
         others = [name for name, head in HEADS.items() if head is not cls]
         return (
-            f"a bernoulli likelihood has 2 levels, the images have {spec.levels}: "
+            f"a bernoulli likelihood needs 2 levels, and the images have {spec.levels}: "
             f"train with --levels 2, or choose {', '.join(others[:-1])} or {others[-1]}"
         )
 
@@ -161,7 +161,7 @@ class BernoulliHead(Head):
 class CategoricalHead(Head):
     """A logit for each level."""
 
-    about = "a probability for each level"
+    about = "one probability per level"
 
     def __init__(self, spec: ImageSpec, options: HeadOptions) -> None:
         super().__init__(spec, options)
@@ -172,7 +172,7 @@ class CategoricalHead(Head):
 
 
 class LogisticHead(Head):
-    """Of each logistic a weight, a location and a scale."""
+    """A weight, a location and a scale per logistic."""
 
     about = "a mixture of logistics over the bins of the levels"
 
@@ -261,12 +261,12 @@ def columns_head(spec: DataSpec, likelihood: Likelihood, options: HeadOptions) -
     """The head of a vector's columns. Raises PthetaError as `example_head` does."""
     odd = odd_for_columns(likelihood, options.sigma)
     if odd is not None or not isinstance(spec, VectorSpec):
-        raise PthetaError(odd or f"no likelihood of {spec} is known")
+        raise PthetaError(odd or f"there is no likelihood for {spec}")
     return ColumnsHead(spec, kernel_of(likelihood), options.components)
 
 
 def kernel_of(likelihood: Likelihood) -> str:
-    """What the numbers of a vector are mixtures of; auto: Gaussians."""
+    """The kernel of mixtures of numeric columns; auto: Gaussians."""
     return "gaussian" if likelihood == "auto" else likelihood
 
 
@@ -274,9 +274,11 @@ def odd_for_columns(likelihood: Likelihood, sigma: Sigma) -> str | None:
     """Why the columns of a vector cannot have this: one sentence, or None."""
     if kernel_of(likelihood) not in KERNELS:
         return (
-            f"likelihood = {likelihood} is of pixels: numbers of a vector are mixtures of "
-            f"{' or '.join(KERNELS)}, and words have a probability each; leave it at auto"
+            f"likelihood = {likelihood} is for pixels: numeric columns use mixtures of "
+            f"{' or '.join(KERNELS)}, and categories use probabilities; leave it at auto"
         )
     if sigma != "pixel":
-        return f"sigma = {sigma} is of pixels: each column of a vector has its own; leave it out"
+        return (
+            f"sigma = {sigma} is for pixels: each column of a table has its own width; leave it out"
+        )
     return None

@@ -1,7 +1,7 @@
 """Masked convolutions: a pixel sees only earlier pixels (raster order, then R, G, B).
 
-Kernels are cropped rather than masked: rows below the pixel do not exist, so a k x k kernel costs
-(k // 2 + 1) rows instead of k. What is left to mask is the pixel's own row.
+Kernels are cropped rather than masked: rows below the pixel are left out, so a k x k kernel costs
+(k // 2 + 1) rows instead of k. Only the pixel's own row has to be masked.
 
 Sub-pixel order: channel i of any map belongs to colour i % colours, and sees colours up to its own
 (type B) or before its own (type A) at its own pixel (van den Oord et al. 2016, arXiv:1601.06759).
@@ -22,13 +22,13 @@ from ptheta.nets.modules import Layer
 
 
 def even_kernel(**kernels: int) -> str | None:
-    """What to say of the first of these widths that has no middle, or None."""
+    """The error message for the first of these widths that is even, or None."""
     even = ((name, width) for name, width in kernels.items() if width % 2 == 0)
-    return next((f"{name} = {width} must be odd: take one more" for name, width in even), None)
+    return next((f"{name} = {width} must be odd: add 1" for name, width in even), None)
 
 
 def check_odd(**kernels: int) -> None:
-    """Raises PthetaError for a kernel without a middle."""
+    """Raise PthetaError for an even kernel width."""
     even = even_kernel(**kernels)
     if even is not None:
         raise PthetaError(even)

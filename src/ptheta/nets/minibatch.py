@@ -1,4 +1,4 @@
-"""Features that tell a discriminator how alike the examples of its batch are."""
+"""Minibatch features of a discriminator: similarity of the examples in the batch."""
 
 from __future__ import annotations
 
@@ -70,14 +70,16 @@ OF_BATCH = frozenset({"batchwise", STATISTICS})
 
 MINIBATCH: dict[str, MinibatchStatistic] = {
     "discrimination": MinibatchStatistic(
-        MinibatchDiscrimination, about="how near the others are (1606.03498)", traits=OF_BATCH
+        MinibatchDiscrimination,
+        about="distances to the other examples (1606.03498)",
+        traits=OF_BATCH,
     ),
     # not "batchwise", with which no penalty goes: as published it stands beside penalties, whose
     # slope is then of the sum of a batch's outputs, the way through the deviation included
     "stddev": MinibatchStatistic(
         MinibatchStddev,
         of_maps=True,
-        about="how much features vary over the batch (1710.10196)",
+        about="standard deviation of features over the batch (1710.10196)",
         traits=frozenset({STATISTICS}),
     ),
 }

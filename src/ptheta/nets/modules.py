@@ -1,4 +1,4 @@
-"""Modules whose types say what they take and hold, and what a condition adds to their maps."""
+"""Typed modules, and the conditional biases of feature maps."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Stack(nn.Sequential, Layer):
 class Modules(nn.ModuleList, Generic[M]):
     """An `nn.ModuleList` of modules of one type."""
 
-    if TYPE_CHECKING:  # what torch says of the members, said more exactly
+    if TYPE_CHECKING:  # more precise types of the members than torch's
 
         def __init__(self, modules: Iterable[M]) -> None: ...
 

@@ -14,7 +14,7 @@ from ptheta.errors import PthetaError, unknown
 from ptheta.specs import full
 
 EPSILON = 1e-5  # is added to a variance
-FLAT = 1e-9  # variance of a map whose places are all alike
+FLAT = 1e-9  # added to the variance, for constant maps
 
 
 class VirtualBatchNorm(nn.Module):
@@ -125,23 +125,25 @@ class Normalisation(Entry):
 
 NORMS: dict[str, Normalisation] = {
     "batch": Normalisation(
-        batch_norm, about="over the batch (1502.03167)", traits=frozenset({"batchwise"})
+        batch_norm, about="batch normalisation (1502.03167)", traits=frozenset({"batchwise"})
     ),
-    "layer": Normalisation(layer_norm, of_maps=True, about="each image by itself (1607.06450)"),
+    "layer": Normalisation(layer_norm, of_maps=True, about="layer normalisation (1607.06450)"),
     "virtual": Normalisation(
         virtual_batch_norm,
         refers=True,
         of_maps=True,
-        about="with a reference batch (1606.03498)",
+        about="virtual batch normalisation, with a reference batch (1606.03498)",
     ),
-    "instance": Normalisation(instance_norm, of_maps=True, about="each map by itself (1607.08022)"),
-    "pixel": Normalisation(pixel_norm, about="the channels of each place (1710.10196)"),
+    "instance": Normalisation(
+        instance_norm, of_maps=True, about="instance normalisation, per map (1607.08022)"
+    ),
+    "pixel": Normalisation(pixel_norm, about="pixelwise normalisation over channels (1710.10196)"),
     "none": Normalisation(no_norm),
 }
 
 
 def norm_entry(kind: str) -> Normalisation:
-    """Raises PthetaError for the name of none."""
+    """Raise PthetaError for an unknown name."""
     if kind not in NORMS:
         raise unknown("normalisation", kind, NORMS)
     return NORMS[kind]
@@ -154,7 +156,7 @@ def normalisation(kind: str, channels: int, dims: int, reference: int = 0) -> nn
     Raises PthetaError for another kind, other dims, or a virtual one without a reference.
     """
     if dims not in (2, 4):
-        raise PthetaError(f"dims = {dims}: a normalisation is of units (2) or of maps (4)")
+        raise PthetaError(f"dims = {dims}: normalisation needs vectors (2) or maps (4)")
     return norm_entry(kind).make(channels, dims, reference)
 
 

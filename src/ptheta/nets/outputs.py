@@ -1,7 +1,7 @@
-"""What stands at the end of a network that makes examples, and how it makes words.
+"""Output layers of generators, including categories.
 
-The word of a category is one of several, and an argmax has no gradient: the entries of
-`CATEGORY_OUTPUTS` are what stands in its place.
+An argmax over the words of a category has no gradient: the entries of `CATEGORY_OUTPUTS` are
+differentiable replacements.
 """
 
 from __future__ import annotations
@@ -47,9 +47,9 @@ def straight_through(logits: Tensor, noise: Tensor, temperature: float) -> Tenso
 
 CATEGORY_OUTPUTS: dict[str, CategoryOutput] = {
     "softmax": CategoryOutput(softmax, about="probabilities"),
-    "gumbel": CategoryOutput(gumbel, about="nearly one word, drawn by Gumbel-softmax (1611.01144)"),
+    "gumbel": CategoryOutput(gumbel, about="Gumbel-softmax samples, nearly one-hot (1611.01144)"),
     "straight_through": CategoryOutput(
-        straight_through, about="one word, with the gradient of gumbel"
+        straight_through, about="one-hot, with the gradient of gumbel"
     ),
 }
 
@@ -60,10 +60,10 @@ CategoryOutputName: TypeAlias = Annotated[str, OneOf(CATEGORY_OUTPUTS)]
 @dataclass(frozen=True)
 class OutputConfig:
     category_output: CategoryOutputName = option(
-        "gumbel", "what stands for the words of a category while there is a gradient (tables)"
+        "gumbel", "differentiable output for categories in training (tables)"
     )
     category_temperature: Positive = option(
-        0.2, "of these softmaxes: the lower, the nearer to one word (1907.00503)"
+        0.2, "temperature of that softmax; lower is closer to one-hot (1907.00503)"
     )
 
 
@@ -74,7 +74,7 @@ def gumbel_noise(like: Tensor) -> Tensor:
 
 
 class Output(nn.Module, ABC):
-    """What a network makes, (B, *scaled_shape), as examples of a spec as a network sees them."""
+    """Network outputs (B, *scaled_shape) as examples of a spec in network scale."""
 
     if TYPE_CHECKING:  # torch leaves the type of its call open
 

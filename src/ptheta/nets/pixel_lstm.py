@@ -1,4 +1,4 @@
-"""LSTM layers over the pixels of a map, of which no state shows a later pixel (van den Oord et al.
+"""LSTM layers over the pixels of a map with states independent of later pixels (van den Oord et al.
 2016, arXiv:1601.06759, sections 3.1 and 3.2)."""
 
 from __future__ import annotations

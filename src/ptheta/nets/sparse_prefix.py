@@ -125,5 +125,5 @@ def sparse_prefix(
         raise unknown("activation", activation, ACTIVATIONS)
     by_hand = ACTIVATIONS[activation].by_hand
     if by_hand is None:
-        raise PthetaError(f"activation {activation} has no backward pass by hand: give it one")
+        raise PthetaError(f"activation {activation} has no hand-written backward pass: add one")
     return _SparsePrefix.apply(on, start, w, v, by_hand)

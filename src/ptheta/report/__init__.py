@@ -1,1 +1,1 @@
-"""The report: runs compared, as one page and as Markdown."""
+"""The report of a comparison, as an HTML page and as Markdown."""

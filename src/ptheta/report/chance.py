@@ -1,4 +1,4 @@
-"""Whether a row may be called the best: it is beyond what knows nothing."""
+"""A row may be called the best only if it is significantly better than uninformed baselines."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ BLIND = {
 
 
 class Chance(NamedTuple):
-    """What a row is not beyond: the name of what knows nothing, and its number."""
+    """The uninformed baseline that a row is not significantly better than, and its value."""
 
     name: str
     value: float
 
 
 def blind(baselines: Mapping[str, Evaluation]) -> dict[str, Evaluation]:
-    """The numbers of those that are blind. A floor is blind to what it is asked for, and its images
-    may be as near to the data as any."""
+    """The results of the baselines that ignore their input. A baseline ignores its condition, yet
+    its images may be as close to the data as any."""
     found = {name: e for name, e in baselines.items() if name in BLIND}
     for name in found.keys() & TRANSLATION_FLOORS.keys():
         own = (r for r in found[name].results if section_of(r.metric) in HELD)
@@ -40,10 +40,10 @@ def blind(baselines: Mapping[str, Evaluation]) -> dict[str, Evaluation]:
 
 
 def chance_of(result: Result, chance: Mapping[str, Evaluation]) -> Chance | None:
-    """What a result is not surely better than, by the paired 95 % interval; None where there is
-    nothing of the kind, or nothing that it can be held against.
+    """The baseline that a result is not significantly better than, by the paired 95 % interval;
+    None if there is no such baseline, or none to compare with.
 
-    chance: rows that know nothing of what is asked
+    chance: results of uninformed baselines
     """
     for name, other in _comparable(result, chance).items():
         gap = difference(result, other)
@@ -54,7 +54,8 @@ def chance_of(result: Result, chance: Mapping[str, Evaluation]) -> Chance | None
 
 
 def chance_of_mean(rank: Rank, one: Result, chance: Mapping[str, Evaluation]) -> Chance | None:
-    """The same of the mean of a setting over its seeds, by Student's interval. one: of its runs"""
+    """The same for the mean of a setting over its seeds, by Student's interval. one: one of its
+    runs."""
     bad = BADNESS.get(one.better, BADNESS["lower"])
     for name, other in _comparable(one, chance).items():
         half = math.hypot(rank.half or 0.0, NORMAL * (other.error or 0.0))
@@ -64,7 +65,7 @@ def chance_of_mean(rank: Rank, one: Result, chance: Mapping[str, Evaluation]) ->
 
 
 def _comparable(result: Result, chance: Mapping[str, Evaluation]) -> dict[str, Result]:
-    """The results that say the same of what knows nothing, by the same protocol."""
+    """The corresponding results of the baselines under the same protocol."""
     every = {name: e.get(result.metric) for name, e in chance.items()}
     return {
         name: other

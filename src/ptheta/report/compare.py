@@ -1,4 +1,4 @@
-"""The comparison of runs: all are measured alike, and one report is written of them."""
+"""Compare runs: evaluate all of them by one protocol and write a report."""
 
 from __future__ import annotations
 
@@ -44,16 +44,25 @@ def compare(
     data: str | None = None,
     anew: bool = False,
 ) -> Path:
-    """Measures every run in the same way, stores what was measured in `out`, and writes
-    report.html, .md and .json from it.
+    """Evaluate all runs by one protocol, store the results in `out`, and write report.html, .md and
+    .json from them.
 
-    n: images drawn of each model; extractor: as `ptheta.metrics.evaluate.evaluate` takes it
-    images: name -> images that another program made, measured as well
-    data: what to measure on: where the runs' data lies now, or other images
-    anew: measure what the evaluation.json of a run holds by the same protocol, too
-    Returns the page.
-    Raises PthetaError where the runs' images differ in size or levels, or were other images and no
-    `data` is given, and where two rows would have the same name.
+    Args:
+        runs: the runs
+        out: folder to write the report into
+        n: number of images to draw from each model
+        seed: random seed
+        extractor: as for `ptheta.metrics.evaluate.evaluate`
+        images: name -> images from another program, evaluated as well
+        data: data to evaluate on: the new location of the runs' data, or other images
+        anew: ignore results stored in evaluation.json
+
+    Returns:
+        Path of the HTML page.
+
+    Raises:
+        PthetaError: if the runs' images differ in size or levels, if they were trained on different
+            images and no `data` is given, or if two rows would have the same name
     """
     out = check_folder(out)
     sight = look(runs, data)
@@ -67,19 +76,18 @@ def compare(
 
 
 def write(folder: Path) -> Path:
-    """Writes report.html, .md and .json again from what a comparison stored in a folder. Returns
-    the page.
+    """Rebuild report.html, .md and .json from the results stored in a folder. Returns the page.
 
-    Raises PthetaError where there is no such thing, or where it is damaged.
+    Raises PthetaError if there are none, or they are damaged.
     """
     found = stored.read(folder)
-    try:  # all of it before any is written
+    try:  # render everything before writing anything
         values, text, html = found.to_json(), document(found), page(found)
         json.dumps(values, allow_nan=False)
-    except (ValueError, ArithmeticError) as error:  # numbers near the largest there is
+    except (ValueError, ArithmeticError) as error:  # floating-point overflow
         raise PthetaError(
-            f"{folder / stored.FILE}: no report can be made of its numbers "
-            f"({brief(str(error))}): {stored.CURE}"
+            f"{folder / stored.FILE}: cannot make a report of its numbers ({brief(str(error))}): "
+            f"{stored.CURE}"
         ) from error
     write_json(folder / "report.json", values)
     write_text(folder / "report.md", text)
@@ -91,9 +99,9 @@ def _compare(
     runs: Sequence[Run], sight: Sight, images: Mapping[str, ImageSet], how: Measuring
 ) -> Comparison:
     test, train = sight.test, sight.train
-    measured, said = _rows(runs, sight, images, how)
+    measured, remarks = _rows(runs, sight, images, how)
     for name, lines in protocol_remarks({m.name: m.evaluation for m in measured}).items():
-        said[name] += lines
+        remarks[name] += lines
     evaluations = {m.name: m.evaluation for m in measured}
     about("the baselines and the real images")
     baselines = {
@@ -108,7 +116,7 @@ def _compare(
     } | floors(evaluations, sight, how)
     return Comparison(
         measured=measured,
-        remarks=said,
+        remarks=remarks,
         baselines=baselines,
         floor=real_baseline(test, train, n=how.n, seed=how.seed, extractor=how.extractor),
         data=_material(test),
@@ -130,11 +138,11 @@ def _material(test: Dataset) -> Material:
 
 
 def _what(test: Dataset) -> str:
-    """What the examples are, in a few words."""
+    """A short description of the examples."""
     if not isinstance(test, ImageDataset):
         return f"{test.spec}"
     spec = test.spec
-    afresh = ", binarised afresh for every training batch" if test.dynamic else ""
+    afresh = ", binarised anew for every training batch" if test.dynamic else ""
     size = f"{spec.channels}\u00d7{spec.height}\u00d7{spec.width}"
     return f"images of {size} pixels with {spec.levels} levels{afresh}"
 
@@ -144,26 +152,26 @@ def _rows(
 ) -> tuple[list[Measured], dict[str, list[str]]]:
     """The rows, runs first, and the remarks on each."""
     opened = [Loaded.of(run) for run in runs]
-    names, measured, told = _names(runs, images), [], settings(runs)
+    names, measured, costs = _names(runs, images), [], settings(runs)
     for i, (loaded, seen) in enumerate(zip(opened, sight.seen, strict=True)):
         about(f"{i + 1} of {len(names)}: {names[i]}")
-        measured.append(measured_run(loaded, names[i], told[i], seen, how))
+        measured.append(measured_run(loaded, names[i], costs[i], seen, how))
     models = [loaded.model for loaded in opened]
-    said = {
+    by_name = {
         m.name: [*lines, *filter(None, [seen.remark])]
         for m, lines, seen in zip(measured, remarks(runs, models), sight.seen, strict=True)
     }
     for name, whole in images.items():
         about(f"{len(measured) + 1} of {len(names)}: {name}")
-        made, said[name] = measured_images(name, whole, sight, how)
+        made, by_name[name] = measured_images(name, whole, sight, how)
         measured.append(made)
-    return measured, said
+    return measured, by_name
 
 
 def _names(runs: Sequence[Run], images: Mapping[str, ImageSet]) -> list[str]:
-    """A different name for each row: that of its folder, with the parent's where two are alike.
+    """A unique name for each row: its folder name, with the parent folder if two are equal.
 
-    Raises PthetaError where images would have the name of another row.
+    Raises PthetaError if an image folder would have the name of another row.
     """
     names = [printable(run.name) for run in runs]
     if len(set(names)) < len(names):

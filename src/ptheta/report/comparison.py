@@ -1,4 +1,4 @@
-"""What a comparison holds: everything that the page, the Markdown and the JSON are written from."""
+"""The contents of a comparison, from which the page, the Markdown and the JSON are written."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import NamedTuple
 from torch import nn
 
 from ptheta.capabilities import (
+    EstimatesLogProb,
     EstimatesPartition,
     HasBound,
     HasChain,
@@ -25,19 +26,19 @@ from ptheta.report.ranking import Rank, rank
 from ptheta.report.tables import metrics_of
 from ptheta.tasks.log_p import known_log_p
 
-FLOORS = ("real images", "real rows")  # the rows of what real examples score
+FLOORS = ("real images", "real rows")  # rows with the scores of real examples
 EXACT, DENSITY = "explicit, exact", "explicit, exact density"  # of values; of real numbers
 BOUND, ESTIMATE = "explicit, bound", "explicit, estimate"
 CHAIN, IMPLICIT, NONE = "implicit, by a chain", "implicit", "none"
-UNKNOWN = "not known"  # of images that another program made
+UNKNOWN = "not known"  # for images from another program
 
 
 @dataclass(frozen=True)
 class Measuring:
-    """How every row is measured: on n images of each, drawn by one seed.
+    """How every row is evaluated: on n images each, drawn with the same seed.
 
-    extractor: as `ptheta.metrics.evaluate.evaluate` takes it
-    anew: whatever earlier evaluations hold
+    extractor: as for `ptheta.metrics.evaluate.evaluate`
+    anew: ignore earlier evaluations
     """
 
     n: int = 1000
@@ -47,7 +48,7 @@ class Measuring:
 
 
 class Cost(NamedTuple):
-    """Of training."""
+    """Cost of training."""
 
     seconds: float
     steps: int
@@ -55,11 +56,11 @@ class Cost(NamedTuple):
 
 @dataclass(frozen=True)
 class Material:
-    """The data that all rows were measured on.
+    """The data that all rows were evaluated on.
 
-    what: its examples, in a few words; example, examples: what one is called, and several
-    count: of the held-out ones; real, first: what they look like, in the size of a model's samples
-    and in that of its first ones
+    what: short description; example, examples: singular and plural name
+    count: number of held-out examples; real, first: images of them, in the sizes of the grids of
+    samples and of first samples
     """
 
     name: str
@@ -73,14 +74,14 @@ class Material:
 
 @dataclass(frozen=True)
 class Measured:
-    """A run, or images that another program made, with numbers and pictures.
+    """A run, or images from another program, with its results and pictures.
 
-    path: of either; family, model, about: what made it; setting: what tells it from the other runs,
-    its seed aside; density: one of `DENSITIES`, or that nothing is known of it
-    first: its first samples, to be seen beside those of others; None where it draws none by itself
-    cost: of a run; logged: the lines of its metrics.jsonl; references: name of a curve -> the value
-    that it has at equilibrium; command: what trains such a run; config: its plan
-    taken: the numbers that an earlier evaluation held by the same protocol
+    path: of the run or the images; family, model, about: the model; setting: how it differs from
+    the other runs, except for the seed; density: one of `DENSITIES`, or unknown
+    first: its first samples, shown next to those of others; None if it cannot sample alone
+    cost: of the training; logged: the lines of metrics.jsonl; references: name of a
+    curve -> its value at equilibrium; command: the command that trains such a run; config: its plan
+    taken: the results reused from an earlier evaluation under the same protocol
     """
 
     name: str
@@ -104,10 +105,10 @@ class Measured:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Everything that a report says, or says it from.
+    """The contents of a report.
 
-    remarks: of each row, in what it is not comparable to the others
-    baselines, floor: what all rows are compared with
+    remarks: for each row, why it is not comparable with the others
+    baselines, floor: the baselines, and the scores of real examples
     n, seed: of the samples of each row
     """
 
@@ -121,7 +122,7 @@ class Comparison:
 
     @cached_property
     def groups(self) -> dict[str, list[Measured]]:
-        """The runs of each setting, which differ in their seed alone."""
+        """The runs of each setting, which differ only in their seed."""
         found: dict[str, list[Measured]] = {}
         for m in self.measured:
             if m.cost is not None:  # images have no settings
@@ -130,17 +131,17 @@ class Comparison:
 
     @cached_property
     def ranked(self) -> dict[str, list[Rank]]:
-        """metric -> the settings over their seeds, best first, where there are several seeds."""
+        """metric -> the settings over their seeds, best first, if there are several seeds."""
         return rankings({s: [m.evaluation for m in group] for s, group in self.groups.items()})
 
     @cached_property
     def pairs(self) -> dict[str, list[Pair]]:
-        """metric -> every two rows that have it."""
+        """metric -> all pairs of rows that have it."""
         return pairs(self.runs, self.metrics)
 
     @cached_property
     def chance(self) -> dict[str, Evaluation]:
-        """Of the baselines the numbers that a row must be better than to be called the best."""
+        """The baseline results that a row must beat to be called the best."""
         return blind(self.baselines)
 
     @property
@@ -153,22 +154,22 @@ class Comparison:
 
     @property
     def earlier(self) -> str:
-        """A sentence on the rows that use an earlier evaluation; "" where none does."""
+        """A sentence on the rows that reuse an earlier evaluation; "" if none does."""
         names = [m.name for m in self.measured if m.taken]
         if not names:
             return ""
         return (
-            "By the same protocol as an earlier evaluation, whose numbers were not measured again: "
+            "Results reused from an earlier evaluation under the same protocol: "
             f"{', '.join(names)}."
         )
 
     @property
     def metrics(self) -> list[str]:
-        """Those of the rows, in the order in which they first appear."""
+        """The metrics of the rows, in order of first appearance."""
         return metrics_of(list(self.runs.values()))
 
     def to_json(self) -> dict[str, object]:
-        """What report.json holds."""
+        """The contents of report.json."""
         return {
             "real": self.floor.to_json(),
             "baselines": {name: e.to_json() for name, e in self.baselines.items()},
@@ -195,8 +196,8 @@ class Comparison:
 
 
 def rankings(settings: Mapping[str, Sequence[Evaluation]]) -> dict[str, list[Rank]]:
-    """Each metric that ranks samples -> the settings, where any of them has several seeds; only
-    metrics that all runs have by one protocol."""
+    """Ranks the settings by each metric, if any setting has several seeds; only metrics that all
+    runs have under one protocol."""
     if all(len(group) == 1 for group in settings.values()):
         return {}
     every = [evaluation for group in settings.values() for evaluation in group]
@@ -212,10 +213,11 @@ def rankings(settings: Mapping[str, Sequence[Evaluation]]) -> dict[str, list[Ran
 
 
 def density(model: nn.Module, discrete: bool) -> str:
-    """What the model says of p(x). discrete: whether what it is of has values, and no density"""
+    """How the model defines p(x). discrete: whether the data are discrete, so that p(x) is no
+    density."""
     if known_log_p(model) is not None:
         return EXACT if discrete else DENSITY
-    if isinstance(model, EstimatesPartition):
+    if isinstance(model, EstimatesPartition | EstimatesLogProb):
         return ESTIMATE
     if isinstance(model, HasBound):
         return BOUND

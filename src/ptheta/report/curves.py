@@ -1,6 +1,6 @@
-"""The training of a run as plots: every curve, and its loss beside the quality of its samples.
+"""Training curves of a run, and its loss plotted with the quality of its samples.
 
-Curves whose sizes differ have axes of their own, and what a curve is at equilibrium is a line.
+Curves of different magnitude have separate axes; the value at equilibrium is drawn as a line.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from ptheta.report.text import label, plain_text
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# what a log holds that is no curve of learning
+# logged columns that are not learning curves
 OTHER = {"step", "seconds", "images_per_s", "epoch"}
-HELD_OUT = "held_out"  # the part of names that stands for numbers of held-out examples
+HELD_OUT = "held_out"  # name part of metrics on held-out examples
 GAP = "critic_gap"
-ALIKE = 6.0  # how many times larger one curve may be than another that shares its axis
-NORM = "gradient_norm"  # is of another kind than any loss
-FEW = 15  # points that are marked one by one
+ALIKE = 6.0  # maximum ratio of the magnitudes of curves that share an axis
+NORM = "gradient_norm"  # not comparable with any loss
+FEW = 15  # below this many points, each has a marker
 
 Lines = Sequence[Mapping[str, float]]
 Points = list[tuple[float, float]]
 
 
 class Curve(NamedTuple):
-    """name: as it is logged; reference: where it is at equilibrium, or what real examples score"""
+    """name: logged name; reference: value at equilibrium, or the score of real examples"""
 
     name: str
     points: Points
@@ -48,18 +48,18 @@ class Curve(NamedTuple):
 
     @property
     def size(self) -> float:
-        """Of its values, without their signs: the median."""
+        """Median absolute value."""
         values = sorted(abs(y) for _, y in self.points)
         return values[len(values) // 2]
 
     @property
     def shares(self) -> bool:
-        """Whether all values lie between 0 and 1."""
+        """Whether all values are between 0 and 1."""
         return all(0 <= y <= 1 for _, y in self.points)
 
     @property
-    def told(self) -> str:
-        """For who cannot see it."""
+    def description(self) -> str:
+        """Alternative text."""
         (_, first), (step, last) = self.points[0], self.points[-1]
         line = "" if self.reference is None else f", with a line at {self.line}"
         return f"{self.player} {self.what} from {number(first)} to {number(last)} at step " + (
@@ -68,20 +68,20 @@ class Curve(NamedTuple):
 
     @property
     def line(self) -> str:
-        """What stands at the line of the reference."""
+        """Label of the reference line."""
         assert self.reference is not None
         return self.called or named(self.reference) or number(self.reference)
 
 
 class Panel(NamedTuple):
-    """A plot as an <svg> element."""
+    """A plot, as an <svg> element."""
 
     title: str
     svg: str
 
 
 def curves_of(m: Measured, real: Evaluation) -> list[Curve]:
-    """Everything that a run logged and that has several values. real: what real examples score"""
+    """All logged series with several values. real: the scores of real examples."""
     found: dict[str, Points] = {}
     for line in m.logged:
         for name, value in line.items():
@@ -98,7 +98,7 @@ def curves_of(m: Measured, real: Evaluation) -> list[Curve]:
 
 
 def panels(curves: Sequence[Curve], colour: str) -> list[Panel]:
-    """All curves, a plot for each group of one player whose sizes are alike."""
+    """All curves: one plot for each group of curves of one player with similar magnitude."""
     players: dict[str, list[Curve]] = {}
     for curve in curves:
         players.setdefault(curve.player, []).append(curve)
@@ -114,7 +114,8 @@ def _title(player: str, group: Sequence[Curve]) -> str:
 
 
 def grouped(curves: Sequence[Curve]) -> list[list[Curve]]:
-    """Curves that may share an axis: shares, or those of one size. A gradient's norm is alone."""
+    """Groups of curves that can share an axis: fractions, or similar magnitudes. Gradient norms get
+    their own axis."""
     groups: list[list[Curve]] = []
     for curve in curves:
         fitting = (group for group in groups if all(_fit(curve, other) for other in group))
@@ -136,8 +137,8 @@ def _fit(a: Curve, b: Curve) -> bool:
 
 
 def story(curves: Sequence[Curve], colour: str) -> Panel | None:
-    """Losses, the gap of a critic and the quality of held-out examples on one time axis; None where
-    no quality was taken on the way."""
+    """Losses, the critic gap and the held-out quality on one time axis; None if quality was not
+    measured during training."""
     quality = [c for c in curves if c.player == HELD_OUT][:1]
     if not quality:
         return None
@@ -153,7 +154,7 @@ def story(curves: Sequence[Curve], colour: str) -> Panel | None:
 
 @plain_text()
 def _plot(rows: Sequence[Sequence[Curve]], colour: str, *, named_axes: bool = False) -> str:
-    """Groups of curves below one another over the steps. named_axes: each says what it is of"""
+    """Groups of curves, stacked, over training steps. named_axes: label the axes."""
     height = 1.25 * len(rows) + 0.5 if named_axes else 2.4
     figure, axes = stacked(len(rows), 4.4 if named_axes else 3.3, height)
     for axis, group in zip(axes, rows, strict=True):
@@ -165,12 +166,12 @@ def _plot(rows: Sequence[Sequence[Curve]], colour: str, *, named_axes: bool = Fa
         elif len(group) > 1:
             axis.legend(fontsize=7, frameon=False)
     axes[-1].set_xlabel("step", fontsize=8)
-    told = "; ".join(curve.told for group in rows for curve in group)
-    return inline(figure, told)
+    description = "; ".join(curve.description for group in rows for curve in group)
+    return inline(figure, description)
 
 
 def tick(value: float, position: object = None) -> str:
-    """The number at a tick, whose neighbours may be near to it."""
+    """Label of a tick, with enough digits to differ from its neighbours."""
     text = number(value, 3)
     return text.rstrip("0").rstrip(".") if "." in text and "e" not in text else text
 

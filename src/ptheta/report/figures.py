@@ -14,7 +14,9 @@ from ptheta.errors import PthetaError
 from ptheta.files.atomic import SOFTWARE, make_folder, write_atomic
 from ptheta.files.paths import expand
 from ptheta.measures.classification import calibration_error, confusion, reliability
+from ptheta.measures.results import NORMAL
 from ptheta.metrics.latent import LatentReport
+from ptheta.metrics.layers import LayerKL
 from ptheta.report.plots import COLOURS, GREY, panels, plain_number
 from ptheta.report.text import plain_text
 from ptheta.tasks.probe import WAYS, Probe
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-FEW_CLASSES = 20  # whose numbers stand in the cells of a matrix
+FEW_CLASSES = 20  # below this many classes, the matrix cells show counts
 
 
 @plain_text()
@@ -38,6 +40,30 @@ def latents(report: LatentReport, out: str | Path) -> Path:
     bars.set_title(f"{report.active} of {len(order)} active", fontsize=10)
     _histogram(histogram, report)
     _plane(plane, report, order[0], order[min(1, len(order) - 1)])
+    return saved(figure, out)
+
+
+@plain_text()
+def layers(found: Sequence[LayerKL], out: str | Path) -> Path:
+    """The KL of each layer, a group of bars for each run, with 95 % intervals."""
+    figure, (axis,) = panels(1, 2.2 + 1.05 * len(found), 3.4)
+    depth = max(len(each.kl) for each in found)
+    width = 0.8 / depth
+    for i in range(depth):
+        at = [j for j, each in enumerate(found) if i < len(each.kl)]
+        axis.bar(
+            [j + (i + 0.5 - len(found[j].kl) / 2) * width for j in at],
+            [found[j].kl[i] for j in at],
+            width,
+            yerr=[NORMAL * found[j].errors[i] for j in at],
+            color=COLOURS[i % len(COLOURS)],
+            capsize=2,
+            label=f"layer {i + 1}",
+        )
+    axis.set_xticks(range(len(found)), [shortened(each.name, 16) for each in found])
+    axis.set_ylabel("KL, nats")
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.legend(frameon=False, title="from x up", fontsize=8)
     return saved(figure, out)
 
 
@@ -66,7 +92,7 @@ def _plane(axis: Axes, report: LatentReport, a: int, b: int) -> None:
 
 @plain_text()
 def probes(found: Sequence[Probe], out: str | Path) -> Path:
-    """Test accuracy against the number of labels, a line for each way of using them."""
+    """Test accuracy against the number of labels, one line per method."""
     figure, (axis,) = panels(1, 5.2, 3.4)
     for way, colour in zip(WAYS, COLOURS, strict=False):
         mine = [p for p in found if p.way == way]
@@ -91,8 +117,7 @@ def probes(found: Sequence[Probe], out: str | Path) -> Path:
 
 @plain_text()
 def classified(log_p: Tensor, y: Tensor, names: Sequence[str], out: str | Path) -> Path:
-    """How often the most probable class is right against its probability, and which class is taken
-    for which. log_p: float64 (N, K); y: int64 (N,)"""
+    """Reliability diagram and confusion matrix. log_p: float64 (N, K); y: int64 (N,)"""
     figure, (diagram, matrix) = panels(2, 9.5, 4.2)
     _reliability(diagram, log_p, y)
     counts = confusion(log_p, y)
@@ -100,8 +125,8 @@ def classified(log_p: Tensor, y: Tensor, names: Sequence[str], out: str | Path) 
     matrix.imshow(shares.numpy(), cmap="Blues", vmin=0, vmax=1)
     if len(names) <= FEW_CLASSES:
         for i, j in counts.nonzero().tolist():
-            said, dark = str(counts[i, j].item()), "white" if shares[i, j] > 0.5 else "black"
-            matrix.text(j, i, said, ha="center", va="center", color=dark, fontsize=7)
+            count, dark = str(counts[i, j].item()), "white" if shares[i, j] > 0.5 else "black"
+            matrix.text(j, i, count, ha="center", va="center", color=dark, fontsize=7)
         short = [shortened(name, 12) for name in names]
         matrix.set_xticks(range(len(names)), short, rotation=90 if max(map(len, short)) > 2 else 0)
         matrix.set_yticks(range(len(names)), short)
@@ -136,13 +161,13 @@ def _reliability(axis: Axes, log_p: Tensor, y: Tensor) -> None:
     axis.set_xlim(0, 1.03)
     axis.set_ylim(0, 1.03)
     axis.set_xlabel("probability of the most probable class")
-    axis.set_ylabel("share that is right")
+    axis.set_ylabel("fraction correct")
     axis.set_title(f"calibration error {calibration_error(log_p, y):.3f}", fontsize=10)
     axis.grid(alpha=0.3)
 
 
 def saved(figure: Figure, out: str | Path) -> Path:
-    """Writes a figure. Raises PthetaError for another suffix than .png."""
+    """Writes a figure. Raises PthetaError if the suffix is not .png."""
     path = expand(out)
     if path.suffix != ".png":
         raise PthetaError(f"--out {path}: want a .png")

@@ -1,4 +1,4 @@
-"""The tables of a comparison, whose rows refer to the remarks on them by letters."""
+"""Tables of a comparison, with remarks on their rows as lettered footnotes."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ class Footnote(NamedTuple):
 
 
 def footnotes(found: Comparison) -> list[Footnote]:
-    """Every remark once, each with its letter."""
+    """All distinct remarks, each with its letter."""
     texts = dict.fromkeys(text for lines in found.remarks.values() for text in lines)
     return [Footnote(chr(ord("a") + i % 26), text) for i, text in enumerate(texts)]
 
 
 def tables_of(found: Comparison) -> list[Table]:
-    """The tables: rows with remarks have the letters of these, models their density and cost."""
+    """The tables, with footnote letters, density and cost columns."""
     mark = {text: letter for letter, text in footnotes(found)}
     marks = {name: ", ".join(mark[text] for text in lines) for name, lines in found.remarks.items()}
     costs = [m.cost for m in found.measured]
@@ -34,4 +34,4 @@ def tables_of(found: Comparison) -> list[Table]:
     ]
     called = {"example": found.data.example, "examples": found.data.examples}
     made = tables(found.runs, found.others, marks=marks, more=more)
-    return [table._replace(note=table.note.format(**called)).told_once() for table in made]
+    return [table._replace(note=table.note.format(**called)).without_repeats() for table in made]

@@ -1,4 +1,4 @@
-"""Graphs of models, drawn: circles and arrows, as in a textbook on graphical models."""
+"""Drawings of graphical models, in the usual notation."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from ptheta.models.graph import Arrow, Graph, Variable
 
 RADIUS = 0.32
 ACROSS, DOWN = 2.3, 1.35  # between the centres of two variables
-OUTSIDE = 0.45  # a variable stands higher for each plate that it is outside of
-MARGIN = 0.28  # of a plate around what is in it, more for each plate inside
+OUTSIDE = 0.45  # vertical offset of a variable for each plate that it is outside of
+MARGIN = 0.28  # margin of a plate around its contents, per nested plate
 FILLS = {"observed": "#d5dbe3", "latent": "white", "deterministic": "white", "given": "#f2ead3"}
 INK, INFERENCE, GREY = "#222222", "#b0413e", "#555555"
 
@@ -24,17 +24,19 @@ Place = tuple[float, float]
 
 
 def places(graph: Graph) -> dict[str, Place]:
-    """Where each variable stands: parents to the left, those of one depth below one another."""
+    """Positions of the variables: parents to the left, equal depths in one column."""
     depth: dict[str, int] = {}
     for name in graph.order():
         depth[name] = max((depth[p] + 1 for p in graph.parents(name)), default=0)
-    for name in graph.order("inference"):  # what only inference reaches stands before its target
+    for name in graph.order(
+        "inference"
+    ):  # variables reached only by inference go before their target
         alone = not graph.parents(name) and not any(a.source == name for a in graph.arrows)
         depth[name] = 0 if alone else depth[name]
     found = {}
     for level in sorted(set(depth.values())):
         column = [v for v in graph.variables if depth[v.name] == level]
-        column.sort(key=lambda v: len(v.plates))  # what is outside of a plate stands above it
+        column.sort(key=lambda v: len(v.plates))  # variables outside of a plate go above it
         deepest = max(len(v.plates) for v in graph.variables)
         for row, variable in enumerate(column):
             outside = OUTSIDE * (deepest - len(variable.plates))
@@ -44,10 +46,10 @@ def places(graph: Graph) -> dict[str, Place]:
 
 
 def draw(graph: Graph, suffix: str = ".svg") -> bytes:
-    """The picture in this format (.svg, .png or .pdf).
+    """The drawing as bytes in this format (.svg, .png or .pdf).
 
-    Shaded circles are observed, open ones latent, double ones deterministic, tinted ones given;
-    dashed red arrows are those of inference.
+    Shaded circles are observed variables, open ones latent, double ones deterministic, tinted ones
+    conditions; dashed red arrows are inference.
     """
     at = places(graph)
     xs, ys = zip(*at.values(), strict=True)
@@ -108,7 +110,7 @@ def _arrow(axes: Axes, arrow: Arrow, at: Mapping[str, Place]) -> None:
 
 
 def _plates(axes: Axes, graph: Graph, at: Mapping[str, Place]) -> None:
-    """The innermost first, so that each knows how many lie in it."""
+    """Draws the innermost plates first, since each outer one depends on those inside."""
     names = list(dict.fromkeys(p for v in graph.variables for p in v.plates))
     inside = {name: [v for v in graph.variables if name in v.plates] for name in names}
     for name in names:

@@ -1,4 +1,4 @@
-"""The comparison as Markdown: the numbers of the page without its pictures."""
+"""The comparison as Markdown: the numbers without the pictures."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ def document(found: Comparison) -> str:
     lines += [*_alike(found.pairs), *_not_judged(found.pairs)]
     for metric, rows in found.ranked.items():
         lines += ["", f"## {words(metric)} over seeds", "", *_settings(rows)]
-    lines += ["", "## Where they stand", "", *_standing(tree(found.measured))]
+    lines += ["", "## Families", "", *_standing(tree(found.measured))]
     lines += _commands(found)
     terms = glossary(of_tables(tables_of(found), found.metrics))
     lines += ["", "## Glossary", ""]
     lines += [f"- **{markdown(e.term)}**: {markdown(e.meaning)}" for e in terms]
     protocol = found.floor.protocol
-    said = (f"{words(k)}: {markdown(str(v))}" for k, v in protocol.items() if v != "")
-    return "\n".join([*lines, "", "; ".join(said)]) + "\n"
+    facts = (f"{words(k)}: {markdown(str(v))}" for k, v in protocol.items() if v != "")
+    return "\n".join([*lines, "", "; ".join(facts)]) + "\n"
 
 
 def as_markdown(table: Table) -> list[str]:
@@ -83,19 +83,19 @@ def _settings(rows: Sequence[Rank]) -> list[str]:
 
 
 def _alike(found: Mapping[str, Sequence[Pair]]) -> list[str]:
-    """Which runs cannot be told apart."""
+    """Pairs of runs without a significant difference."""
     alike = {m: [f"{p.a} and {p.b}" for p in every if p.alike] for m, every in found.items()}
     if not any(alike.values()):
         return []
     return [
-        *("", "## Cannot be told apart", ""),
-        *("By the paired 95 % interval of two runs:", ""),
+        *("", "## No significant difference", ""),
+        *("By the paired 95 % interval of each two runs:", ""),
         *(f"- {words(m)}: {markdown(', '.join(p))}" for m, p in alike.items() if p),
     ]
 
 
 def _not_judged(found: Mapping[str, Sequence[Pair]]) -> list[str]:
-    """Which runs are not judged, and why."""
+    """Pairs of runs that are not compared, and why."""
     reasons: dict[str, list[str]] = {}
     for metric, every in found.items():
         for p in every:
@@ -104,13 +104,13 @@ def _not_judged(found: Mapping[str, Sequence[Pair]]) -> list[str]:
     if not reasons:
         return []
     return [
-        *("", "## Not judged", ""),
+        *("", "## Not compared", ""),
         *(f"- {markdown(reason)} ({', '.join(metrics)})" for reason, metrics in reasons.items()),
     ]
 
 
 def _standing(twig: Twig, depth: int = 0) -> list[str]:
-    """The branches that rows of the report stand on."""
+    """The branches of the model tree that contain rows of the report."""
     below = [line for one in twig.twigs for line in _standing(one, depth + 1)]
     if not below and not twig.rows:
         return []
@@ -119,9 +119,9 @@ def _standing(twig: Twig, depth: int = 0) -> list[str]:
 
 
 def _commands(found: Comparison) -> list[str]:
-    """What trains and compares the runs again, as blocks of code."""
+    """The commands that reproduce the runs and the comparison, as code blocks."""
     commands = reproduce(found)
     if not commands:
         return []
     code = (f"    {' '.join(line.split())}" for line in commands)
-    return ["", "## To reproduce", "", *code]
+    return ["", "## Reproduction", "", *code]

@@ -1,8 +1,8 @@
-"""One row of a comparison: a run, or images that another program made, measured."""
+"""Evaluate one row of a comparison: a run, or images from another program."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from typing import NamedTuple
 
 import torch
@@ -33,9 +33,9 @@ from ptheta.terminal.progress import stage
 
 
 class Loaded(NamedTuple):
-    """What is read of a run before the work begins: a damaged file is told of then.
+    """Data of a run that is read first, so that damaged files are reported early.
 
-    logged: the lines of its metrics.jsonl; earlier: its evaluation.json, where one can be read
+    logged: the lines of metrics.jsonl; earlier: evaluation.json, if readable
     """
 
     run: Run
@@ -49,7 +49,7 @@ class Loaded(NamedTuple):
 
 
 def _earlier(run: Run) -> Evaluation | None:
-    """Nobody wrote a damaged one by hand: it is written anew."""
+    """The earlier evaluation; a damaged file is ignored, since it is rewritten."""
     try:
         return Evaluation.read(run.path / "evaluation.json")
     except PthetaError:
@@ -57,9 +57,9 @@ def _earlier(run: Run) -> Evaluation | None:
 
 
 def measured_run(loaded: Loaded, name: str, setting: str, seen: Seen, how: Measuring) -> Measured:
-    """A run's row. Its evaluation.json is written on the way, but for an example's.
+    """Evaluates a run; also writes its evaluation.json, except for example runs.
 
-    setting: what tells it from the others, its seed aside; seen: what the data is to the run
+    setting: how it differs from the others, except for the seed; seen: the data as this run uses it
     """
     run, model, lines, earlier = loaded
     test = seen.test
@@ -91,10 +91,7 @@ def measured_run(loaded: Loaded, name: str, setting: str, seen: Seen, how: Measu
         evaluation=evaluation,
         density=density(model, test.spec.discrete),
         place=place(type(model)),
-        cost=Cost(
-            seconds=max((line["seconds"] for line in lines), default=0.0),
-            steps=int(max((line["step"] for line in lines), default=0)),
-        ),
+        cost=_cost(lines),
         pictures=drawn,
         first=glance,
         logged=lines,
@@ -105,9 +102,17 @@ def measured_run(loaded: Loaded, name: str, setting: str, seen: Seen, how: Measu
     )
 
 
+def _cost(lines: Sequence[Mapping[str, float]]) -> Cost:
+    """The training cost from the lines of metrics.jsonl."""
+    return Cost(
+        seconds=max((line["seconds"] for line in lines), default=0.0),
+        steps=int(max((line["step"] for line in lines), default=0)),
+    )
+
+
 def _read(ctx: Context, samples: Tensor | None) -> Read | None:
-    """Which class the extractor reads in each sample; None where it knows no classes of this kind
-    of data, or where samples are asked for by label and need not be read."""
+    """The class that the extractor predicts for each sample; None if it is not a classifier of such
+    data, or if the samples have known labels."""
     names = ctx.class_names
     if samples is None or not names or conditional(ctx.model):
         return None
@@ -118,14 +123,15 @@ def _read(ctx: Context, samples: Tensor | None) -> Read | None:
 def measured_images(
     name: str, foreign: ImageSet, sight: Sight, how: Measuring
 ) -> tuple[Measured, list[str]]:
-    """The row of images that another program made, at the levels of the runs, and its remarks."""
+    """Evaluates images from another program, at the levels of the runs. Returns the row and
+    remarks."""
     test, train = images_of(sight.test), sight.train
     rounded = quantise(foreign.images, test.levels)
-    remark = "was made by another program: no likelihood, training or speed is known of it"
+    remark = "comes from another program: its likelihood, training and speed are unknown"
     if not torch.equal(rounded, foreign.images):
         remark += f"; its images were rounded to {test.levels} levels"
     if foreign.resized:
-        remark += f"; its pictures were resized and cropped to {test.spec.width}x{test.spec.height}"
+        remark += f"; its images were resized and cropped to {test.spec.width}x{test.spec.height}"
     evaluation = evaluate_images(
         rounded, test, train, n=how.n, seed=how.seed, extractor=how.extractor
     )
@@ -135,7 +141,7 @@ def measured_images(
         path=name,
         family="images",
         model="images",
-        about="made by another program",
+        about="images from another program",
         evaluation=evaluation,
         density=UNKNOWN,
         pictures=pictures(subject),
@@ -145,8 +151,8 @@ def measured_images(
 
 
 def floors(rows: Mapping[str, Evaluation], sight: Sight, how: Measuring) -> dict[str, Evaluation]:
-    """What needs no learning gets, by name, of the numbers that a row has; none where no row is of
-    a model that translates, completes, or draws what a caption says."""
+    """Evaluates the baselines, by name, on the metrics of the rows; empty unless a row is a model
+    that translates, completes or draws from captions."""
     names = {result.metric for row in rows.values() for result in row.results}
     held = {section_of(name) for name in names} & HELD
     if not held:
@@ -157,7 +163,7 @@ def floors(rows: Mapping[str, Evaluation], sight: Sight, how: Measuring) -> dict
             *(model, sight.test, sight.train), extractor=how.extractor, n=how.n, seed=how.seed
         )
         of_held = _own(ctx, held, names)
-        if of_held:  # else it is of other tasks, and its distances say nothing here
+        if of_held:  # otherwise it belongs to other tasks, where its distances mean nothing
             found[name] = Evaluation(
                 (*_own(ctx, {Section.DISTANCE}, names), *of_held), ctx.protocol
             )
@@ -165,6 +171,6 @@ def floors(rows: Mapping[str, Evaluation], sight: Sight, how: Measuring) -> dict
 
 
 def _own(ctx: Context, sections: Set[Section], names: Set[str]) -> tuple[Result, ...]:
-    """The numbers of some sections that have a value, and one of these names."""
+    """The results of these sections and names that have a value."""
     every = measured(ctx, metrics=[m for m in METRICS.values() if m.section in sections])
     return tuple(r for r in every.results if r.metric in names and r.value is not None)

@@ -1,4 +1,4 @@
-"""The comparison as one HTML page, with its plots and pictures in it."""
+"""The comparison as one self-contained HTML page."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from ptheta.report.verdict import verdicts
 
 
 class Ranking(NamedTuple):
-    """The settings by one metric. real: what real images score, or empty"""
+    """The settings ranked by one metric. real: the score of real images, or empty."""
 
     heading: Heading
     rows: list[RankedRow]
@@ -34,18 +34,18 @@ class Ranking(NamedTuple):
 
 
 class Differences(NamedTuple):
-    """Which runs differ by one metric."""
+    """Differences of the runs in one metric."""
 
     heading: Heading
     matrix: Matrix
 
 
 class Shown(NamedTuple):
-    """What the page shows of one row.
+    """The parts of the page for one row.
 
-    pictures, more: those that show its samples, and what else there is; neighbours, closest: those
-    that hold samples against real examples
-    story: loss and quality over time, or None; curves: everything that it logged
+    pictures, more: those of samples, and others; neighbours, closest: those that compare samples
+    with real examples
+    story: loss and quality over time, or None; curves: all logged curves
     """
 
     row: Measured
@@ -58,8 +58,8 @@ class Shown(NamedTuple):
 
 
 def page(found: Comparison) -> str:
-    """The HTML of the report: the same comparison gives the same bytes."""
-    from jinja2 import Environment, PackageLoader, select_autoescape  # only a report needs it
+    """The HTML of the report; deterministic."""
+    from jinja2 import Environment, PackageLoader, select_autoescape  # slow to import
 
     environment = Environment(
         loader=PackageLoader("ptheta.report"),
@@ -99,7 +99,7 @@ def page(found: Comparison) -> str:
 
 
 def _shown(found: Comparison) -> list[Shown]:
-    """One run of each setting, and all images of other programs."""
+    """One run of each setting, and all images from other programs."""
     rows = [group[0] for group in found.groups.values()]
     rows += [m for m in found.measured if m.cost is None]
     return [_shown_of(m, found, COLOURS[i % len(COLOURS)]) for i, m in enumerate(rows)]
@@ -107,15 +107,15 @@ def _shown(found: Comparison) -> list[Shown]:
 
 def _shown_of(m: Measured, found: Comparison, colour: str) -> Shown:
     curves = curves_of(m, found.floor)
-    beside = [p for p in m.pictures if p.title == NEAREST]
+    nearest = [p for p in m.pictures if p.title == NEAREST]
     closest = [p for p in m.pictures if p.title.startswith(CLOSEST)]
     samples = [p for p in m.pictures if p.title in OF_SAMPLES]
-    more = [p for p in m.pictures if p not in (*beside, *closest, *samples)]
+    more = [p for p in m.pictures if p not in (*nearest, *closest, *samples)]
     return Shown(
         m,
         samples or more,
         more if samples else [],
-        beside,
+        nearest,
         closest,
         story(curves, colour),
         panels(curves, colour),
@@ -156,7 +156,7 @@ def _speed_plot(runs: Mapping[str, Evaluation], metrics: list[str]) -> str:
 
 
 def _balance_plot(found: Comparison) -> str:
-    """Precision against recall, of the runs and of what they are compared with."""
+    """Precision against recall of the runs and the baselines."""
     points = [
         (name, r.value, p.value, 2 * (p.error or 0.0))
         for name, e in {**found.runs, **found.others}.items()

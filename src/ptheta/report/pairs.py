@@ -1,7 +1,7 @@
-"""Which runs differ: the paired 95 % interval of every two of them, metric by metric.
+"""Pairwise differences of runs, with paired 95 % intervals, for each metric.
 
-Two numbers are judged only where their protocols agree and both have errors; elsewhere it is said
-why they are not.
+Two numbers are compared only if their protocols agree and both have errors; otherwise the reason is
+given.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from typing import NamedTuple
 
 from ptheta.measures.intervals import Difference, difference
 from ptheta.measures.results import Evaluation, Result, direction_of
-from ptheta.metrics.protocol import cure, said, scale
+from ptheta.metrics.protocol import cure, differences, scale
 from ptheta.report.plots import number
 
 
 @dataclass(frozen=True)
 class Pair:
-    """difference: a - b; None where the two are not judged, and then `reason` says why"""
+    """difference: a - b; None if the two are not comparable; reason: why not"""
 
     a: str
     b: str
@@ -33,14 +33,15 @@ class Pair:
 
     @property
     def alike(self) -> bool:
-        """Whether the two cannot be told apart; numbers that are exact and equal are no luck."""
+        """Whether the difference is not significant; equal numbers without error are exactly
+        equal."""
         d = self.difference
         return d is not None and not d.different and d.low < d.high
 
 
 def ranked(results: Mapping[str, Result]) -> list[dict[str, Result]]:
-    """The results that may be held against each other: the exact ones, and the bounds, each of one
-    protocol; none where no value is better than another."""
+    """Groups of comparable results: exact ones and bounds separately, each under one protocol;
+    empty if the metric has no direction."""
     groups: dict[str, dict[str, Result]] = {}
     for kind in _kinds(results):
         for name, result in kind.items():
@@ -50,7 +51,7 @@ def ranked(results: Mapping[str, Result]) -> list[dict[str, Result]]:
 
 
 def _kinds(results: Mapping[str, Result]) -> list[dict[str, Result]]:
-    """The exact ones, and the bounds, whatever their protocols."""
+    """The exact results, and the bounds, under any protocol."""
     defined = {name: r for name, r in results.items() if r.value is not None}
     if not direction_of(defined.values()):
         return []
@@ -58,7 +59,7 @@ def _kinds(results: Mapping[str, Result]) -> list[dict[str, Result]]:
 
 
 def pairs(evaluations: Mapping[str, Evaluation], metrics: Sequence[str]) -> dict[str, list[Pair]]:
-    """metric -> every two runs that have it; those that may not be compared with the reason."""
+    """metric -> all pairs of runs that have it; with the reason if they are not comparable."""
     found: dict[str, list[Pair]] = {}
     for metric in metrics:
         results = {n: r for n, e in evaluations.items() if (r := e.get(metric)) is not None}
@@ -69,16 +70,16 @@ def pairs(evaluations: Mapping[str, Evaluation], metrics: Sequence[str]) -> dict
 
 
 def _pair(a: str, of_a: Result, b: str, of_b: Result) -> Pair:
-    apart = said(of_a.protocol, of_b.protocol)
+    apart = differences(of_a.protocol, of_b.protocol)
     if apart:
         how = cure(of_a.protocol, of_b.protocol)
         return Pair(a, b, None, f"measured differently: {apart}{how and f'; {how}'}")
     gap = difference(of_a, of_b)
-    return Pair(a, b, gap, "" if gap is not None else "no error is known of one of them")
+    return Pair(a, b, gap, "" if gap is not None else "one of them has no error estimate")
 
 
 class Judged(NamedTuple):
-    """One cell of a matrix: a difference, and its 95 % interval or why there is none."""
+    """One cell of a matrix: a difference with its 95 % interval, or why there is none."""
 
     value: str
     interval: str
@@ -93,7 +94,7 @@ class Matrix(NamedTuple):
 
 
 def matrix(found: Sequence[Pair]) -> Matrix:
-    """The differences of every two runs, for the page."""
+    """The matrix of pairwise differences, for the page."""
     names = list(dict.fromkeys(name for pair in found for name in (pair.a, pair.b)))
     cells: dict[tuple[str, str], Judged] = {}
     for pair in found:
@@ -106,6 +107,6 @@ def _judged(pair: Pair, sign: int) -> Judged:
     """sign: 1 for a - b, -1 for b - a"""
     d = pair.difference
     if d is None:
-        return Judged("not judged", pair.reason, False)
+        return Judged("not compared", pair.reason, False)
     low, high = sorted((sign * d.low, sign * d.high))
     return Judged(number(sign * d.value), f"{number(low)} to {number(high)}", d.different)

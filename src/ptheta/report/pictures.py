@@ -1,4 +1,4 @@
-"""What can be shown of a model, by what it can do."""
+"""The pictures of a model in the report, depending on its capabilities."""
 
 from __future__ import annotations
 
@@ -34,16 +34,19 @@ from ptheta.training.pictures import POINTS, density_of, in_picture
 from ptheta.training.translations import can_ask, conditions_shown
 
 SHOWN = 64  # samples in a grid
-FIRST, FIRST_WIDTH = 16, 220  # samples seen beside those of other models, and how wide they are
+FIRST, FIRST_WIDTH = (
+    16,
+    220,
+)  # first samples, shown next to those of other models, and their width in pixels
 MOST_CLASSES, IN_CLASS = 20, 10  # rows of a grid of classes, and samples in each
-BESIDE, BESIDE_ROWS = 4, 5  # pairs of sample and training image side by side, and their rows
+PAIR_COLUMNS, PAIR_ROWS = 4, 5  # pairs of sample and training image side by side, and their rows
 OF_SAMPLES = ("Samples", "Samples by class", "Made of inputs")  # titles
 NEAREST = "Samples and their nearest training images"
-CLOSEST = "Closest to the"  # what titles of the closest pairs begin with
-PAIRS = 10  # samples shown with their nearest real image
-REBUILT = 30  # images shown with their reconstruction
+CLOSEST = "Closest to the"  # prefix of the titles of closest pairs
+PAIRS = 10  # number of samples shown with their nearest real image
+REBUILT = 30  # number of images shown with their reconstruction
 ROWS, STEPS = 4, 10  # interpolations
-INPUTS, STYLES = 8, 3  # inputs of a model of images, and answers to each where they differ
+INPUTS, STYLES = 8, 3  # inputs of an image-conditional model, and outputs of each if they vary
 
 
 class Picture(NamedTuple):
@@ -55,7 +58,7 @@ class Picture(NamedTuple):
 
 
 class Read(NamedTuple):
-    """What a classifier reads in samples. classes: int64 (N,); network: whose classes they are"""
+    """Predicted classes of samples. classes: int64 (N,); network: the classifier."""
 
     classes: Tensor
     names: Sequence[str]
@@ -64,11 +67,11 @@ class Read(NamedTuple):
 
 @dataclass(frozen=True)
 class Subject:
-    """What is shown.
+    """The subject of the pictures.
 
-    model: None where there are samples alone; samples: image batch, None where it cannot sample
-    train: what the model was trained on; None where that is not known
-    read: the class of each sample; None where nothing reads them
+    model: None if there are only samples; samples: image batch, None if the model cannot sample
+    train: the training data, None if unknown
+    read: the predicted class of each sample, None if there is no classifier
     """
 
     model: nn.Module | None
@@ -80,20 +83,20 @@ class Subject:
 
 
 def drawn_of(spec: DataSpec) -> int:
-    """How many samples pictures are made of."""
+    """Number of samples used for the pictures."""
     return POINTS if isinstance(spec, VectorSpec) else NEIGHBOURS
 
 
 @torch.no_grad()
 def pictures(subject: Subject) -> list[Picture]:
-    """What can be shown of a model, by what it can do; of samples alone where there is no model."""
+    """All pictures that the model supports; only those of samples if there is no model."""
     kinds = OF_VECTORS if isinstance(subject.test.spec, VectorSpec) else KINDS
     return [shown for show in kinds if (shown := show(subject)) is not None]
 
 
 @torch.no_grad()
 def first(subject: Subject) -> Picture | None:
-    """The first samples of a model, to be seen beside those of others; None where it has none."""
+    """The first samples of a model, shown next to those of others; None if it has none."""
     model, samples, test = subject.model, subject.samples, subject.test
     if isinstance(test.spec, VectorSpec):
         return _points(subject)
@@ -101,21 +104,22 @@ def first(subject: Subject) -> Picture | None:
         return _of_inputs(subject)
     if samples is None:
         return None
-    said = f"The first {FIRST} samples of seed {subject.seed}."
-    return Picture("First samples", picture(samples[:FIRST], 4, FIRST_WIDTH), said)
+    caption = f"The first {FIRST} samples of seed {subject.seed}."
+    return Picture("First samples", picture(samples[:FIRST], 4, FIRST_WIDTH), caption)
 
 
 def first_real(test: Dataset) -> Picture:
-    """Real examples in the size in which the first samples are shown."""
+    """Real examples, in the size of the first samples."""
     if isinstance(test.spec, VectorSpec):
         return real_examples(test)
     x = in_turn(test).batch(range(min(FIRST, len(test)))).x
-    said = f"The first {len(x)} test {test.examples}."
-    return Picture(f"Real {test.examples}", picture(x, 4, FIRST_WIDTH), said)
+    caption = f"The first {len(x)} test {test.examples}."
+    return Picture(f"Real {test.examples}", picture(x, 4, FIRST_WIDTH), caption)
 
 
 def _samples(subject: Subject) -> Picture | None:
-    """Samples; of a conditional model others than those measured: of all its labels in turn."""
+    """Samples; for a conditional model not the evaluated ones, but samples of all labels in
+    turn."""
     model, samples, seed = subject.model, subject.samples, subject.seed
     if samples is None or (model is not None and can_ask(model, subject.test)):
         return None
@@ -124,20 +128,22 @@ def _samples(subject: Subject) -> Picture | None:
             "Samples", picture(samples[:SHOWN], 8), f"The first {SHOWN} of seed {seed}, uncurated."
         )
     shown, columns, captions = in_picture(model, tasks.sample(model, SHOWN, seed=seed))
-    caption = f"A row for each condition, of seed {seed}, uncurated."
+    caption = f"One row per condition, seed {seed}, uncurated."
     if not captions:
-        caption = f"All conditions in turn, of seed {seed}, uncurated."
+        caption = f"All conditions in turn, seed {seed}, uncurated."
     return Picture("Samples", picture(shown, columns or 8, captions=captions), caption)
 
 
 def _of_inputs(subject: Subject) -> Picture | None:
-    """What is made of test inputs."""
+    """Outputs for test inputs."""
     model, seed = subject.model, subject.seed
     if model is None or not can_ask(model, subject.test):
         return None
     styles = STYLES if varied(model) else 1
     made = shown(model, subject.test, subject.train, INPUTS, styles=styles, seed=seed)
-    caption = f"The first {len(made.inputs)} test inputs of an order of seed {seed}, uncurated."
+    caption = (
+        f"The first {len(made.inputs)} test inputs in a random order (seed {seed}), uncurated."
+    )
     columns = len(made.headings)
     return Picture("Made of inputs", picture(made.rows, columns, headings=made.headings), caption)
 
@@ -152,7 +158,7 @@ def _means(subject: Subject) -> Picture | None:
     return Picture(
         "Mean images",
         picture(means, 8),
-        "E[x | z] for codes z of the prior: the decoder before its pixels are drawn.",
+        "E[x | z] for codes z drawn from the prior: the decoder's mean, before pixels are sampled.",
     )
 
 
@@ -167,7 +173,7 @@ def _reconstructions(subject: Subject) -> Picture | None:
     return Picture(
         "Reconstructions",
         picture(torch.cat(rows), min(10, len(x))),
-        "Test images, and below each what its code gives back.",
+        "Test images, with the reconstruction below each.",
     )
 
 
@@ -185,7 +191,7 @@ def _interpolation(subject: Subject) -> Picture | None:
 
 
 def _by_class(subject: Subject) -> Picture | None:
-    """A row for each class that is read in the samples."""
+    """One row for each predicted class of the samples."""
     samples, read = subject.samples, subject.read
     if samples is None or read is None or len(read.names) > MOST_CLASSES:
         return None
@@ -196,22 +202,23 @@ def _by_class(subject: Subject) -> Picture | None:
     return Picture(
         "Samples by class",
         picture(rows.flatten(0, 1), IN_CLASS, captions=read.names),
-        f"A row for each class that the network {read.network} reads in the samples: the first "
-        f"{IN_CLASS} of {len(samples)}. A row that ends early has no more samples.",
+        f"One row for each class predicted by the network {read.network}: its first {IN_CLASS} "
+        f"of {len(samples)} samples. A shorter row has fewer samples.",
     )
 
 
 def _neighbours(subject: Subject) -> Picture | None:
-    """Samples as they come, and beside each the training image that is nearest to it."""
+    """Uncurated samples, each next to its nearest training image."""
     if subject.samples is None or subject.train is None:
         return None
-    some = subject.samples[: BESIDE * BESIDE_ROWS]
+    some = subject.samples[: PAIR_COLUMNS * PAIR_ROWS]
     both = nearest_pairs(some, subject.train).flatten(0, 1)
     return Picture(
         NEAREST,
-        picture(both, 2 * BESIDE, headings=["sample", "nearest"] * BESIDE),
-        f"The first {len(some)} samples, uncurated, and to the right of each the training image "
-        "that is nearest to it in pixels. A model that has learned by heart draws both alike.",
+        picture(both, 2 * PAIR_COLUMNS, headings=["sample", "nearest"] * PAIR_COLUMNS),
+        f"The first {len(some)} samples, uncurated, and to the right of each its nearest "
+        "training image in pixel distance. For a model that memorises its training data the two "
+        "are nearly equal.",
     )
 
 
@@ -233,11 +240,11 @@ def _closest(samples: Tensor, real: Dataset, called: str) -> Picture:
     return Picture(
         f"{CLOSEST} {called} images",
         picture(torch.cat(pairs.unbind(1)), len(pairs)),
-        f"Of {len(some)} samples those nearest to a {called} image, and below each that image.",
+        f"Of {len(some)} samples, those nearest to a {called} image, with that image below each.",
     )
 
 
-# each gives its picture, or None where the subject cannot be shown in this way
+# each returns a picture, or None if it does not apply to the subject
 KINDS: tuple[Callable[[Subject], Picture | None], ...] = (
     _samples,
     _by_class,
@@ -252,19 +259,19 @@ KINDS: tuple[Callable[[Subject], Picture | None], ...] = (
 
 
 def _points(subject: Subject) -> Picture | None:
-    """Samples over the test rows, with the model's density where it has one."""
+    """Samples over the test rows, with the model's density if it has one."""
     if subject.samples is None:
         return None
     density = None if subject.model is None else density_of(subject.model)
-    caption = f"The first {POINTS:,} of seed {subject.seed} over as many test rows."
+    caption = f"The first {POINTS:,} samples (seed {subject.seed}) over as many test rows."
     if density is not None:
-        caption += " The lines hold 95, 75, 50 and 25 % of the model's mass."
+        caption += " The contours contain 95, 75, 50 and 25 % of the model's probability mass."
     drawn = scattered(subject.test, subject.samples[:POINTS], density)
     return Picture("Samples", drawn, caption)
 
 
 def scattered(test: Dataset, x: Tensor, density: LogDensity | None = None) -> str:
-    """Rows over those of a data set, as data."""
+    """Rows over those of a data set, as a data URI."""
     real = test.batch(slice(0, POINTS)).x
     return png_uri(Scatter(vectors_of(test).spec, x, real, density).png())
 
@@ -273,9 +280,12 @@ OF_VECTORS: tuple[Callable[[Subject], Picture | None], ...] = (_points,)
 
 
 def real_examples(test: Dataset) -> Picture:
-    """What real examples look like."""
-    title, said = f"Real {test.examples}", f"Test {test.examples}, as the models see them."
+    """A picture of real examples."""
+    title, caption = (
+        f"Real {test.examples}",
+        f"Test {test.examples}, preprocessed as for the models.",
+    )
     if isinstance(test.spec, VectorSpec):
         x = test.batch(slice(0, POINTS)).x
-        return Picture(title, png_uri(Scatter(test.spec, x, names=("", "real")).png()), said)
-    return Picture(title, picture(in_turn(test).batch(range(min(SHOWN, len(test)))).x, 8), said)
+        return Picture(title, png_uri(Scatter(test.spec, x, names=("", "real")).png()), caption)
+    return Picture(title, picture(in_turn(test).batch(range(min(SHOWN, len(test)))).x, 8), caption)

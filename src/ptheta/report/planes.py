@@ -1,4 +1,4 @@
-"""Codes in a plane as a .png: coloured by class, with their posteriors and the prior."""
+"""Scatter plots of codes in two dimensions, coloured by class, with posteriors and prior."""
 
 from __future__ import annotations
 
@@ -23,28 +23,29 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.path import Path as Outline
 
-# ten colours that are told apart with every kind of colour vision (Petroff 2021, arXiv:2107.02270)
+# ten colours that are distinguishable with any colour vision deficiency (Petroff 2021,
+# arXiv:2107.02270)
 COLOURS = (
     *("#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6"),
     *("#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd"),
 )
-SHAPES = "os^DvP*Xpd<h>"  # as many as have no divisor in common with the colours
-MOST = 20  # classes that are told apart; the rarest others are one
+SHAPES = "os^DvP*Xpd<h>"  # their number is coprime to that of the colours
+MOST = 20  # maximum number of classes; the rarest others are merged
 OTHERS = "others"
-MASSES = (0.5, 0.95)  # of the prior, inside its outlines
+MASSES = (0.5, 0.95)  # probability mass inside the outlines of the prior
 CELLS = 120  # of the grid of a density, to a side
 SIDE = 3.0  # of a panel, inches
-LINE, BESIDE = 0.21, 2.2  # of the legend: of a line, and across, inches
+LINE, LEGEND_WIDTH = 0.21, 2.2  # of the legend: of a line, and across, inches
 MARGIN = 0.06  # of the axes, around what is drawn
 
 
 @dataclass(frozen=True, eq=False)
 class Panel:
-    """A model's codes.
+    """One panel: the codes of a model.
 
-    points: (N, 2); labels: int64 (N,) by number of the names of all panels, None where not known
-    ellipses: covariances of the posteriors of the points at these places: (K, 2, 2) and (K,)
-    prior, aggregate: densities of p(z) and q(z) in the plane
+    points: (N, 2); labels: int64 (N,), indices into the names of all panels; None if unknown
+    ellipses: covariances of the posteriors of the points at these places: (K, 2, 2) and (K,) prior,
+    aggregate: densities of p(z) and q(z) in the plane
     """
 
     title: str
@@ -70,10 +71,10 @@ class Look:
 
 @plain_text()
 def planes(shown: Sequence[Panel], names: Sequence[str], look: Look, out: str | Path) -> Path:
-    """Panels side by side, on the same axes unless asked otherwise. names: of the labels"""
+    """Draws panels side by side, on shared axes by default. names: of the labels."""
     marks = _Marks.of([panel.labels for panel in shown], names)
     height = max(SIDE + 0.1, LINE * (len(marks.each) + 4))
-    figure, axes = panels(len(shown), SIDE * len(shown) + BESIDE, height)
+    figure, axes = panels(len(shown), SIDE * len(shown) + LEGEND_WIDTH, height)
     boxes = [_box(panel, look) for panel in shown]
     whole = np.stack(boxes)
     for axis, panel, own in zip(axes, shown, boxes, strict=True):
@@ -98,7 +99,7 @@ def planes(shown: Sequence[Panel], names: Sequence[str], look: Look, out: str | 
 
 @dataclass(frozen=True)
 class _Marks:
-    """How each class is drawn: its name, its colour, its mark, and the numbers of its labels."""
+    """How each class is drawn: name, colour, marker, and label indices."""
 
     each: tuple[tuple[str, str, str | Outline, tuple[int, ...]], ...]
 
@@ -125,7 +126,7 @@ class _Marks:
 
 
 def _letter(text: str) -> Outline:
-    """A letter as a mark: its outline about the middle, of height 1."""
+    """A letter as a marker: its centred outline, of height 1."""
     from matplotlib.font_manager import FontProperties
     from matplotlib.path import Path as Outline
     from matplotlib.textpath import TextPath
@@ -161,12 +162,12 @@ def _draw(axis: Axes, panel: Panel, marks: _Marks, look: Look) -> None:
 
 
 def _size_of(n: int) -> float:
-    """Of a mark, points squared: less where there are many."""
+    """Marker size in points squared; smaller for many points."""
     return max(6.0, min(26.0, 26 * math.sqrt(300 / n)))
 
 
 def _ellipses(axis: Axes, panel: Panel, marks: _Marks, std: float) -> None:
-    """Where the Gaussian posteriors have their density at so many standard deviations."""
+    """Ellipses of the Gaussian posteriors at `std` standard deviations."""
     from matplotlib.collections import EllipseCollection
 
     assert panel.ellipses is not None
@@ -198,7 +199,7 @@ def _ellipses(axis: Axes, panel: Panel, marks: _Marks, std: float) -> None:
 
 
 def _box(panel: Panel, look: Look) -> np.ndarray:
-    """What is drawn of a panel lies in it: ((left, low), (right, high))."""
+    """Bounding box of a panel's contents: ((left, low), (right, high))."""
     if look.reach is not None:
         return np.array([[-look.reach] * 2, [look.reach] * 2])
     found = [panel.points]
@@ -215,13 +216,13 @@ def _box(panel: Panel, look: Look) -> np.ndarray:
 
 
 def _outside(points: Tensor, box: np.ndarray) -> float:
-    """The share of points (N, 2) beyond the axes."""
+    """Fraction of the points (N, 2) outside the axes."""
     beyond = (points < torch.from_numpy(box[0])) | (points > torch.from_numpy(box[1]))
     return float(beyond.any(1).double().mean())
 
 
 def _square(box: np.ndarray) -> np.ndarray:
-    """The box made as wide as high, and a little larger."""
+    """The box made square, with a margin."""
     half = (box[1] - box[0]).max() / 2 * (1 + MARGIN) or 1.0
     middle = box.mean(0)
     return np.stack([middle - half, middle + half])
@@ -235,7 +236,7 @@ def _legend(figure: Figure, shown: Sequence[Panel], marks: _Marks, look: Look) -
         Line2D(
             *([], []),
             linestyle="",
-            marker=mark if isinstance(mark, str) else "o",  # a letter is its own name
+            marker=mark if isinstance(mark, str) else "o",  # letters are labelled by themselves
             color=colour,
             markeredgewidth=0,
             markersize=7,

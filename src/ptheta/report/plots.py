@@ -24,7 +24,7 @@ COLOURS = (
     *("#c0567f", "#4aa3a3", "#2f4b7c", "#8f9a2e", "#e08e3c", "#7a5a46"),
 )
 GREY = "#9aa5b1"
-FEW = 5  # points whose names stand beside them; more are named in a legend
+FEW = 5  # up to this many points are labelled directly; more get a legend
 GROUP = re.compile(r'<g id="[^"]*"')
 COLOUR = re.compile(r"(stroke|fill): (#[0-9a-f]{6})\b")
 STYLES = ("-", "--", ":", "-.")
@@ -37,23 +37,24 @@ def picture(
     captions: Sequence[str] = (),
     headings: Sequence[str] = (),
 ) -> str:
-    """Image batch (N, C, H, W) as a data URI, each pixel drawn as whole screen pixels, about
-    `width` wide. captions, headings: a text for each row, for each column"""
+    """Image batch (N, C, H, W) as a data URI about `width` pixels wide, enlarged by an integer
+    factor. captions, headings: texts of the rows and columns."""
     canvas = grid(x, columns, gap=1, background=128)
     scale = max(1, round(width / canvas.shape[1]))
     return png_uri(to_png(canvas, scale, captions=captions, headings=headings))
 
 
 def panels(count: int, width: float, height: float) -> tuple[Figure, list[Axes]]:
-    """A figure of so many plots side by side. width, height: of the whole, inches"""
-    from matplotlib.figure import Figure  # slow to import: whoever draws nothing does not wait
+    """A figure with `count` plots side by side. width, height: of the figure, inches."""
+    from matplotlib.figure import Figure  # slow to import
 
     figure = Figure(figsize=(width, height), layout="constrained")
     return figure, list(figure.subplots(1, count, squeeze=False)[0])
 
 
 def stacked(count: int, width: float, height: float) -> tuple[Figure, list[Axes]]:
-    """So many plots below one another, over one axis. width, height: of the whole, inches"""
+    """A figure with `count` stacked plots that share an axis. width, height: of the figure,
+    inches."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained")
@@ -61,7 +62,7 @@ def stacked(count: int, width: float, height: float) -> tuple[Figure, list[Axes]
 
 
 class Point(NamedTuple):
-    """error: of y"""
+    """error: standard error of y"""
 
     name: str
     x: float
@@ -80,7 +81,7 @@ def scatter(
 ) -> str:
     """Named points (name, x, y, error of y) on logarithmic axes, or on axes from 0 to 1.
 
-    grey: the names of those that are no models
+    grey: names of the points that are not models
     """
     from matplotlib.ticker import LogLocator
 
@@ -93,7 +94,7 @@ def scatter(
         axis.set_xscale("log")
     if log and all(y > 0 for _, _, y, _ in points):
         axis.set_yscale("log")
-        # within a decade there would be one number or none
+        # within a decade a log axis would have at most one tick label
         axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     for side in (axis.xaxis, axis.yaxis):
         side.set_major_formatter(plain_number)
@@ -105,12 +106,12 @@ def scatter(
     axis.set_ylabel(y_label, fontsize=9)
     axis.tick_params(labelsize=8)
     axis.spines[["top", "right"]].set_visible(False)
-    said = "; ".join(f"{name}: {number(x)}, {number(y)}" for name, x, y, _ in points)
-    return inline(figure, f"{y_label} over {x_label}. {said}")
+    values = "; ".join(f"{name}: {number(x)}, {number(y)}" for name, x, y, _ in points)
+    return inline(figure, f"{y_label} over {x_label}. {values}")
 
 
 def _points(axis: Axes, points: Sequence[Point], grey: Collection[str], named: bool) -> None:
-    """named: whether the names stand at the points"""
+    """named: label the points directly"""
     shapes = iter("sD^vP*")
     for i, p in enumerate(points):
         colour, shape = COLOURS[i % len(COLOURS)], "o"
@@ -130,24 +131,24 @@ def _points(axis: Axes, points: Sequence[Point], grey: Collection[str], named: b
 
 
 def inline(figure: Figure, about: str) -> str:
-    """The figure as an <svg> element of a page, in the colours of its scheme; the same data give
-    the same bytes. about: what it shows, for who cannot see it"""
+    """The figure as an <svg> element, in the colours of the page's scheme; deterministic. about:
+    alternative text."""
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None}, transparent=True)
     text = buffer.getvalue()
     text = text[text.index("<svg") :].replace(
-        "<svg", f'<svg role="img" aria-label="{_said(about)}"', 1
+        "<svg", f'<svg role="img" aria-label="{_label(about)}"', 1
     )
-    text = GROUP.sub("<g", text)  # a page has many figures, and names are of one
+    text = GROUP.sub("<g", text)  # ids would clash on a page with several figures
     return COLOUR.sub(_scheme, text)
 
 
-def _said(about: str) -> str:
+def _label(about: str) -> str:
     return html.escape(" ".join(about.split()))
 
 
 def _scheme(found: re.Match[str]) -> str:
-    """A colour of a style, which a dark page sets otherwise."""
+    """Replaces a colour by a CSS variable, for dark mode."""
     how, colour = found.groups()
     if colour == "#000000":
         return f"{how}: currentColor"
@@ -156,12 +157,12 @@ def _scheme(found: re.Match[str]) -> str:
 
 
 def plain_number(value: float, position: object = None) -> str:
-    """The number at a tick of an axis."""
+    """Label of an axis tick."""
     return number(value, 2)
 
 
 def number(value: float, digits: int = 3) -> str:
-    """A number as a reader likes it: 1,234 or 0.0123, never 1e+04."""
+    """Formats a number: 1,234 or 0.0123, never 1e+04."""
     if not math.isfinite(value):
         return str(value)
     if value == 0:

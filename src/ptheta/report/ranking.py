@@ -16,9 +16,9 @@ from ptheta.runs.folder import Run
 
 @dataclass(frozen=True)
 class Rank:
-    """One setting by one metric.
+    """One setting's results in one metric.
 
-    half: half the width of the 95 % interval of the mean over runs (Student's t); None for one run
+    half: half-width of the 95 % interval of the mean over runs (Student's t); None for one run
     apart: whether its runs differ from the best setting's (Welch's t-test, 5 %, Holm-corrected)
     """
 
@@ -33,11 +33,11 @@ class Rank:
 
 
 def settings(runs: Sequence[Run]) -> list[str]:
-    """What tells each run from the others, its seed aside: "loss hinge, penalty r1"."""
+    """How each run differs from the others, except for the seed: "loss hinge, penalty r1"."""
     tables = [_options(run) for run in runs]
     keys = dict.fromkeys(key for table in tables for key in table)
     differ = [k for k in keys if len({repr(table.get(k)) for table in tables}) > 1]
-    return [", ".join(_said(k, t[k]) for k in differ if k in t) or "all alike" for t in tables]
+    return [", ".join(_setting(k, t[k]) for k in differ if k in t) or "all alike" for t in tables]
 
 
 def _options(run: Run) -> dict[str, object]:
@@ -49,17 +49,17 @@ def _options(run: Run) -> dict[str, object]:
     return flat
 
 
-def _said(key: str, value: object) -> str:
+def _setting(key: str, value: object) -> str:
     if isinstance(value, list):
         value = "+".join(map(str, value)) or "none"
     return f"{key.replace('_', ' ')} {value}"
 
 
 def rank(groups: Mapping[str, Sequence[Evaluation]], metric: str, better: Better) -> list[Rank]:
-    """The settings, best mean first; those without a value of this metric are left out. None at all
-    where the values are of several protocols, which have no common mean.
+    """Ranks the settings by their mean, best first; omits settings without a value of this metric.
+    Empty if the values are from several protocols.
 
-    better: which values are; one of the directions, and not ""
+    better: direction of the metric, not ""
     """
     every = [r for g in groups.values() for e in g if (r := e.get(metric)) is not None]
     if len({scale(r.protocol) for r in every if r.value is not None}) > 1:
@@ -78,7 +78,7 @@ def rank(groups: Mapping[str, Sequence[Evaluation]], metric: str, better: Better
 
 
 def _apart(values: Mapping[str, Sequence[float]]) -> set[str]:
-    """The settings whose runs differ from those of the first one, by Welch's t-test with the
+    """The settings whose runs differ from the first setting's, by Welch's t-test with the
     correction of Holm 1979."""
     best = next(iter(values.values()), ())
     p = {
@@ -95,7 +95,7 @@ def _apart(values: Mapping[str, Sequence[float]]) -> set[str]:
 
 
 def _half(values: Sequence[float]) -> float | None:
-    """Half the width of Student's interval of the mean; None for one value."""
+    """Half-width of Student's interval of the mean; None for one value."""
     n = len(values)
     if n < 2:
         return None

@@ -1,4 +1,4 @@
-"""The values that the curves of a game have at its equilibrium, where samples are real examples."""
+"""Values of the training curves at the equilibrium of a game, where samples match the data."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from ptheta import config
 from ptheta.losses.adversarial import LOSSES, AdversarialLoss
 
-SHARES = ("discriminator/D(x)", "discriminator/D(G(z))")  # where outputs are of probabilities
+SHARES = ("discriminator/D(x)", "discriminator/D(G(z))")  # if the outputs are probabilities
 NAMES = {
     2 * math.log(2): "2 log 2",
     math.log(2): "log 2",
@@ -20,10 +20,10 @@ NAMES = {
 
 
 def references(options: config.Config) -> dict[str, float]:
-    """Name of a logged curve -> its value where the discriminator cannot tell samples from real
-    examples: d(x) = d(G(z)), at the output that says so. Empty for a model that plays no such game.
+    """Name of a logged curve -> its value if the discriminator cannot distinguish samples from real
+    examples: d(x) = d(G(z)), at the corresponding optimal output. Empty for other models.
 
-    A smoothed or noisy label moves the best output, and then nothing is said.
+    Also empty with smoothed or noisy labels, which change the optimal output.
     """
     values = config.as_dict(options)
     loss = LOSSES.get(str(values.get("loss")))
@@ -38,8 +38,8 @@ def _moved(values: Mapping[str, object]) -> bool:
 
 
 def _losses(loss: AdversarialLoss) -> dict[str, float]:
-    """Of both players. A generator that is rated by an output which says nothing by itself can have
-    any value."""
+    """The losses of both players. The generator's is undefined if the critic's output has no
+    absolute meaning."""
     d = torch.tensor([loss.boundary or 0.0], dtype=torch.float64)
     found = {"discriminator/adversarial": loss.discriminator(d, d).item()}
     if loss.boundary is not None or loss.compares:
@@ -48,5 +48,5 @@ def _losses(loss: AdversarialLoss) -> dict[str, float]:
 
 
 def named(value: float) -> str:
-    """A reference as a formula, where it is one; else empty."""
+    """A reference value as a formula, if known; else empty."""
     return next((name for known, name in NAMES.items() if math.isclose(value, known)), "")

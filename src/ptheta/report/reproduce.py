@@ -1,4 +1,4 @@
-"""The command that trains a run again: its model, data and recipe, and what was set beside them."""
+"""The command that reproduces a run: model, data, recipe and further options."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ptheta.runs.plan import LENGTHS, Plan
 
 
 def command(made: Plan, name: str) -> str:
-    """`ptheta train ...` with the options in which a plan differs from its recipe's.
+    """`ptheta train ...` with the options in which a plan differs from its recipe.
 
     name: of the run
     """
@@ -30,7 +30,7 @@ def command(made: Plan, name: str) -> str:
 
 
 def reproduce(found: Comparison) -> list[str]:
-    """What trains the runs of a report again, and compares them."""
+    """The commands that reproduce the runs of a report and their comparison."""
     runs = [m for m in found.measured if m.command]
     if not runs:
         return []
@@ -40,7 +40,7 @@ def reproduce(found: Comparison) -> list[str]:
 
 
 def _place(name: str) -> str:
-    """A folder for a run, whose name may be a whole path where two are alike."""
+    """A folder name for a run, whose row name may be a path."""
     return f"runs/{name.strip('/').replace('/', '-')}"
 
 

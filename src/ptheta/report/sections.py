@@ -1,4 +1,4 @@
-"""How the report shows each metric: in which table, and where else its numbers stand."""
+"""How the report presents each metric: in which table, and where else."""
 
 from __future__ import annotations
 
@@ -7,68 +7,71 @@ from collections.abc import Iterable
 from ptheta.metrics.metric import IN_ITS_TABLE, Presentation, Section
 from ptheta.metrics.table import metric_of
 
-NOTES = {  # what the reader of a table must know, by what the examples are called
+NOTES = {  # notes below the tables; {example} and {examples} are replaced
     Section.LIKELIHOOD: (
-        "On the held-out {examples}. = exact, ≤ an upper bound on the bits (from a lower bound on "
-        "the likelihood), ≈ an estimate between two sides (of an energy whose normalisation is "
-        "estimated from both): none is ranked against another kind. Of real numbers all are of a "
-        "density, in the units of the data. A model without any has none, whatever its samples "
-        "look like."
+        "On the held-out {examples}. = exact, ≤ upper bound on the bits (from a lower bound on "
+        "the likelihood), ≈ estimate (of an energy-based model, with the normalising constant "
+        "estimated from both sides): different kinds are not ranked against each other. For "
+        "continuous data all are densities, in the units of the data. Models without a "
+        "likelihood have no entry, whatever the quality of their samples."
     ),
     Section.DISTANCE: (
-        "Named after the network whose features they use; only those of inception-2015 are the "
-        "published FID, KID and IS. Of vectors: divergences of the two densities where both are "
-        "known, and tests that tell samples from held-out rows. The grey rows need no learning."
+        "Named after the network whose features they use; only those with inception-2015 are "
+        "the published FID, KID and IS. For vectors: divergences of the two densities if both "
+        "are known, and two-sample tests of samples against held-out rows. The grey rows are "
+        "baselines without learning."
     ),
     Section.FIDELITY: (
         "Precision and density ask whether a sample could be real; recall, coverage and the "
-        "classes, whether everything real is there; sharpness, whether edges are as strong as in "
-        "real images (noise is sharp, too). Modes are those of a density that is known. No row is "
-        "good by one column."
+        "classes, whether everything real is covered; sharpness, whether edges are as strong as "
+        "in real images (noise is sharp as well). Modes are those of a known density. No single "
+        "column ranks the models."
     ),
     Section.CAPTIONS: (
-        "Samples of the captions of test images; seen and unseen are captions that training had "
-        "and had not. Match is read off the pixels by a rule; retrieval is by a network that "
-        "learned from the real training part, and knows copies of it best. Beside each number: "
-        "what the real images of the same captions get, and what the same samples get for captions "
-        "of others, which is chance. The grey rows need no learning."
+        "Samples for the captions of test images; seen and unseen are captions that occurred in "
+        "training or not. Match is computed from the pixels by a rule; retrieval uses a network "
+        "trained on the real training images, which favours copies of them. Next to each "
+        "number: the score of the real images with the same captions, and the score of the same "
+        "samples with other captions, which is chance level. The grey rows are baselines "
+        "without learning."
     ),
     Section.TRANSLATION: (
-        "Of pairs: how far answers are from the targets of the test inputs, and (names with train) "
-        "of training inputs; labels of made pictures are read by a network that learned from the "
-        "real pairs, and what it reads off real pictures is the most that can be reached. Blur "
-        "lowers L1 and raises PSNR: read them beside the distances. Of domains: test images "
-        "carried over to each; cycle is there and back. The grey rows need no learning."
+        "For pairs: errors of the outputs against the targets of test inputs, and (names with "
+        "train) of training inputs; labels of outputs are predicted by a network trained on the "
+        "real pairs, whose score on real images is an upper limit. Blur lowers L1 and raises "
+        "PSNR: read them together with the distances. For domains: test images translated to "
+        "each domain; cycle is a translation there and back. The grey rows are baselines "
+        "without learning."
     ),
     Section.MEMORISATION: (
-        "Distances to the nearest training {example}, of samples beside those of held-out "
-        "{examples}; and to the nearest test {example} (names with test), beside those of training "
-        "{examples}. The copying test is about N(0, 1) where both are alike; far below 0 are "
-        "copies, far above 0 {examples} away from the data. A copied training or test set has the "
-        "best distances there are, and must be given away here."
+        "Distances to the nearest training {example}, of samples and of held-out {examples}; "
+        "and to the nearest test {example} (names with test), of samples and of training "
+        "{examples}. The copying statistic is about N(0, 1) if both are alike; far below 0 "
+        "indicates copies, far above 0 {examples} far from the data. A copied training or test "
+        "set has the best quality scores, and is only detected here."
     ),
-    Section.COST: "On the machine that wrote this; training as it was when it ran.",
+    Section.COST: "Measured on the machine that wrote this report; training times as recorded "
+    "during training.",
 }
 
 
-# sections in which a model is held to floors
+# sections with baselines
 HELD = {Section.CAPTIONS, Section.TRANSLATION, Section.COMPLETION}
 
 
 def section_of(name: str) -> Section:
-    """The table that a result of this name stands in; of a metric that this version does not know,
-    that of fidelity."""
+    """The section of a result of this name; fidelity for a metric unknown to this version."""
     metric = metric_of(name)
     return Section.FIDELITY if metric is None else metric.section
 
 
 def repeated(name: str, among: Iterable[str]) -> bool:
-    """Whether another of these metrics says what this one does."""
+    """Whether another of these metrics contains the same information."""
     other = presentation(name).repeats
     return bool(other) and any((m := metric_of(o)) and m.family == other for o in among)
 
 
 def presentation(name: str) -> Presentation:
-    """How the report shows the results of this name outside their table."""
+    """How the report shows the results of this name outside its table."""
     metric = metric_of(name)
     return IN_ITS_TABLE if metric is None else metric.shown

@@ -1,4 +1,4 @@
-"""The data that runs are compared on, and what it is to each of them."""
+"""The data that runs are compared on, and its relation to each run."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from ptheta.runs.from_plan import Openings
 
 @dataclass(frozen=True)
 class Seen:
-    """The data, seen by one run.
+    """The evaluation data for one run.
 
-    test: the held-out images that all are measured on, with what this run's model is asked for
-    train: what the run was trained on; None where that is not there, and no_copies says why
-    remark: what makes the run another thing than runs that were trained on this data, or None
+    test: the held-out images for all runs, with the conditions for this run's model
+    train: the run's training data; None if not available, and no_copies gives the reason
+    remark: how the run differs from runs trained on this data, or None
     """
 
     test: Dataset
@@ -33,8 +33,8 @@ class Seen:
 
 @dataclass(frozen=True)
 class Sight:
-    """test: held-out images that no run was trained on; train: real images beside them, which the
-    baselines copy or learn from; seen: what the data is to each run
+    """test: held-out images that no run was trained on; train: real images that the baselines copy
+    or learn from; seen: the data for each run
     """
 
     test: Dataset
@@ -43,23 +43,24 @@ class Sight:
 
 
 def look(runs: Sequence[Run], data: str | None) -> Sight:
-    """data: where to measure; default: the data of the runs, which must then be the same images.
+    """Finds the evaluation data. data: the data to use; default: that of the runs, which must be
+    the same.
 
-    Raises PthetaError where the runs' images differ in size or levels, or are not the same and no
-    data is given, and where no held-out image is left.
+    Raises PthetaError if the runs' images differ in size or levels, if they are not the same and no
+    data is given, or if no held-out image is left.
     """
     first = runs[0]
     for run in runs[1:]:
         if run.spec != first.spec:
             raise PthetaError(
-                f"{run.path} learned images of {run.spec}, and {first.path} of {first.spec}: "
-                "compare runs that were trained with the same --size, --channels and --levels"
+                f"{run.path} was trained on images of {run.spec}, {first.path} on {first.spec}: "
+                "compare runs with the same --size, --channels and --levels"
             )
         if data is None and not _alike(run, first):
             raise PthetaError(
-                f"{run.path} learned {run.plan.source} ({run.spec}) and {first.path} "
-                f"{first.plan.source} ({first.spec}), which are not the same images: compare runs "
-                "of the same data, or say by --data what to measure them on"
+                f"{run.path} was trained on {run.plan.source} ({run.spec}), {first.path} on "
+                f"{first.plan.source} ({first.spec}), which are different images: compare runs "
+                "of the same data, or give the data to evaluate on by --data"
             )
     where = data or first.place()
     openings = Openings()
@@ -71,7 +72,7 @@ def look(runs: Sequence[Run], data: str | None) -> Sight:
         if (remark := run.remark(f, where)) is not None:
             warnings.warn(remark, stacklevel=3)
         why = run.no_copies(f, data)
-        # one copy of what is the same, so that all are measured on the same pixels
+        # a shared copy of equal data, so that all are evaluated on the same pixels
         train = None if why else trained.setdefault(run.fingerprint, f.train)
         seen.append(Seen(test, train, why, remark))
     real = next((s.train for s in seen if s.train is not None), None)
@@ -81,20 +82,19 @@ def look(runs: Sequence[Run], data: str | None) -> Sight:
 
 
 def _common(tests: Sequence[Dataset]) -> list[Dataset]:
-    """Each of several parts of the same held-out images, without what another one lacks."""
+    """Restricts each of the test sets to the images that all of them contain."""
     every = [test.rows(slice(None)) for test in tests]
     common = reduce(np.intersect1d, every)
     if not len(common):
         raise PthetaError(
-            "every held-out image was trained on by one of the runs: give images that none has "
-            "seen with --data"
+            "every held-out image was in the training data of some run: give other images by --data"
         )
     kept = [np.isin(rows, common) for rows in every]
     return [t if k.all() else t.subset(np.flatnonzero(k)) for t, k in zip(tests, kept, strict=True)]
 
 
 def _alike(a: Run, b: Run) -> bool:
-    """Whether two runs were trained on the same images, wherever these lie."""
+    """Whether two runs were trained on the same images, wherever they are stored."""
     if a.fingerprint is None or b.fingerprint is None:
         return a.plan.source == b.plan.source
     return a.fingerprint == b.fingerprint

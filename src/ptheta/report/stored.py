@@ -1,6 +1,6 @@
-"""What a comparison measured, as files: `measured.json`, and its pictures beside it.
+"""Storage of a comparison: `measured.json` and picture files.
 
-Pages are written from these alone, so that the same files give the same bytes.
+Reports are rendered only from these files, deterministically.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Files = dict[str, bytes]  # of pictures, by name
 
 
 def write(found: Comparison, folder: Path) -> None:
-    """Everything that a report is written from. Raises CannotWrite."""
+    """Writes all data of a report. Raises CannotWrite."""
     files: Files = {}
     values = {
         "n": found.n,
@@ -56,7 +56,7 @@ def _data(data: Material, files: Files) -> dict[str, object]:
 
 
 def _row(m: Measured, remarks: list[str], which: str, files: Files) -> dict[str, object]:
-    """which: what the names of its pictures begin with"""
+    """which: prefix of the names of its pictures"""
     return {
         "name": m.name,
         "path": m.path,
@@ -85,17 +85,17 @@ def _finite(line: Mapping[str, float]) -> dict[str, float | None]:
 
 
 def _picture(picture: Picture, name: str, files: Files) -> dict[str, str]:
-    """The record of a picture, whose file is put among the others."""
+    """The record of a picture; adds its file to `files`."""
     file = f"{name}.png"
     files[file] = base64.b64decode(picture.uri.partition(",")[2])
     return {"title": picture.title, "caption": picture.caption, "file": file}
 
 
 def read(folder: Path) -> Comparison:
-    """What `write` wrote. Raises PthetaError where it is missing, and where it is damaged."""
+    """Reads what `write` wrote. Raises PthetaError if it is missing or damaged."""
     file = folder / FILE
     if not there(file):
-        raise PthetaError(f"{folder} holds no {FILE}: {CURE}")
+        raise PthetaError(f"{folder} contains no {FILE}: {CURE}")
     values: Any = read_json(file)
     kept = schemas.parse(schemas.Compared, values, file, CURE)
     rows = [
@@ -156,12 +156,12 @@ def _row_of(row: schemas.ComparedRow, evaluation: object, folder: Path) -> Measu
 def _read_picture(picture: schemas.ComparedPicture, folder: Path) -> Picture:
     file = folder / PICTURES / picture.file
     if not there(file):
-        raise PthetaError(f"{file} is not there: {CURE}")
+        raise PthetaError(f"{file} does not exist: {CURE}")
     check_file(file)
     try:
         png = file.read_bytes()
     except OSError as error:
         raise PthetaError(f"cannot read {file}: {error.strerror}") from None
     if not (png.startswith(PNG) and png.endswith(PNG_END)):
-        raise PthetaError(f"{file} is no whole PNG: {CURE}")
+        raise PthetaError(f"{file} is not a complete PNG: {CURE}")
     return Picture(picture.title, png_uri(png), picture.caption)

@@ -1,4 +1,4 @@
-"""The report in a few words: what was compared, what is best, and how sure that is."""
+"""Summary of a report: what was compared, what is best, and how certain that is."""
 
 from __future__ import annotations
 
@@ -15,25 +15,27 @@ from ptheta.report.ranking import Rank
 from ptheta.report.sections import presentation
 from ptheta.report.tables import empty_sections
 
-# what is said first
+# order of the statements
 ASPECTS = (
     *(Role.LIKELIHOOD, Role.DISTANCE, Role.PRECISION, Role.RECALL),
     *(Role.CAPTION, Role.TARGET, Role.DOMAIN, Role.SPEED),
 )
-# what a row does that is first by it, and what else it would be said to do
+# statements about the best row by each role
 DOES: Mapping[Role, str] = {
     Role.LIKELIHOOD: "explains held-out data best",
-    Role.DISTANCE: "draws the samples that are nearest to real data",
-    Role.PRECISION: "draws the largest share of samples that look real",
-    Role.RECALL: "reaches the largest share of the variety of real data",
+    Role.DISTANCE: "draws the samples nearest to real data",
+    Role.PRECISION: "draws the largest fraction of realistic samples",
+    Role.RECALL: "covers the largest fraction of the variety of real data",
     Role.SPEED: "draws samples fastest",
-    Role.CAPTION: "draws what captions say best",
-    Role.TARGET: "comes nearest to the targets (by L1, which rewards blur)",
-    Role.DOMAIN: "carries examples over to a domain best",
+    Role.CAPTION: "matches captions best",
+    Role.TARGET: "is nearest to the targets (by L1, which rewards blur)",
+    Role.DOMAIN: "translates examples to a domain best",
 }
-EACH = (Role.DOMAIN,)  # whose metrics are of different things: of each domain
+EACH = (Role.DOMAIN,)  # roles with a separate metric for each domain
 SIGNS = {"=": "", "<=": "≤ ", "~": "≈ "}
-NEAR = -3.0  # of copying_z: so much nearer to training images than held-out ones are is no chance
+NEAR = (
+    -3.0
+)  # threshold of copying_z below which samples are significantly nearer to training images
 
 
 def summary(
@@ -42,13 +44,13 @@ def summary(
     settings: Mapping[str, Sequence[Rank]],
     chance: Mapping[str, Evaluation],
 ) -> list[str]:
-    """A sentence for each thing that a reader wants first.
+    """One sentence for each main result.
 
-    settings: metric -> the settings over their seeds, best first, where there are several seeds
-    chance: rows that know nothing of what is asked; the best is named where it is beyond them
+    settings: metric -> the settings over their seeds, best first, if there are several seeds
+    chance: uninformed baselines, which the best row must beat to be named
     """
     if len(runs) < 2:
-        lines = ["One row alone: there is nothing to hold it against but the baselines below."]
+        lines = ["Only one row: compare it with the baselines below."]
     else:
         lines = []
     for role in ASPECTS:
@@ -57,7 +59,7 @@ def summary(
             lines += _kinds(named[:1], runs)
         for metric in named if role in EACH else named[:1]:
             results = {n: r for n, e in runs.items() if (r := e.get(metric)) is not None}
-            if metric in settings:  # of which a single run says little
+            if metric in settings:  # a single run is not conclusive
                 best, one = settings[metric][0], next(iter(results.values()))
                 floor = chance_of_mean(best, one, chance)
                 lines.append(_of_settings(role, settings[metric], one, floor))
@@ -65,7 +67,7 @@ def summary(
                 lines += [_of_runs(role, group, chance) for group in ranked(results)]
     lines += [
         f"{name} may copy: its samples are nearer to its training data than held-out data are "
-        f"(copying z {number(z.value)}, where less than {number(NEAR)} is no chance)."
+        f"(copying z {number(z.value)}; below {number(NEAR)} is significant)."
         for name, e in runs.items()
         if (z := e.get("copying_z")) is not None and z.value is not None and z.value < NEAR
     ]
@@ -73,7 +75,7 @@ def summary(
         f"{section} ({', '.join(reasons)})" for section, reasons in empty_sections(runs).items()
     ]
     if missing:
-        lines.append(f"Not defined here, and so without a table: {'; '.join(missing)}.")
+        lines.append(f"Not defined here, so without a table: {'; '.join(missing)}.")
     return lines
 
 
@@ -81,18 +83,18 @@ KINDS = {"=": "exactly", "<=": "by a bound", "~": "by an estimate"}
 
 
 def _kinds(metrics: Sequence[str], runs: Mapping[str, Evaluation]) -> list[str]:
-    """How each row gives the likelihood, where that differs. Numbers of two kinds have no order."""
-    said: dict[str, list[str]] = {}
+    """States the kinds of likelihood if they differ; different kinds are not ranked."""
+    by_relation: dict[str, list[str]] = {}
     for metric in metrics:
         for name, e in runs.items():
             r = e.get(metric)
             if r is not None and r.value is not None:
                 shown = f"{SIGNS[r.relation]}{number(r.value)} {r.unit}".rstrip()
-                said.setdefault(r.relation, []).append(f"{name} ({shown})")
-    if len(said) < 2:
+                by_relation.setdefault(r.relation, []).append(f"{name} ({shown})")
+    if len(by_relation) < 2:
         return []
-    order = [relation for relation in KINDS if relation in said]
-    parts = [f"{KINDS[relation]} by {_listed(said[relation])}" for relation in order]
+    order = [relation for relation in KINDS if relation in by_relation]
+    parts = [f"{KINDS[relation]} by {_listed(by_relation[relation])}" for relation in order]
     return [
         f"The likelihood of held-out data is given {_listed(parts)}: these kinds are not ranked "
         "against one another."
@@ -100,39 +102,40 @@ def _kinds(metrics: Sequence[str], runs: Mapping[str, Evaluation]) -> list[str]:
 
 
 def _at_chance(one: Result, name: str, value: float, floor: Chance) -> str:
-    """Of what comes first, and is not surely better than what needs no learning. one: its kind"""
+    """The statement if the first row is not significantly better than a baseline. one: its
+    metric."""
     return (
-        f"No row is surely better than {floor.name}, which needs no learning, by "
-        f"{_told(one)}: that has {number(floor.value)}, and the first, {name}, has {number(value)}."
+        f"No row is significantly better than the baseline {floor.name} by {_described(one)}: it "
+        f"has {number(floor.value)}, and the first row, {name}, has {number(value)}."
     )
 
 
-def _told(one: Result) -> str:
-    """A metric, what it is, and which way is better."""
+def _described(one: Result) -> str:
+    """Describes a metric and its direction."""
     known = metric_of(one.metric)
-    told = (known.about if known else "", f"{one.better} is better" if one.better else "")
-    about = "; ".join(filter(None, told))
+    facts = (known.about if known else "", f"{one.better} is better" if one.better else "")
+    about = "; ".join(filter(None, facts))
     name, _, of = words(one.metric).rstrip(")").partition(" (")
     inside = "; ".join(filter(None, (of, about)))
     return f"{name} ({inside})" if inside else name
 
 
 def _of_runs(role: Role, results: Mapping[str, Result], chance: Mapping[str, Evaluation]) -> str:
-    """Of runs that may be held against each other."""
+    """The statement about comparable runs."""
     order = sorted(results, key=lambda name: results[name].badness)
     best, rest = order[0], order[1:]
     alike = [name for name in rest if not _sure(results[best], results[name])]
     first, value = results[best], results[best].value or 0.0
     if floor := chance_of(first, chance):
         return _at_chance(first, best, value, floor)
-    among = ", of those that give a bound alone" if first.is_bound else ""
+    among = ", of those with only a bound" if first.is_bound else ""
     if alike:
-        sure = f"cannot be told apart from {_listed(alike)}"
+        sure = f"does not differ significantly from {_listed(alike)}"
     else:
         other = {1: "the other", 2: "both others"}.get(len(rest), f"all {len(rest)} others")
-        sure = f"differs from {other} by the 95 % interval"
+        sure = f"differs significantly from {other} (95 % interval)"
     shown = f"{'≤ ' if first.is_bound else ''}{number(value)}"
-    return f"{best} {DOES[role]}{among}, and {sure}: it has {shown} by {_told(first)}."
+    return f"{best} {DOES[role]}{among}, and {sure}: it has {shown} by {_described(first)}."
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -141,17 +144,22 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _of_settings(role: Role, rows: Sequence[Rank], one: Result, floor: Chance | None) -> str:
-    """one: of the runs"""
+    """one: a result of one run"""
     best = rows[0]
     if floor is not None:
         return f"Over seeds: {_at_chance(one, best.setting, best.mean, floor)}"
     alike = [row.setting for row in rows[1:] if not row.apart]
-    sure = f", and over {len(best.values)} seeds differs from all other settings"
+    sure = f", and over {len(best.values)} seeds differs significantly from all other settings"
     if alike:
-        sure = f", and over {len(best.values)} seeds cannot be told apart from {'; '.join(alike)}"
+        sure = (
+            f", and over {len(best.values)} seeds does not differ significantly from "
+            f"{'; '.join(alike)}"
+        )
     elif not rows[1:]:
         sure = ""
-    return f"{best.setting} {DOES[role]}{sure}: its mean is {number(best.mean)} by {_told(one)}."
+    return (
+        f"{best.setting} {DOES[role]}{sure}: its mean is {number(best.mean)} by {_described(one)}."
+    )
 
 
 def _sure(a: Result, b: Result) -> bool:

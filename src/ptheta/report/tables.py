@@ -1,4 +1,4 @@
-"""The numbers of a comparison as tables: one for each kind of question, none across kinds."""
+"""The results of a comparison as tables, one per section."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from ptheta.report.plots import number
 from ptheta.report.ranking import Rank
 from ptheta.report.sections import NOTES, presentation, section_of
 
-MOST_COLUMNS = 7  # side by side, of numbers with errors, on a page of 1,200 pixels
+MOST_COLUMNS = 7  # columns that fit on a page of 1,200 pixels
 UNDEFINED = "not defined"
 
 
 class Cell(NamedTuple):
-    """why: in small print"""
+    """why: note in small print"""
 
     text: str = ""
     why: str = ""
 
     @property
     def pieces(self) -> list[str]:
-        """What the small print says, one thing each; a reason why there is no number is one."""
+        """The separate notes of the small print; the reason for a missing value counts as one."""
         return [self.why] if self.text == UNDEFINED else list(filter(None, self.why.split(", ")))
 
 
 class Heading(NamedTuple):
-    """better: which way, in words; also: what the small print of every cell below would say"""
+    """better: direction, in words; also: note shared by all cells below"""
 
     name: str
     unit: str = ""
@@ -42,7 +42,7 @@ class Heading(NamedTuple):
 
 
 class Row(NamedTuple):
-    """grey: a baseline or the floor; mark: letters of the remarks on it"""
+    """grey: whether it is a baseline or real examples; mark: footnote letters"""
 
     name: str
     cells: list[Cell]
@@ -57,44 +57,46 @@ class Table(NamedTuple):
     rows: list[Row]
 
     def part(self, columns: Sequence[int]) -> Table:
-        """Some columns alone, without the grey rows that have nothing in them."""
+        """A table of some columns, without grey rows that are empty in them."""
         rows = [row._replace(cells=[row.cells[k] for k in columns]) for row in self.rows]
         some = [row for row in rows if not row.grey or any(cell.text for cell in row.cells)]
         return self._replace(head=[self.head[k] for k in columns], rows=some)
 
     def parts(self, most: int = MOST_COLUMNS) -> list[Table]:
-        """The columns in as many tables as a page needs, about as many in each."""
+        """Splits the columns into tables of at most `most`, of similar width."""
         n = len(self.head)
         each = -(-n // max(1, -(-n // most)))
         return [self.part(range(at, min(at + each, n))) for at in range(0, n, each or 1)]
 
-    def told_once(self) -> Table:
-        """The same, where what all cells of a column say in small print stands in its heading, and
-        columns without any number are named in the note."""
+    def without_repeats(self) -> Table:
+        """Moves notes shared by all cells of a column to its heading, and columns without any value
+        to the table's note."""
         columns = [[row.cells[k] for row in self.rows] for k in range(len(self.head))]
         empty = {k: why for k, cells in enumerate(columns) if (why := _undefined(cells))}
-        if len(empty) == len(columns):  # what would be left is no table
+        if len(empty) == len(columns):  # no column would be left
             return self
-        told = [_told_once(head, cells) for head, cells in zip(self.head, columns, strict=True)]
-        rows = [
-            row._replace(cells=[cells[i] for _, cells in told]) for i, row in enumerate(self.rows)
+        kept = [
+            _without_repeats(head, cells) for head, cells in zip(self.head, columns, strict=True)
         ]
-        whole = self._replace(head=[head for head, _ in told], rows=rows)
+        rows = [
+            row._replace(cells=[cells[i] for _, cells in kept]) for i, row in enumerate(self.rows)
+        ]
+        whole = self._replace(head=[head for head, _ in kept], rows=rows)
         names = [f"{self.head[k].name} ({why})" for k, why in empty.items()]
-        said = f" Not defined for any row: {'; '.join(names)}." if names else ""
+        undefined = f" Not defined for any row: {'; '.join(names)}." if names else ""
         rest = [k for k in range(len(columns)) if k not in empty]
-        return whole.part(rest)._replace(note=f"{self.note}{said}")
+        return whole.part(rest)._replace(note=f"{self.note}{undefined}")
 
 
 def _undefined(cells: Sequence[Cell]) -> str:
-    """Why there is no number in any of these cells; "" where there is one, or several reasons."""
+    """The common reason why all these cells lack a value; "" if there is none."""
     there = {cell for cell in cells if cell.text}
     only = there.pop() if len(there) == 1 else Cell()
     return only.why if only.text == UNDEFINED else ""
 
 
-def _told_once(head: Heading, cells: Sequence[Cell]) -> tuple[Heading, list[Cell]]:
-    """A column, where what several cells say in small print, and all do, stands in the heading."""
+def _without_repeats(head: Heading, cells: Sequence[Cell]) -> tuple[Heading, list[Cell]]:
+    """Moves the notes shared by all cells of a column to its heading."""
     there = [cell.pieces for cell in cells if cell.text]
     if len(there) < 2:
         return head, list(cells)
@@ -107,7 +109,7 @@ def _told_once(head: Heading, cells: Sequence[Cell]) -> tuple[Heading, list[Cell
 
 
 class Column(NamedTuple):
-    """A further column of the table of a section. texts: one for each run"""
+    """An additional column of a section's table. texts: one per run."""
 
     section: Section
     name: str
@@ -115,7 +117,7 @@ class Column(NamedTuple):
 
 
 class RankedRow(NamedTuple):
-    """A setting over its seeds, in words."""
+    """A setting over its seeds, as text."""
 
     setting: str
     mean: str
@@ -124,7 +126,7 @@ class RankedRow(NamedTuple):
 
 
 def metrics_of(evaluations: Sequence[Evaluation]) -> list[str]:
-    """Every metric that any run has, in the order in which they first appear."""
+    """All metrics of the runs, in order of first appearance."""
     return list(dict.fromkeys(r.metric for e in evaluations for r in e.results))
 
 
@@ -138,8 +140,8 @@ def tables(
     """One table for each section in which any run has a value. A table has one row per run, and one
     per baseline that has at least one value in it.
 
-    marks: of runs that are not comparable with the others in every way
-    more: further columns, which come first
+    marks: footnote letters of runs that are not fully comparable with the others
+    more: additional columns, placed first
     """
     empty = empty_sections(runs)
     found = []
@@ -151,14 +153,14 @@ def tables(
 
 
 def by_section(evaluations: Sequence[Evaluation]) -> dict[Section, list[str]]:
-    """Every metric that any of them has, by the table it stands in."""
+    """All metrics of the evaluations, by section."""
     every = metrics_of(evaluations)
     found = {section: [m for m in every if section_of(m) is section] for section in Section}
     return {section: metrics for section, metrics in found.items() if metrics}
 
 
 def empty_sections(runs: Mapping[str, Evaluation]) -> dict[Section, list[str]]:
-    """Sections in which no run has a value, and the reasons why not, each once."""
+    """Sections in which no run has a value, and the distinct reasons."""
     results = [r for evaluation in runs.values() for r in evaluation.results]
     found = {}
     for section, metrics in by_section(list(runs.values())).items():
@@ -192,22 +194,22 @@ def _table(
 
 
 def _of_run(metric: str, evaluation: Evaluation) -> Cell:
-    """A cell of a run; where another quantity stands in its place, the cell says so."""
+    """A cell of a run; if another metric replaces this one, the cell refers to it."""
     given, plain = f"{metric}{GIVEN}", metric.removesuffix(GIVEN)
     if evaluation.get(metric) is None and evaluation.get(given) is not None:
-        return Cell(UNDEFINED, f"it is given a condition: see {words(given)}")
+        return Cell(UNDEFINED, f"conditional model: see {words(given)}")
     if evaluation.get(metric) is None and plain != metric and evaluation.get(plain) is not None:
-        return Cell(UNDEFINED, "it is given no condition")
+        return Cell(UNDEFINED, "unconditional model")
     return cell(evaluation.get(metric))
 
 
 def _of_other(result: Result | None) -> Cell:
-    """A cell of a row that is no model: empty for what was not asked of it."""
+    """A cell of a baseline row: empty if it was not evaluated."""
     return Cell() if result is None else cell(result)
 
 
 def heading(metric: str, evaluations: Sequence[Evaluation]) -> Heading:
-    """Its name, unit and direction."""
+    """The name, unit and direction of a metric."""
     results = [r for e in evaluations for r in e.results if r.metric == metric]
     # a result without a value may not know the unit
     best = next((r for r in results if r.value is not None), results[0])
@@ -216,7 +218,7 @@ def heading(metric: str, evaluations: Sequence[Evaluation]) -> Heading:
 
 
 def cell(result: Result | None) -> Cell:
-    """A number with its relation and error, or why there is none."""
+    """A value with its relation and error, or why it is undefined."""
     if result is None or result.value is None:
         return Cell(UNDEFINED, result.reason if result else "")
     exact = "= " if presentation(result.metric).signed else ""
@@ -227,7 +229,7 @@ def cell(result: Result | None) -> Cell:
 
 
 def ranked_row(row: Rank) -> RankedRow:
-    """A setting's mean with its interval, and its runs."""
+    """A setting's mean with its interval, and the values of its runs."""
     half = "" if row.half is None else f" ± {number(row.half, 2)}"
     runs = ", ".join(map(number, row.values))
     return RankedRow(row.setting, f"{number(row.mean)}{half}", runs, row.apart)

@@ -1,7 +1,7 @@
-"""Names of runs, classes and data, which may hold anything, in pages, Markdown and plots.
+"""Escaping of arbitrary names of runs, classes and data in Markdown and plots.
 
-HTML is escaped where the page is rendered. Here is what else there is: one style for all plots, and
-one way into Markdown.
+HTML is escaped when the page is rendered. This module has the style of all plots, and the escaping
+for Markdown.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
 @contextmanager
 def plain_text() -> Iterator[None]:
-    """Inside, plots are made in which a text is what it says."""
+    """Context in which plots render text literally."""
     import matplotlib as mpl
 
-    # `$` in a name is no formula; the same data give the same bytes; text stays text
+    # no math mode for `$`; deterministic output; text is not converted to paths
     with mpl.rc_context(
         {"text.parse_math": False, "svg.hashsalt": "ptheta", "svg.fonttype": "none"}
     ):
@@ -27,12 +27,12 @@ def plain_text() -> Iterator[None]:
 
 
 def label(name: str) -> str:
-    """A name for a legend, which would leave out what begins with an underscore."""
+    """Escapes a name for a legend, which omits labels with a leading underscore."""
     return f" {name}" if name.startswith("_") else name
 
 
 def markdown(text: str) -> str:
-    """`text` as Markdown that reads as it does: no markup, no HTML, no new line."""
+    """Escapes text for Markdown: no markup, no HTML, no line breaks."""
     one_line = " ".join(text.split())
     plain = "".join(ENTITIES.get(c, c) for c in one_line)
     return SPECIAL.sub(lambda found: f"\\{found.group()}", plain)

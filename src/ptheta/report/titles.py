@@ -1,4 +1,4 @@
-"""What a report is called, and what it is in one sentence."""
+"""Title and lead sentence of a report."""
 
 from __future__ import annotations
 
@@ -14,25 +14,26 @@ def counted(n: int, what: str) -> str:
 
 
 def title(found: Comparison) -> str:
-    """By what was compared: a model, its seeds or settings, or several models."""
+    """The title, depending on what was compared: a model, its seeds or settings, or several
+    models."""
     runs = [m for m in found.measured if m.cost is not None]
     models = list(dict.fromkeys(m.model for m in runs))
     families = {m.family for m in runs}
     data = found.data.name
     if not models:
-        return f"Images of other programs, measured on {data}"
+        return f"Images from other programs, evaluated on {data}"
     if len(models) > 1:
         family = f"{families.pop()} " if len(families) == 1 else ""
         return f"{counted(len(models), f'{family}model').capitalize()} compared on {data}"
     if len(runs) == 1:
-        return f"{models[0]} measured on {data}"
+        return f"{models[0]} evaluated on {data}"
     if len(found.groups) == 1:
         return f"{models[0]} on {data}, over {counted(len(runs), 'seed')}"
     return f"A sweep of {models[0]} on {data}: {counted(len(found.groups), 'setting')}"
 
 
 def lead(found: Comparison) -> str:
-    """One sentence of what the page is."""
+    """One sentence that describes the page."""
     runs = sum(m.cost is not None for m in found.measured)
     others = len(found.measured) - runs
     rows = counted(runs, "trained model") if runs else ""
@@ -40,11 +41,11 @@ def lead(found: Comparison) -> str:
     if len(models) == 1 < runs:
         rows = f"{counted(runs, 'run')} of {models.pop()}"
     if others:
-        made = counted(others, "set") + " of images that other programs made"
+        made = counted(others, "set") + " of images from other programs"
         rows = f"{rows} and {made}" if rows else made
     data = found.data
     return (
-        f"This page measures {rows} in the same way, on {found.n:,} samples that each draws at "
-        f"seed {found.seed}, against {data.count:,} held-out {data.examples} of {data.name} "
+        f"This page evaluates {rows} by one protocol: {found.n:,} samples of each (seed "
+        f"{found.seed}) against {data.count:,} held-out {data.examples} of {data.name} "
         f"({data.what})."
     )

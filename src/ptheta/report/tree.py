@@ -1,4 +1,4 @@
-"""The tree of all models, with the rows of a report where they stand."""
+"""The tree of all models, with the rows of a report at their branches."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from ptheta.report.comparison import Measured
 
 
 class Twig(NamedTuple):
-    """A branch as the page has it.
+    """A branch of the tree on the page.
 
-    rows: of the report, that stand here; models: that there are, by family
+    rows: rows of the report on this branch; models: all models, by family
     """
 
     name: str
@@ -23,7 +23,7 @@ class Twig(NamedTuple):
 
 
 def tree(measured: Iterable[Measured]) -> Twig:
-    """All of it."""
+    """Builds the tree."""
     rows: dict[Path, list[str]] = {}
     for one in measured:
         rows.setdefault(one.place, []).append(one.name)

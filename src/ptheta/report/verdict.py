@@ -1,4 +1,4 @@
-"""What each run is good and bad at, read off the measurements and nothing else."""
+"""Strengths and weaknesses of each run, derived only from its results."""
 
 from __future__ import annotations
 
@@ -26,14 +26,13 @@ def verdicts(
     metrics: Sequence[str],
     chance: Mapping[str, Evaluation],
 ) -> dict[str, Verdict]:
-    """For each run, where it is first, last, or has nothing to say.
+    """For each run, the metrics in which it is first, last or undefined.
 
-    An exact likelihood is good in itself, a bound less so; the two are never ranked against each
-    other, nor are numbers of different protocols. First and last are said only where the paired
-    interval of the two runs concerned says that they differ, and first only where the run is beyond
-    what knows nothing.
+    Exact likelihoods and bounds are never ranked against each other, nor are results of different
+    protocols. First and last are stated only if the paired interval shows a difference, and first
+    only if the run is significantly better than the uninformed baselines.
 
-    chance: rows that know nothing of what is asked
+    chance: results of uninformed baselines
     """
     found = {name: Verdict() for name in evaluations}
     for name, evaluation in evaluations.items():
@@ -57,20 +56,20 @@ def _likelihood(evaluation: Evaluation, verdict: Verdict) -> None:
     if found is None or found.value is None:
         return
     if found.is_bound:
-        verdict.bad.append(f"It gives a bound of the likelihood alone: {_value(found)}.")
+        verdict.bad.append(f"It has only a bound of the likelihood: {_value(found)}.")
     elif found.relation == "~":
         verdict.bad.append(
-            f"It gives an estimate of the likelihood alone: {_value(found)}, {found.note}."
+            f"It has only an estimate of the likelihood: {_value(found)}, {found.note}."
         )
     else:
-        verdict.good.append(f"It gives the likelihood exactly: {_value(found)}.")
+        verdict.good.append(f"It has an exact likelihood: {_value(found)}.")
 
 
 Missing = dict[tuple[str, str], list[str]]  # (row, reason) -> metrics
 
 
 def _undefined(metric: str, results: Mapping[str, Result], missing: Missing) -> None:
-    """What others have and a run has not."""
+    """Metrics that other runs have and this run lacks."""
     if all(result.value is None for result in results.values()):
         return
     for name, result in results.items():
@@ -100,7 +99,7 @@ def _rank(
 
 
 def _leader(name: str, beyond: bool) -> str:
-    """beyond: whether it is beyond what knows nothing"""
+    """beyond: whether it is significantly better than the uninformed baselines"""
     return f"the best, {name}," if beyond else f"the first, {name},"
 
 

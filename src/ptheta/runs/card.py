@@ -1,4 +1,4 @@
-"""What a notebook shows of a run: how far it is, its last numbers and its last samples."""
+"""Notebook display of a run: progress, last metrics and last samples."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ from ptheta.training.progress import Progress
 if TYPE_CHECKING:
     from ptheta.runs.folder import Run
 
-MOST = 20  # numbers that are shown
-ELSEWHERE = {"step", "seconds"}  # of a line of metrics.jsonl: they are in the progress
+MOST = 20  # maximum number of values shown
+ELSEWHERE = {"step", "seconds"}  # columns of metrics.jsonl that are shown elsewhere
 
 
 def card(run: Run) -> str:
-    """HTML. Where a file of the run is damaged, it says so."""
+    """The display as HTML; reports damaged files."""
     about = {
         "model": f"{run.plan.model}, recipe {run.plan.recipe}",
         "data": run.plan.source,
         "condition": "" if run.condition is None else word(run.condition),
         "parameters": f"{run.about.parameters:,}",
-        "trained": _said(lambda: _trained(run)),
-        "best": _said(lambda: _best(run)),
-        "last": _said(lambda: _last(run)),
+        "trained": _or_error(lambda: _trained(run)),
+        "best": _or_error(lambda: _best(run)),
+        "last": _or_error(lambda: _last(run)),
     }
     return html.card(run, html.facts(about), _samples(run.path / "samples"))
 
 
-def _said(say: Callable[[], str]) -> str:
-    """What there is to say, or why that is not known."""
+def _or_error(describe: Callable[[], str]) -> str:
+    """The description, or the error message."""
     try:
-        return say()
+        return describe()
     except PthetaError as error:
         return str(error)
 
@@ -67,20 +67,20 @@ def _best(run: Run) -> str:
 
 
 def _last(run: Run) -> str:
-    """The last value of everything that was logged."""
+    """The last value of each logged metric."""
     last = {name: value for line in run.metrics() for name, value in line.items()}
     shown = [f"{name} {value:.4g}" for name, value in last.items() if name not in ELSEWHERE]
     return ", ".join(shown[:MOST])
 
 
 def _samples(folder: Path) -> str:
-    """The last grid of samples; nothing where there is none that can be read."""
+    """The last sample grid; empty if none can be read."""
     last = max(folder.glob("step-*.png"), default=None)
     if last is None:
         return ""
     try:
         with opened(last) as picture:
             seen = np.asarray(picture.convert("RGB"))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):  # it is no picture
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):  # not an image
         return ""
     return html.picture(seen, f"samples, {last.stem}")

@@ -1,4 +1,4 @@
-"""config.json, the one file that makes a folder a run: read and written here alone."""
+"""Reading and writing config.json, which makes a folder a run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ptheta.runs.older import upgrade
 from ptheta.specs import Column, DataSpec, ImageSpec, LabelMapSpec, VectorSpec
 
 NAME = "config.json"
-CURE = "put the file back as training wrote it, or use the ptheta that wrote it"
+CURE = "restore the file as written by training, or use the version of ptheta that wrote it"
 
 
 def has_config(folder: str | Path) -> bool:
@@ -24,16 +24,15 @@ def has_config(folder: str | Path) -> bool:
 
 
 def read_config(folder: Path) -> schemas.Config:
-    """What config.json of a run folder holds, as this version writes it.
+    """Reads config.json of a run folder, upgraded to this version.
 
-    Raises PthetaError where there is none, where it is not the config of a run, and where a newer
-    ptheta wrote it.
+    Raises PthetaError if it is missing, invalid, or written by a newer version.
     """
     file = folder / NAME
     if not there(file):
-        why = "it holds no config.json" if exists(folder) else "no such folder"
+        why = "it contains no config.json" if exists(folder) else "no such folder"
         raise PthetaError(
-            f"{brief(folder)} is not a run: {why}; give what `ptheta train --out` wrote"
+            f"{brief(folder)} is not a run: {why}; give a folder written by `ptheta train --out`"
         )
     values = read_json(file)
     if isinstance(values, dict) and "format" in values and values["format"] != schemas.FORMAT:
@@ -50,7 +49,7 @@ def read_config(folder: Path) -> schemas.Config:
 
 
 def damaged(folder: Path, error: PthetaError) -> PthetaError:
-    """A fault in what config.json says, with the file and the way out."""
+    """An error in config.json, with the file name and the remedy."""
     return PthetaError(f"{folder / NAME}: {error}; {CURE}")
 
 
@@ -60,7 +59,7 @@ def write_config(folder: Path, about: schemas.Config) -> None:
 
 
 def spec_of(about: schemas.Config) -> DataSpec:
-    """What an example of the run is. Raises PthetaError where that cannot be."""
+    """The spec of the run's examples. Raises PthetaError if it is invalid."""
     kept = about.spec
     if isinstance(kept, schemas.LabelMaps):
         colours = tuple(tuple(colour) for colour in kept.palette)
@@ -80,6 +79,6 @@ def spec_of(about: schemas.Config) -> DataSpec:
 
 
 def whites(about: schemas.Config) -> Levels:
-    """What was white in training, by kind of value."""
+    """Value of white in training, by kind of value."""
     found = about.dataset.white
     return {kind: found[kind] for kind in KINDS if kind in found}

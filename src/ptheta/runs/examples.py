@@ -1,6 +1,6 @@
-"""The small trained runs that ship with the package: `example:vae` wherever a run is taken.
+"""Small trained runs shipped with the package: `example:vae` can be used in place of a run folder.
 
-`python -m scripts.train_examples` makes them, on the embedded digits. Nothing is written into them.
+`python -m scripts.train_examples` creates them, on the built-in digits. They are read-only.
 """
 
 from __future__ import annotations
@@ -18,10 +18,9 @@ EXAMPLES = sorted(folder.parent.name for folder in PLACE.glob("*/config.json"))
 
 
 def folder_of(run: str | Path) -> Path:
-    """The folder of a run as users write it, with `~` expanded; of `example:NAME` that of the
-    package.
+    """The folder of a run given by the user, with `~` expanded, or that of `example:NAME`.
 
-    Raises PthetaError for the name of no example, and as `expand` does.
+    Raises PthetaError for an unknown example, and as `expand` does.
     """
     text = os.fspath(run)
     if not text.startswith(PREFIX):
@@ -29,12 +28,12 @@ def folder_of(run: str | Path) -> Path:
     name = text.removeprefix(PREFIX)
     if name not in EXAMPLES:
         known = ", ".join(f"{PREFIX}{known}" for known in EXAMPLES)
-        raise PthetaError(f"{text}: no such example; there are {known}")
+        raise PthetaError(f"{text}: no such example; available: {known}")
     return PLACE / name
 
 
 def example_in(folder: Path) -> str | None:
-    """`example:NAME` where a folder is that of an example; None for another."""
+    """`example:NAME` if a folder is that of an example, else None."""
     if str(folder).startswith(PREFIX):
         return str(folder)
     name = folder.name
@@ -44,8 +43,8 @@ def example_in(folder: Path) -> str | None:
 
 
 def refuse_to_change(folder: Path, cure: str | None = None) -> None:
-    """Raises PthetaError for the folder of an example. cure: by default the command that trains
-    such a run."""
+    """Raises PthetaError for the folder of an example. cure: advice; by default the command that
+    trains such a run."""
     example = example_in(folder)
     if example is None:
         return
@@ -53,4 +52,4 @@ def refuse_to_change(folder: Path, cure: str | None = None) -> None:
         model = json.loads((folder / "config.json").read_text(encoding="utf-8"))["model"]
         own = f"ptheta train {model} --data digits --out runs/{folder.name}"
         cure = f"train one yourself, `{own}`"
-    raise PthetaError(f"{example} ships with ptheta and is not changed: {cure}")
+    raise PthetaError(f"{example} is shipped with ptheta and read-only: {cure}")

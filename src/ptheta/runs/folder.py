@@ -1,4 +1,4 @@
-"""A run: the folder that training writes and every other verb reads."""
+"""A run: the folder that training writes and other commands read."""
 
 from __future__ import annotations
 
@@ -29,32 +29,33 @@ from ptheta.runs.examples import example_in, folder_of
 from ptheta.runs.from_plan import Openings, build_model
 from ptheta.runs.plan import Plan
 from ptheta.runs.plugged import check_here
-from ptheta.runs.prior import CHOICES, digest_of_prior, with_prior
+from ptheta.runs.prior import CHOICES, FOLDER, GRID, digest_of_prior, with_prior
 from ptheta.specs import DataSpec
 from ptheta.training.checkpoint import latest
 from ptheta.training.metric_logger import read_metrics
 from ptheta.training.progress import Progress
 
-RECORD = "data.safetensors"  # which images it was trained on
+RECORD = "data.safetensors"  # fingerprints of the training images
 
 
 @dataclass(frozen=True)
 class Run:
-    """A run folder, opened. Nothing in it is executed: JSON and safetensors only."""
+    """An opened run folder. It contains only JSON and safetensors, so opening it executes no
+    code."""
 
     path: Path
     plan: Plan
     spec: DataSpec
     condition: ConditionSpec | None
-    about: schemas.Config  # the whole of config.json
+    about: schemas.Config  # contents of config.json
 
     @classmethod
     def open(cls, path: str | Path | Run) -> Run:
-        """The run in a folder, or one of those that ship with the package (`example:vae`); a run
-        itself is given back.
+        """Opens a run folder, or an example shipped with the package (`example:vae`); returns a
+        `Run` unchanged.
 
-        Raises PthetaError where `path` is not a run folder, was written by a newer ptheta, or needs
-        a plug-in that is not here.
+        Raises PthetaError if `path` is not a run folder, was written by a newer version, or needs a
+        missing plug-in.
         """
         if isinstance(path, Run):
             return path
@@ -74,7 +75,7 @@ class Run:
         return f"Run({path!r}: {self.plan.model} on {source!r}, {self.spec})"
 
     def _repr_html_(self) -> str:
-        """For notebooks."""
+        """Notebook display."""
         return card(self)
 
     @property
@@ -83,30 +84,41 @@ class Run:
 
     @property
     def example(self) -> str | None:
-        """`example:NAME` of a run that ships with the package, which nothing is written into."""
+        """`example:NAME` for a run shipped with the package, which is read-only; else None."""
         return example_in(self.path)
 
     @property
     def called(self) -> str:
-        """What a user calls it: its path, or the name of an example."""
+        """The name of the run for users: its path, or the name of an example."""
         return self.example or str(self.path)
+
+    @property
+    def asked(self) -> ConditionSpec | None:
+        """What its model is asked for; where that is nothing, what a prior of its codes is, which
+        was fitted and is a run of its own."""
+        if self.condition is None and there(self.path / GRID):
+            return Run.open(self.path / FOLDER).condition
+        return self.condition
 
     @property
     def kinds(self) -> tuple[str, ...]:
         """The kinds of condition that its model is asked for."""
-        return tuple(part.kind for part in conditions.parts_of(self.condition))
+        return tuple(part.kind for part in conditions.parts_of(self.asked))
 
     @property
     def family(self) -> str:
         return registry.entry(self.plan.model).family
 
     def model(self, weights: str = "best", prior: str = "auto") -> nn.Module:
-        """The trained model in eval mode, on the CPU.
+        """Load the trained model in eval mode, on the CPU.
 
-        weights: "best" (by the metric, where one chose; else the last) or "last"
-        prior: "own", "fitted" (by `fit`), or "auto": fitted where the model itself cannot sample
-        Raises PthetaError where training has not written weights yet, and for a fitted prior that
-        is missing or was fitted to other weights.
+        Args:
+            weights: "best" (by the validation metric if there was one, else the last) or "last"
+            prior: "own", "fitted" (by `fit`), or "auto": fitted if the model cannot sample alone
+
+        Raises:
+            PthetaError: if training has not written weights yet, or if the fitted prior is missing
+                or was fitted to other weights
         """
         if weights not in ("best", "last"):
             raise PthetaError(f"weights = {weights!r}: choose 'best' or 'last'")
@@ -114,20 +126,18 @@ class Run:
             raise PthetaError(f"prior = {prior!r}: choose 'auto', 'own' or 'fitted'")
         file = self.weights_file(weights)
         if not there(file):
-            raise PthetaError(
-                f"{self.path} has no weights yet: let `ptheta train` reach its first checkpoint"
-            )
+            raise PthetaError(f"{self.path} has no weights yet: train until the first checkpoint")
         model = build_model(self.plan, self.spec, self.condition)
         load_weights(model, file)
         model = channels_last(model).eval()
-        return with_prior(model, self.path, file, prior)
+        return with_prior(model, self.path, file, prior, lambda p: Run.open(p).model())
 
     def weights_file(self, weights: str = "best") -> Path:
         last = self.path / "last.safetensors"
         return last if weights == "last" and last.exists() else self.path / "model.safetensors"
 
     def checkpoint(self, weights: str = "best") -> dict[str, str]:
-        """Which weights they are: for the protocol of a number."""
+        """Identifies the weights, for the protocol of results."""
         about = {"weights": weights, "checkpoint": digest(self.weights_file(weights))[:12]}
         about["trained_on"] = self.fingerprint or "not known"
         if (prior := digest_of_prior(self.path)) is not None:
@@ -136,13 +146,13 @@ class Run:
 
     @cached_property
     def record(self) -> Record | None:
-        """Which images it was trained on; None for a run that does not remember (an old one)."""
+        """The record of the training images; None for old runs without one."""
         file = self.path / RECORD
         return Record.read(file) if there(file) else None
 
     @property
     def fingerprint(self) -> str | None:
-        """Of the images it was trained on, where it remembers them."""
+        """Fingerprint of the training images, if recorded."""
         return None if self.record is None else self.record.fingerprint
 
     def look(
@@ -152,14 +162,15 @@ class Run:
         *,
         openings: Openings | None = None,
     ) -> DataMatch:
-        """The run's data, or another source read the same way, seen by what the run remembers.
+        """The run's data, or another source preprocessed alike, matched with the recorded training
+        images.
 
-        source: where the data lies now; default: where it lay in training
-        split: of the held-out images; openings: shared by all who look at the same data
+        source: new location of the data; default: where it was in training
+        split: of the held-out images; openings: cache shared by several calls on the same data
 
-        A run that does not remember its images takes those that it finds for its own, with a
-        warning. Raises PthetaError where the data is not there, and where a model that was trained
-        on labels meets other classes: label 0 would be another one.
+        A run without a record of its training images assumes that they are those found, with a
+        warning. Raises PthetaError if the data is not available, and if a model trained on labels
+        would get other classes, whose indices differ.
         """
         place = self.place() if source is None else source
         where, apart = called(place), not isinstance(place, Dataset)
@@ -167,20 +178,21 @@ class Run:
         train, test = self._open(opened, self.plan, split, place)
         alike = replace(self.plan, data=self.plan.data.brought_to(self.spec))
         if self.record is not None and train.spec != self.spec and alike != self.plan:
-            # pictures of another size came in: those that were there keep theirs
+            # images of another size were added: earlier ones keep their size
             resized = self._open(opened, alike, split, place)
             if not match_data(self.record, *resized, apart=apart).foreign:
                 train, test = resized
         for data in (train, test):
             if data.spec != self.spec:
                 raise PthetaError(
-                    f"{where} holds {data.examples} of {data.spec}; the run was trained on "
+                    f"{where} has {data.examples} of {data.spec}; the run was trained on "
                     f"{self.spec}: give data of the same size and channels, or columns"
                 )
         if self.record is None:
             warnings.warn(
-                f"{self.path} does not remember its training images: whether {where} holds them, "
-                "and whether its held-out images were trained on, cannot be checked",
+                f"{self.path} has no record of its training images, so it cannot be checked "
+                f"whether {where} contains them, or whether its held-out images were used in "
+                "training",
                 stacklevel=2,
             )
             return DataMatch("unknown", train, None, test)
@@ -188,25 +200,25 @@ class Run:
         return found if found.foreign else found.named(self.about.dataset.name)
 
     def own(self, source: Source | None = None) -> DataMatch:
-        """As `look`, for what needs the run's training images.
+        """As `look`, for uses that need all training images.
 
-        Raises PthetaError where some of them are missing.
+        Raises PthetaError if some of them are missing.
         """
         return self.check_own(self.look(source), source)
 
     def check_own(self, found: DataMatch, source: Source | None = None) -> DataMatch:
-        """`found` itself where all of the run's training images are there, else PthetaError."""
+        """Returns `found` if all training images are available, else raises PthetaError."""
         if found.foreign:
             total = len(self.record.every) if self.record is not None else 0
             raise PthetaError(
-                f"{self._where(source)} lacks {found.missing:,} of the {total:,} images "
-                f"that {self.path} was trained on: give the data that holds them with --data"
+                f"{self._where(source)} lacks {found.missing:,} of the {total:,} training images "
+                f"of {self.path}: give the data that contains them with --data"
             )
         return found
 
     def data(self, split: str, source: Source | None = None) -> Dataset:
-        """The training images of the run, or held-out ones ("val", "test") that it was not trained
-        on, in its data or in another source; see `look` and `own`.
+        """The training images of the run, or held-out ones ("val", "test") without its training
+        images, from its data or another source; see `look` and `own`.
         """
         if split == "train":
             found = self.own(source)
@@ -220,10 +232,10 @@ class Run:
     def other(
         self, source: Source, split: str | None = None, label_column: str | None = None
     ) -> Dataset:
-        """Examples from anywhere, read as the run's data was, to be looked at by its model.
+        """Examples from any source, preprocessed as the run's data was.
 
-        split: of the source; None for its test part, or all of it where it has no parts
-        label_column: of a source that has columns; None for that of the run
+        split: of the source; None for test, or all of a source without splits
+        label_column: of a source with columns; None for that of the run
         Raises PthetaError for examples of another size, colour or kind.
         """
         learned = Learned(self.spec, conditions.input_of(self.condition))
@@ -232,7 +244,7 @@ class Run:
         data = Openings().other(plan, source, split, known, learned, label_column)
         if data.spec != self.spec:
             raise PthetaError(
-                f"{called(source)} holds {data.examples} of {data.spec}; the run was trained on "
+                f"{called(source)} has {data.examples} of {data.spec}; the run was trained on "
                 f"{self.spec}: give data of the same size and channels, or columns"
             )
         return data
@@ -240,20 +252,23 @@ class Run:
     def remark(
         self, found: DataMatch, source: Source | None = None, *, copies: bool = True
     ) -> str | None:
-        """A line on data that is not just what the run was trained on; None where it is.
+        """A remark on data that differs from the run's training data; None if it does not.
 
-        copies: whether the reader looks for copies of training images
+        copies: whether copies of training images are searched
         """
         where, out, several = self._where(source), "", self.spec.several
         if found.known_test:
-            out = f"; {found.known_test:,} held-out {several} are left out, it was trained on them"
+            out = (
+                f"; {found.known_test:,} held-out {several} are left out, since they were in its "
+                "training data"
+            )
         if found.foreign:
             return (
                 f"{where} is not the data that {self.path} was trained on{out}; {several} that "
-                "were encoded or rounded anew are not known for those that it was trained on"
+                f"were re-encoded or rounded are not recognised as training {several}"
             )
         if found.new is not None:
-            among = ": copies are looked for among those that it was" if copies else ""
+            among = ": copies are searched among its own training {several}" if copies else ""
             return (
                 f"{where} has {len(found.new):,} training {several} that {self.path} was not "
                 f"trained on{among}{out}"
@@ -261,28 +276,28 @@ class Run:
         return f"{where}: {out.removeprefix('; ')}" if out else None
 
     def no_copies(self, found: DataMatch, source: Source | None = None) -> str:
-        """Why it is not defined whether the model copies; empty where it is."""
+        """Why copy metrics are not defined; empty if they are."""
         if found.foreign:
             return (
                 f"it was trained on other {self.spec.several} than those of {self._where(source)}"
             )
         if not found.remembered and source is not None:
-            return "the run does not remember what it was trained on"
+            return "the run has no record of its training data"
         return ""
 
     def place(self) -> str | Path:
-        """Where the data lay in training. Raises PthetaError where nothing is there now."""
+        """The location of the training data. Raises PthetaError if it no longer exists."""
         check_here(self.about.plugins, self.path, source=True)
         kept = recorded(self.plan.source)
         if kept == MEMORY:
             raise PthetaError(
-                f"{self.path} was trained on images that were in memory: give them with --data "
-                "(in Python data=), from memory or from where they lie now"
+                f"{self.path} was trained on images in memory: give them with --data (in Python "
+                "data=), from memory or from their current location"
             )
         if isinstance(kept, Path) and not exists(kept):
             raise PthetaError(
-                f"{kept}, the data that {self.path} was trained on, is not there: say where it "
-                "lies now with --data"
+                f"{kept}, the training data of {self.path}, does not exist: give its new "
+                "location with --data"
             )
         return kept
 
@@ -292,9 +307,9 @@ class Run:
     def _open(
         self, openings: Openings, plan: Plan, split: str, where: Source
     ) -> tuple[Dataset, Dataset]:
-        """The training images and a held-out split of a source, their labels as the run has them.
+        """The training images and a held-out split of a source, with labels indexed as in the run.
 
-        Raises PthetaError where a model that was trained on labels meets other classes.
+        Raises PthetaError if a model trained on labels would get other classes.
         """
         known = whites(self.about)
         learned = Learned(self.spec, conditions.input_of(self.condition))
@@ -309,8 +324,8 @@ class Run:
         return self.condition.adapted(train), self.condition.adapted(test)
 
     def unfinished(self) -> str | None:
-        """How far a training that has not come to its end is, or None."""
-        if self.example is not None:  # it ships without a state
+        """Progress of an unfinished training, or None if finished."""
+        if self.example is not None:  # examples have no training state
             return None
         found = latest(self.path / "state")
         if found is None:
@@ -326,12 +341,12 @@ class Run:
         return None
 
     def warn_if_unfinished(self) -> None:
-        """Numbers of a run that goes on are of what it was at some moment."""
+        """Warns that results of an unfinished run are for its current weights."""
         where = self.unfinished()
         if where is not None:
             warnings.warn(
-                f"{self.path} has not come to its end ({where}): these are numbers of its weights "
-                "so far; let it finish, or go on with --resume",
+                f"{self.path} is not finished ({where}): results are for its current weights; "
+                "let it finish, or continue it with --resume",
                 stacklevel=2,
             )
 

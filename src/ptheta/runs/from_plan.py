@@ -1,4 +1,4 @@
-"""What a plan says, made: its data, the condition that the data gives, and its model."""
+"""Creates the data, condition and model of a plan."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from ptheta.specs import DataSpec
 
 
 def condition_of(plan: Plan, data: Dataset) -> ConditionSpec | None:
-    """What the plan's model is asked for, named as in the training data."""
+    """The condition spec of the plan's model, with the names of the training data."""
     return conditions.of_data(plan.config, data, plan.source)
 
 
 def build_model(
     plan: Plan, spec: DataSpec, condition: ConditionSpec | None, to_train: bool = False
 ) -> nn.Module:
-    """The plan's model with fresh weights.
+    """The plan's model with newly initialised weights.
 
-    to_train: whether memory must hold what its training needs as well. Raises PthetaError where the
-    memory there is does not
+    to_train: whether to check that memory also suffices for training. Raises PthetaError if memory
+        does not suffice.
     """
     return registry.entry(plan.model).build(spec, plan.config, condition, to_train)
 
@@ -45,7 +45,7 @@ def open_plan_data(
 
 
 class Openings:
-    """The data of plans, opened once for all that read the same source in the same way."""
+    """A cache of opened data, shared by plans that read the same source in the same way."""
 
     def __init__(self) -> None:
         self.made: dict[object, Opening] = {}
@@ -58,11 +58,11 @@ class Openings:
         known: Levels | None = None,
         learned: Learned | None = None,
     ) -> Dataset:
-        """The data of a plan, or another source read the same way. A data set in memory answers to
-        every split with all of its images.
+        """The data of a plan, or another source preprocessed alike. A data set in memory returns
+        all of its images for every split.
 
-        known: what was white in training, by kind of value; learned: what was learned; None before
-            that
+        known: value of white in training, by kind of value; learned: what the run was trained on;
+            None before training
         """
         settings, seed = plan.data, plan.train.seed
         learned = learned or Learned()
@@ -84,11 +84,10 @@ class Openings:
         learned: Learned,
         label_column: str | None = None,
     ) -> Dataset:
-        """Examples from anywhere, read as a plan's data is: all of them that can be read, whatever
-        the plan learned from.
+        """All readable examples of any source, preprocessed as a plan's data.
 
-        split: of the source; None for its test part, or all of it where it has no parts
-        label_column: of a source that has columns; None for that of the plan
+        split: of the source; None for test, or all of a source without splits
+        label_column: of a source with columns; None for that of the plan
         """
         settings = replace(settings_for(source, plan.data), where=(), unseen=(), max_broken=1.0)
         if label_column is not None:
@@ -103,13 +102,13 @@ class Openings:
         return data.with_levels(settings.levels, settings.dynamic, plan.train.seed)
 
     def _opening(self, place: Source, request: Request, own: bool) -> Opening:
-        """own: whether the settings were made for this very source, and not for one like it"""
-        # levels change nothing of what is read; what is in memory stays there while it is open
+        """own: whether the settings were made for this source"""
+        # levels do not affect reading; data in memory stays open
         settings, known = request.settings, request.known
         read = replace(settings, levels=256, dynamic=False)
         name = (type(place), str(place)) if isinstance(place, str | Path) else id(place)
         white = None if known is None else tuple(sorted(known.items()))
-        # of what was learned, that which changes how it is read
+        # the part of `learned` that affects reading
         learned = request.learned.vectors, request.palette("target"), request.learned.input
         key = (name, read, white, learned, own)
         if key not in self.made:

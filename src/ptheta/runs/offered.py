@@ -1,4 +1,4 @@
-"""Which options, of those that every model has, one model has no use for: no help offers them."""
+"""Options that do not apply to a model and are omitted from its help."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ OF_IMAGES = ("levels", "dynamic", "size", "channels", "max_broken", "white", "im
 
 
 def needless(name: str) -> frozenset[str]:
-    """The options of the data and the training that model `name` has no use for.
+    """The data and training options that do not apply to model `name`.
 
-    Of a model from outside this package that says nothing of it, none.
+    Empty for external models that do not declare them.
     """
     entry = registry.entry(name)
     model, config = entry.load_model(), entry.load_config()

@@ -1,4 +1,4 @@
-"""config.json as earlier versions wrote it, brought to what this version reads."""
+"""Upgrades config.json of earlier versions."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from ptheta.conditions.attributes import places
 from ptheta.data.values import USUAL
 from ptheta.errors import PthetaError
 
-MOST = 2**16  # of classes and attributes
+MOST = 2**16  # maximum number of classes and attributes
 
 
 def upgrade(about: schemas.Config) -> schemas.Config:
-    """The same run as this version would have written it; the argument itself is left alone.
+    """Returns a copy as this version would have written it.
 
-    Raises PthetaError for numbers of labels and attributes that are none.
+    Raises PthetaError for invalid numbers of labels and attributes.
     """
     return _with_names(_with_optimizer(_with_white(about)))
 
 
 def _with_optimizer(about: schemas.Config) -> schemas.Config:
-    """Every optimizer was Adam, and no option said so."""
+    """Adds the optimizer, which was always Adam."""
     if "lr" not in about.config or "optimizer" in about.config:
         return about
     return about.model_copy(update={"config": about.config | {"optimizer": "adam"}})
 
 
 def _with_white(about: schemas.Config) -> schemas.Config:
-    """What was white did not depend on the collection."""
+    """Adds the value of white, which did not depend on the data set."""
     data = about.dataset
     if "white" in data.model_fields_set:
         return about
@@ -36,8 +36,8 @@ def _with_white(about: schemas.Config) -> schemas.Config:
 
 
 def _with_names(about: schemas.Config) -> schemas.Config:
-    """The number of labels and of attributes used to be options of the model; now the names are in
-    `condition`, and the option says which kind the model is given."""
+    """Converts numbers of labels and attributes, formerly model options, to names in `condition`
+    and an option for its kind."""
     options = dict(about.config)
     if "classes" not in options:
         return about
@@ -49,7 +49,7 @@ def _with_names(about: schemas.Config) -> schemas.Config:
     elif classes:
         known = about.dataset.classes[:classes]
         condition = Labels((*known, *(f"unused {i}" for i in range(len(known), classes))))
-    if "condition" in options:  # of a GAN: how the label enters
+    if "condition" in options:  # for a GAN: how the label is used
         options["conditioning"] = options.pop("condition")
     else:
         options["condition"] = "none" if condition is None else condition.kind
@@ -59,7 +59,7 @@ def _with_names(about: schemas.Config) -> schemas.Config:
 
 
 def _number(name: str, value: object) -> int:
-    """Raises PthetaError for what is no number of labels or attributes."""
+    """Raises PthetaError for an invalid number of labels or attributes."""
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= MOST:
         raise PthetaError(f"config.{name}: input should be a number from 0 to {MOST:,}")
     return value

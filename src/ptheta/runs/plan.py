@@ -1,4 +1,4 @@
-"""The plan of a run: which model on which data, trained how. It is what config.json holds."""
+"""The plan of a run: model, data and training settings, as stored in config.json."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ LENGTHS = ("steps", "minutes", "epochs")
 
 @runtime_checkable
 class KnowsItsTerms(Protocol):
-    """A config that knows before training what its model minimises."""
+    """A config that determines the loss terms before training."""
 
     def has_kl(self) -> bool:
-        """Whether the losses of the model have a term named kl, which the training weighs."""
+        """Whether the model's losses have a term named kl, which training scales."""
 
 
 @runtime_checkable
 class LearnsKL(Protocol):
-    """A config of a model whose losses have more than a term named kl."""
+    """A config of a model with loss terms other than kl."""
 
     def learns_kl_alone(self) -> bool:
-        """Whether it is told to leave everything else out."""
+        """Whether all other terms are disabled."""
 
 
 class Written(TypedDict):
-    """A plan as JSON holds it: the options by name."""
+    """A plan as JSON: the options by name."""
 
     model: str
     recipe: str
@@ -48,7 +48,7 @@ class Written(TypedDict):
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything that decides a run, JSON-ready through `to_json`."""
+    """All settings that determine a run; `to_json` makes it JSON-ready."""
 
     model: str
     config: config.Config  # the model's own
@@ -79,7 +79,7 @@ class Plan:
 
     @classmethod
     def from_json(cls, values: Written) -> Plan:
-        """Raises PthetaError for an option that does not exist or is out of range."""
+        """Raises PthetaError for an unknown option or a value out of range."""
         kind = "key in config.json"
         own = registry.entry(values["model"]).load_config()
         return cls(
@@ -118,7 +118,7 @@ def sections(model: str) -> dict[str, type]:
 def make(
     model: str, source: Source, options: Mapping[str, object], recipe: str = "default"
 ) -> Plan:
-    """The plan for a model's recipe with these options on top.
+    """The plan of a recipe with these options overridden.
 
     Raises PthetaError for an unknown model, recipe or option (naming the nearest one) and for a
     value out of range.
@@ -132,7 +132,7 @@ def make(
     }
     homes = _homes(classes)
     if any(options.get(length) is not None for length in LENGTHS):
-        for length in LENGTHS:  # the user's length replaces the recipe's
+        for length in LENGTHS:  # the given length replaces the recipe's
             values["train"].pop(length, None)
     for name, value in options.items():
         if name not in homes:
@@ -143,8 +143,8 @@ def make(
     asked = options.get("condition")
     if asked not in (None, conditions.NONE) and not conditions.wanted(own):
         raise PthetaError(
-            f"condition = {asked}, and {model} as it is takes none: choose how it enters, such as "
-            "--conditioning label, or leave it out"
+            f"condition = {asked}, but {model} with these options is unconditional: choose how "
+            "the condition is used, such as --conditioning label, or leave it out"
         )
     data = config.build(DataSettings, values["data"])
     train = _trained(model, own, values["train"], options)
@@ -157,23 +157,25 @@ def make(
 def _trained(
     model: str, own: config.Config, values: dict[str, object], options: Mapping[str, object]
 ) -> TrainSettings:
-    """The settings of a training. Those of the recipe that a model of this config has no use for
-    are left out. Raises PthetaError where the user gives them."""
+    """The training settings. Drops settings of the recipe that do not apply to this config. Raises
+    PthetaError if the user gave them."""
     lacks_kl = isinstance(own, KnowsItsTerms) and not own.has_kl()
     if lacks_kl:
         values = {k: v for k, v in values.items() if k not in OF_KL or k in options}
     train = config.build(TrainSettings, values).budget()
     if lacks_kl and train.treats_kl:
-        raise PthetaError(f"{NO_KL}, and {model} as it is has none: leave them out")
+        raise PthetaError(f"{NO_KL}, and {model} with these options has none: leave them out")
     if isinstance(own, LearnsKL) and own.learns_kl_alone() and not train.beta:
-        raise PthetaError("beta = 0 leaves the kl out, and this model learns by it alone: give one")
+        raise PthetaError(
+            "beta = 0 removes the kl term, which is the only loss of this model: give another beta"
+        )
     return train
 
 
 def extend(old: Plan, options: Mapping[str, object]) -> Plan:
-    """The plan of a run that goes on: only its length and its reports may change.
+    """The plan of a resumed run: only its length and reports may change.
 
-    Raises PthetaError for an option that would change the maths of what is already trained.
+    Raises PthetaError for an option that would change what was already trained.
     """
     classes = sections(old.model)
     homes = _homes(classes)
@@ -189,8 +191,8 @@ def extend(old: Plan, options: Mapping[str, object]) -> Plan:
             changes[name] = asked
         elif asked != before:
             raise PthetaError(
-                f"{name} = {asked} but the run was started with {before}: "
-                "drop the option, or train into a new --out"
+                f"{name} = {asked}, but the run was started with {before}: leave the option out, "
+                "or train into a new --out"
             )
     train = config.as_dict(old.train)
     if any(changes.get(length) is not None for length in LENGTHS):

@@ -1,4 +1,4 @@
-"""What of a run is from plug-ins: kept in its config.json, and asked for when it is opened."""
+"""Plug-in entries used by a run: stored in config.json and checked when it is opened."""
 
 from __future__ import annotations
 
@@ -14,18 +14,17 @@ from ptheta.models import registry
 from ptheta.plugins import Origin, Registered
 from ptheta.runs.plan import Plan
 
-SOURCE = "source"  # the kind that a run can be opened without
+SOURCE = "source"  # the kind that is not needed to open a run
 
 
 def used(plan: Plan) -> list[Registered]:
-    """The entries of plug-ins that a plan names: its model, words of its options, the kind of its
-    data."""
+    """The plug-in entries used by a plan: its model, option values, and data source."""
     found = (plugins.of_entry(entry, name) for entry, name in _entries(plan))
     return [entry for entry in found if entry is not None]
 
 
 def _entries(plan: Plan) -> Iterator[tuple[object, str | None]]:
-    """Every entry of a table that a plan names, with its name there."""
+    """All table entries used by a plan, with their names."""
     yield registry.entry(plan.model), plan.model
     for config in (plan.config, plan.data, plan.train):
         values = vars(config)
@@ -37,8 +36,8 @@ def _entries(plan: Plan) -> Iterator[tuple[object, str | None]]:
         yield kind, None
 
 
-def told(entries: Iterable[Registered]) -> list[dict[str, str]]:
-    """For config.json."""
+def plugin_records(entries: Iterable[Registered]) -> list[dict[str, str]]:
+    """Records for config.json."""
     return [
         {
             "kind": entry.kind,
@@ -52,9 +51,9 @@ def told(entries: Iterable[Registered]) -> list[dict[str, str]]:
 
 
 def check_here(kept: Iterable[schemas.Plugged], folder: Path, *, source: bool = False) -> None:
-    """Raises PthetaError, saying what to install, where something that a run needs is not here.
+    """Raises PthetaError, saying what to install, if a plug-in entry of a run is missing.
 
-    source: whether what reads its data is asked for, in place of the rest
+    source: check only the entry that reads its data, instead of the others
     """
     plugins.load()
     for part in kept:

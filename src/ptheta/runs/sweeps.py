@@ -1,4 +1,4 @@
-"""Sweeps: a grid of settings, each with several seeds, a run for each."""
+"""Sweeps: one run for each setting of a grid and each seed."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from ptheta.runs.from_plan import build_model, condition_of, open_plan_data
 from ptheta.terminal import screen
 
 RECORD = "sweep.json"
-LONGEST = 200  # bytes of the name of a setting, which its folders have
+LONGEST = 200  # maximum length in bytes of a setting's name, used for folders
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """What a sweep made. failed: folder name -> why its training ended"""
+    """Result of a sweep. failed: folder name -> error message."""
 
     path: Path
     runs: list[Run]
@@ -41,7 +41,7 @@ class Sweep:
         return f"Sweep({path!r}: {len(self.runs)} runs trained, {len(self.failed)} failed)"
 
     def record(self, trainings: Trainings) -> dict[str, object]:
-        """What sweep.json holds."""
+        """The contents of sweep.json."""
         return {
             "model": trainings.model,
             "data": str(trainings.data),
@@ -51,9 +51,9 @@ class Sweep:
 
 
 def vary(model: str, texts: Sequence[str]) -> dict[str, list[str]]:
-    """`name=a,b` for each option to vary -> its values; parts of one value are joined by `+`.
+    """Parses `name=a,b` for each option to vary; parts of a tuple value are joined by `+`.
 
-    Raises PthetaError for a text of another form, an unknown option, or one that is given twice.
+    Raises PthetaError for an invalid text, an unknown option, or a duplicate.
     """
     known: dict[str, Option] = {}
     for cls in plan.sections(model).values():
@@ -67,7 +67,7 @@ def vary(model: str, texts: Sequence[str]) -> dict[str, list[str]]:
         if name not in known:
             raise unknown(f"option of {model}", name, known)
         if name in found:
-            raise PthetaError(f"--vary {text}: {name} is varied already; list all values in one")
+            raise PthetaError(f"--vary {text}: {name} is already varied: list all values in one")
         if name == "seed":
             raise PthetaError("--vary seed: give --seeds NUMBER instead")
         parts = [value.strip() for value in values.split(",")]
@@ -82,9 +82,9 @@ def grid(values: Mapping[str, Sequence[object]]) -> list[dict[str, object]]:
 
 @dataclass(frozen=True)
 class Trainings:
-    """What a sweep trains: a model on data, with each of the settings and each of the seeds.
+    """The trainings of a sweep: a model on data, with each setting and seed.
 
-    settings: tables of options; options: those that all runs share
+    settings: tables of options; options: options shared by all runs
     """
 
     model: str
@@ -95,13 +95,12 @@ class Trainings:
     options: Mapping[str, object]
 
     def check(self) -> None:
-        """Raises PthetaError for no seeds, for a setting that comes twice, and for one that cannot
-        be trained. Builds every model without memory for its weights, so that none fails hours
-        later."""
+        """Raises PthetaError for no seeds, duplicate settings, and settings that cannot be trained.
+        Builds every model without allocating weights, so that none fails hours later."""
         if self.seeds < 1:
             raise PthetaError(f"seeds = {self.seeds}: give at least one")
         if any("seed" in table for table in (self.options, *self.settings)):
-            raise PthetaError("seed is no option of a sweep: give the number of seeds as seeds")
+            raise PthetaError("seed is not an option of a sweep: give the number of seeds as seeds")
         self._check_names()
         training: Dataset | None = None
         for setting in self.settings:
@@ -112,7 +111,7 @@ class Trainings:
                 build_model(made, training.spec, condition_of(made, training))
 
     def _with(self, setting: Mapping[str, object]) -> dict[str, object]:
-        """The options of all runs with those of a setting, which may have no use for one."""
+        """The shared options with those of a setting; drops options that do not apply."""
         idle = set[str]()
         recipe = registry.entry(self.model).recipes().get(self.recipe, {})
         for name, part in plan.sections(self.model).items():
@@ -132,16 +131,16 @@ class Trainings:
         names = [_name(setting) for setting in self.settings]
         if len(set(names)) < len(names):
             twice = next(n for n in names if names.count(n) > 1)
-            raise PthetaError(f"the setting {twice} comes twice: name each once")
+            raise PthetaError(f"the setting {twice} is given twice: give each once")
         for name in names:
             if len(name.encode()) > LONGEST:
                 raise PthetaError(
-                    f"the setting {brief(name)} has a name too long for a folder: vary fewer "
+                    f"the name of the setting {brief(name)} is too long for a folder: vary fewer "
                     "options"
                 )
 
     def runs(self) -> dict[str, dict[str, object]]:
-        """The name of each run's folder -> its options; all settings with seed 0 come first."""
+        """Folder name -> options of each run; all settings with seed 0 come first."""
         return {
             ",".join(filter(None, (_name(setting), f"seed={seed}"))): {
                 **self._with(setting),
@@ -157,13 +156,13 @@ def sweep(train: Callable[..., Run], trainings: Trainings, out: str | Path) -> S
     folder = check_folder(out)
     trainings.check()
     for place in filter(is_run, (folder / name for name in trainings.runs())):
-        Run.open(place).own(trainings.data)  # before any training
+        Run.open(place).own(trainings.data)  # fails before any training
     with locked(folder, "sweeping"):
         return _sweep(train, trainings, folder)
 
 
 def _sweep(train: Callable[..., Run], trainings: Trainings, folder: Path) -> Sweep:
-    """`sweep`, once the folder is held. Trainings that failed before are tried again."""
+    """`sweep`, once the folder is locked. Retries trainings that failed before."""
     done = Sweep(folder, [], {})
     model, data, recipe = trainings.model, trainings.data, trainings.recipe
     runs = trainings.runs()
@@ -172,7 +171,7 @@ def _sweep(train: Callable[..., Run], trainings: Trainings, folder: Path) -> Swe
         try:
             run = train(model, data, folder / name, recipe=recipe, resume=True, **options)
             done.runs.append(run)
-        except (Interrupted, CannotWrite, InUse):  # says nothing of the setting
+        except (Interrupted, CannotWrite, InUse):  # not a failure of the setting
             raise
         except PthetaError as error:
             done.failed[name] = str(error)
@@ -192,17 +191,17 @@ def _name(setting: Mapping[str, object]) -> str:
 
 
 def runs_of(path: str | Path) -> list[str | Path]:
-    """The runs in a sweep's folder; the path itself where it is none.
+    """The runs in a sweep's folder; the path itself if it is not a sweep.
 
-    Raises PthetaError where the record of the sweep is damaged or names no run.
+    Raises PthetaError if the record of the sweep is damaged or lists no run.
     """
     record = expand(path) / RECORD
     if not there(record):
         return [path]
-    cure = f"put the file back, or give the runs in {record.parent} one by one"
+    cure = f"restore the file, or give the runs in {record.parent} one by one"
     names = schemas.parse(schemas.Sweep, read_json(record), record, cure).runs
     for name in names:
-        if Path(name).name != name:  # of a folder elsewhere
+        if Path(name).name != name:  # in another folder
             raise PthetaError(f"{record}: runs: {brief(name)} is no folder beside it; {cure}")
     if not names:
         raise PthetaError(f"{record} names no run that was trained: {cure}")

@@ -1,4 +1,4 @@
-"""One process of a training: what it trains on, and the run folder that it writes."""
+"""The work of one training process: its data, and the run folder that it writes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from ptheta.runs.config_file import write_config
 from ptheta.runs.folder import RECORD, Run
 from ptheta.runs.from_plan import build_model, condition_of, open_plan_data
 from ptheta.runs.plan import Plan, Written
-from ptheta.runs.plugged import told, used
+from ptheta.runs.plugged import plugin_records, used
 from ptheta.schemas import FORMAT, Config
 from ptheta.training.by_loss import by_loss
 from ptheta.training.checkpoint import latest
@@ -39,14 +39,14 @@ from ptheta.training.loop import Trainer
 from ptheta.training.reporter import Heading
 from ptheta.training.scoring import Score
 
-LEAST_HELD_OUT = 20  # fewer images say nothing about which checkpoint is best
+LEAST_HELD_OUT = 20  # minimum number of validation images to select a checkpoint
 
 
 class Ready(NamedTuple):
-    """What a training starts with. data: to train on; reserve: what chooses the best checkpoint
+    """The inputs of a training. data: training data; reserve: validation data
 
-    record: to be written, or None where the run does not remember; name: of the data
-    condition: what the model is asked for
+    record: record of the training images to write, or None; name: name of the data
+    condition: spec of the model's condition
     """
 
     data: Dataset
@@ -61,12 +61,13 @@ class Ready(NamedTuple):
 
 
 class FromProgram(NamedTuple):
-    """What the program that starts a training hands to its processes.
+    """Objects passed from the starting program to the training processes.
 
-    handed: images in memory, in place of those of the plan's source
-    scorer: makes of the images set aside what chooses the best checkpoint; None keeps the last
-    callbacks: that follow the training, where it has one process
-    bring: registers what the program has, in another process, which does not know it
+    handed: images in memory, instead of the plan's source
+    scorer: makes the score that selects the best checkpoint from the validation images; None
+        keeps the last
+    callbacks: callbacks of the training, if it has one process
+    bring: registers the program's own entries in another process
     """
 
     handed: Handed | None = None
@@ -78,7 +79,7 @@ class FromProgram(NamedTuple):
 def work(
     group: Group, values: Written, out: str, started: bool, more: bool, given: FromProgram
 ) -> int | None:
-    """One process of a training: the number of the signal that ended it, or None."""
+    """Runs one process of a training; returns the number of the signal that ended it, or None."""
     if given.bring is not None and group.size > 1:
         given.bring()
     source = None if given.handed is None else given.handed.source
@@ -91,7 +92,7 @@ def work(
     model = build_model(p, spec, ready.condition, to_train=on_cpu)
     scorer, reserve = given.scorer, ready.reserve
     score = None if reserve is None or scorer is None else scorer(reserve)
-    # one stream of noise for all processes: see `ptheta.compute.streams`
+    # one random stream for all processes: see `ptheta.compute.streams`
     torch.manual_seed(p.train.seed + 1_000_003)
     heading = Heading(
         f"{p.model} on {data.name}", _notes(p, ready), given.callbacks, data.examples, reserve
@@ -103,7 +104,7 @@ def work(
         trainer.resume()
         _check_goes_on(trainer, folder, more)
         trainer.progress.ended &= not more
-    group.barrier()  # until every process has decided by the files of before, and nobody refuses
+    group.barrier()  # wait until every process has checked the existing files without error
     if group.rank == 0:
         write_config(folder, _about(p, ready, model))
         if ready.record is not None:
@@ -114,7 +115,7 @@ def work(
 
 
 def _use_processor(p: Plan, group: Group) -> None:
-    """Threads and memory of a process that computes on the CPU, and of its tensors there."""
+    """Configures threads and memory format of a CPU process."""
     on_cpu = group.on_cpu
     if on_cpu:
         keep_large_blocks()
@@ -125,7 +126,7 @@ def _use_processor(p: Plan, group: Group) -> None:
 
 
 def _learner(model: nn.Module, p: Plan) -> type[Trainer]:
-    """How a model learns: by its game, by its loss alone, or by passes over the data."""
+    """The trainer of a model: by its game, its loss, or passes over the data."""
     if isinstance(model, Plays):
         return Trainer
     if isinstance(model, HasLoss) and isinstance(p.config, OptimizerConfig):
@@ -134,33 +135,30 @@ def _learner(model: nn.Module, p: Plan) -> type[Trainer]:
 
 
 def _check_goes_on(trainer: Trainer, folder: Path, more: bool) -> None:
-    """Raises PthetaError for a length that the run has passed, and where new images would be
-    recorded without a step on them."""
+    """Raises PthetaError if the run is already longer, or if new images would be recorded without
+    training on them."""
     step, total = trainer.progress.step, trainer.total
     if total is not None and (step > total or (more and step == total)):
         raise PthetaError(
-            f"{folder} is at step {step:,} already, and {total:,} steps are asked for: "
-            "give a larger --steps"
+            f"{folder} is already at step {step:,}, and {total:,} steps are requested: give a "
+            "larger --steps"
         )
 
 
 def _notes(p: Plan, ready: Ready) -> tuple[str, ...]:
-    """What the reader is told of the data."""
+    """Remarks about the data."""
     notes = (*ready.split.notes, *ready.split.advice)
     if ready.reserve is None and p.train.best == "metric" and p.train.evaluate_every:
-        none = (
-            "too few training images to set some aside that choose the best checkpoint: "
-            "the last weights are used"
-        )
+        none = "too few training images to hold out validation images: the last weights are used"
         notes = (*notes, none)
     return notes
 
 
 def begin(p: Plan, source: Source | None = None) -> Ready:
-    """The data of a new run. source: in place of the plan's"""
+    """The data of a new run. source: replaces the plan's"""
     data = open_plan_data(p, "train", source)
     if len(data) < 2:
-        raise PthetaError(f"{p.source} holds 1 image, too few to train on: give at least two")
+        raise PthetaError(f"{p.source} has only 1 image, too few to train on: give at least two")
     condition = condition_of(p, data)
     if condition is not None:
         data = condition.adapted(data)
@@ -169,7 +167,7 @@ def begin(p: Plan, source: Source | None = None) -> Ready:
 
 
 def _set_aside(p: Plan, data: Dataset) -> tuple[Dataset, Dataset | None]:
-    """(what to train on, what chooses the best checkpoint where there are images for it)."""
+    """Splits into (training data, validation data, if there are enough images)."""
     held = min(p.train.held_out, len(data) // 10)
     if held < LEAST_HELD_OUT or p.train.best != "metric":
         return data, None
@@ -177,18 +175,18 @@ def _set_aside(p: Plan, data: Dataset) -> tuple[Dataset, Dataset | None]:
         rest, reserve = data.hold_out(
             held, seed=p.train.seed, by_label=balanced(registry.entry(p.model).load_model())
         )
-    except PthetaError:  # near-duplicates leave no choice
+    except PthetaError:  # too many near-duplicates
         return data, None
     return (rest, reserve) if len(reserve) >= LEAST_HELD_OUT else (data, None)
 
 
 def go_on(run: Run, p: Plan, more: bool, source: Source | None = None) -> Ready:
-    """The data of a run that goes on: its images in its order, wherever they lie now.
+    """The data of a resumed run: its images in their original order, wherever they are stored.
 
-    Raises PthetaError where some of them are missing, and where others have come without `more`.
+    Raises PthetaError if some are missing, or if there are new ones without `more`.
     """
     if run.record is None and latest(run.path / "state") is None:
-        return begin(p, source)  # stopped before anything was learned
+        return begin(p, source)  # stopped before the first step
     found = run.own(recorded(p.source) if source is None else source)
     assert found.images is not None
     if not found.remembered:
@@ -203,8 +201,9 @@ def go_on(run: Run, p: Plan, more: bool, source: Source | None = None) -> Ready:
             )
         if len(found.images) != known:
             raise PthetaError(
-                f"{p.source} has {len(found.images):,} training {found.images.examples}, "
-                f"{run.path} was trained on {known:,}: give the data of its training with --data"
+                f"{p.source} has {len(found.images):,} training {found.images.examples}, but "
+                f"{run.path} was trained on {known:,}: give the original training data with "
+                "--data"
             )
         data, reserve = _set_aside(p, found.images)
         return Ready(data, reserve, None, data.name, run.condition)
@@ -212,7 +211,7 @@ def go_on(run: Run, p: Plan, more: bool, source: Source | None = None) -> Ready:
     if found.new is not None and not more:
         raise PthetaError(
             f"{p.source} has {len(found.new):,} training {data.examples} that {run.path} was not "
-            "trained on: add --more-data to train on them as well, or take them out"
+            "trained on: add --more-data to train on them as well, or remove them"
         )
     if found.new is not None:
         data = joined(data, found.new)
@@ -220,7 +219,7 @@ def go_on(run: Run, p: Plan, more: bool, source: Source | None = None) -> Ready:
 
 
 def _about(p: Plan, ready: Ready, model: nn.Module) -> Config:
-    """What config.json says of a run."""
+    """The contents of config.json."""
     split = ready.split
     return Config.model_validate(
         {
@@ -239,13 +238,13 @@ def _about(p: Plan, ready: Ready, model: nn.Module) -> Config:
             },
             "parameters": sum(q.numel() for q in model.parameters()),
             "versions": _versions(),
-            "plugins": told(used(p)),
+            "plugins": plugin_records(used(p)),
         }
     )
 
 
 def _versions() -> dict[str, str]:
-    """What a run was made with."""
+    """Software versions."""
     return {
         "ptheta": ptheta.__version__,
         "torch": torch.__version__,

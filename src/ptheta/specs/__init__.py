@@ -1,4 +1,4 @@
-"""Specs: what one example is, and what a network sees of it."""
+"""Specs: descriptions of examples, and conversion to network scale."""
 
 from __future__ import annotations
 

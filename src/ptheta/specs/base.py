@@ -1,4 +1,4 @@
-"""What every spec can do."""
+"""The base class of specs."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from torch import Tensor
 
 @runtime_checkable
 class DataSpec(Protocol):
-    """What one example is.
+    """Description of one example.
 
-    shape: of one example; dims: how many numbers it has, the D of bits/dim
+    Attributes:
+        shape: shape of one example.
+        dims: number of its dimensions, the D of bits/dim.
     """
 
     @property
@@ -27,27 +29,27 @@ class DataSpec(Protocol):
 
     @property
     def discrete(self) -> bool:
-        """Whether p(x) is a probability; else it is a density, of which log p may be above 0."""
+        """Whether p(x) is a probability; otherwise a density, with log p possibly above 0."""
         ...
 
     @property
     def scaled_shape(self) -> tuple[int, ...]:
-        """Of one example as a network sees it."""
+        """The shape of one example in network scale."""
         ...
 
     @property
     def one(self) -> str:
-        """What one example is, in words."""
+        """A short name of one example."""
         ...
 
     @property
     def several(self) -> str:
-        """What several of them are called: "images"."""
+        """The plural name of the examples, such as "images"."""
         ...
 
     @property
     def usual_file(self) -> str:
-        """What a file of some of them is usually called."""
+        """The default file name of saved examples."""
         ...
 
     def to_json(self) -> dict[str, object]:
@@ -59,10 +61,13 @@ class DataSpec(Protocol):
         ...
 
     def check_drawn(self, x: Tensor) -> Tensor:
-        """`x` itself if a model of such examples may have drawn it; raises PthetaError otherwise.
+        """Check that `x` is a valid sample of a model with this spec, and return it.
 
-        A batch of a source may hold what a model does not draw, such as grey values where the
-        model has two levels.
+        Batches of data may hold values that a model does not sample, such as grey values for a
+        model with two levels.
+
+        Raises:
+            PthetaError: if it is not.
         """
         ...
 
@@ -75,7 +80,7 @@ class DataSpec(Protocol):
         ...
 
     def compared(self, x: Tensor) -> Tensor:
-        """What the distance of two examples is taken of: float32 (B, d)."""
+        """The vectors whose distance is the distance of examples: float32 (B, d)."""
         ...
 
     def rounded(self, x: Tensor) -> Tensor:
@@ -83,5 +88,5 @@ class DataSpec(Protocol):
         ...
 
     def unscaled(self, s: Tensor) -> Tensor:
-        """What a network makes, (B, *scaled_shape), as examples: the nearest there are."""
+        """Convert network outputs (B, *scaled_shape) to the nearest valid examples."""
         ...

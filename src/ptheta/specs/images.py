@@ -1,4 +1,4 @@
-"""Images; and the one place where an image batch becomes what a network sees, and back.
+"""Specs of images, and the conversion of image batches to network scale and back.
 
 An *image batch* is a `uint8` tensor `(B, C, H, W)` with values 0..255. Data with fewer `levels`
 uses equally spaced values: level k of L is the pixel value `round(255 k / (L - 1))`, so binary
@@ -18,11 +18,13 @@ from ptheta.specs.base import DataSpec
 
 @dataclass(frozen=True)
 class ImageSpec:
-    """What the images of a model are.
+    """Description of images.
 
-    channels: 1 (grey) or 3 (R, G, B); any positive number works where the model allows it
-    height, width: pixels
-    levels: number of values a pixel takes, 2..256
+    Attributes:
+        channels: 1 (grey) or 3 (R, G, B); other positive numbers if the model supports them.
+        height: pixels.
+        width: pixels.
+        levels: number of grey levels, 2..256.
     """
 
     channels: int
@@ -80,8 +82,8 @@ class ImageSpec:
         wrong = int((quantise(self.check(x), self.levels) != x).sum())
         if wrong:
             raise PthetaError(
-                f"{wrong:,} of {x.numel():,} sampled values are none of the {self.levels} levels: "
-                "draw pixels, not their means, or round with ptheta.specs.quantise"
+                f"{wrong:,} of {x.numel():,} sampled values are not among the {self.levels} "
+                "levels: sample pixels instead of means, or round with ptheta.specs.quantise"
             )
         return x
 
@@ -118,12 +120,12 @@ class ImageSpec:
 
 
 def images_only(spec: DataSpec, what: str, cure: str = "use a model of images") -> ImageSpec:
-    """The spec itself, for what is of images alone. Raises PthetaError for another.
+    """The spec itself if it is one of images; raises PthetaError otherwise.
 
-    what: such as "inpainting"; cure: what to do then
+    what: the purpose, such as "inpainting"; cure: a suggestion for the message
     """
     if not isinstance(spec, ImageSpec):
-        raise PthetaError(f"{what} is of images, and this model learned {spec}: {cure}")
+        raise PthetaError(f"{what} is for images, and this model learned {spec}: {cure}")
     return spec
 
 
@@ -138,7 +140,7 @@ def to_symmetric(x: Tensor) -> Tensor:
 
 
 def full(x: Tensor) -> Tensor:
-    """What was computed in half, or a mask, as float32; float64 stays what it is."""
+    """Convert half precision and masks to float32; float64 is unchanged."""
     return x if x.dtype == torch.float64 else x.float()
 
 

@@ -1,7 +1,7 @@
-"""Label maps: pictures in which each pixel is one of a few colours, each of which means something.
+"""Label maps: pictures with a few colours, each of which is a label.
 
-At every boundary they are image batches in their colours, so that they are seen, stored and
-measured as pictures. A network sees one plane for each colour.
+Outside of networks they are image batches in their colours, so that they are displayed, stored and
+evaluated as pictures. Networks use one plane per colour.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ class LabelMapSpec(ImageSpec):
         if not 2 <= len(self.palette) <= MOST_COLOURS:
             raise PthetaError(f"{len(self.palette)} colours: want 2 to {MOST_COLOURS}")
         if len(set(self.palette)) < len(self.palette):
-            raise PthetaError(f"the palette {self.palette} names a colour twice: name each once")
+            raise PthetaError(f"the palette {self.palette} contains a colour twice: give each once")
         for colour in self.palette:
             if len(colour) != self.channels or not all(0 <= v <= 255 for v in colour):
                 raise PthetaError(
-                    f"colour {colour} of a palette: want {self.channels} numbers of 0..255"
+                    f"colour {colour} of a palette: want {self.channels} values in 0..255"
                 )
         if self.levels != 256:
-            raise PthetaError(f"levels = {self.levels}: colours of a palette have 256")
+            raise PthetaError(f"levels = {self.levels}: label maps need levels = 256")
 
     def to_json(self) -> dict[str, object]:
         return super().to_json() | {"palette": [list(colour) for colour in self.palette]}
@@ -84,9 +84,11 @@ class LabelMapSpec(ImageSpec):
         return planes.to(torch.get_default_dtype()).mul_(2).sub_(1)
 
     def unscaled(self, s: Tensor) -> Tensor:
-        """The colour of the largest plane at each pixel; NaN stands for no label and is refused."""
+        """The colour of the largest plane at each pixel. Raises PthetaError for NaN."""
         if bool(s.isnan().any()):
-            raise PthetaError("the planes of a label map hold NaN: the weights are no numbers")
+            raise PthetaError(
+                "the planes of a label map contain NaN: the model's weights are not finite"
+            )
         return self.coloured(s.argmax(1))
 
     def rounded(self, x: Tensor) -> Tensor:
@@ -96,8 +98,8 @@ class LabelMapSpec(ImageSpec):
         wrong = int((self.rounded(self.check(x)) != x).any(1).sum())
         if wrong:
             raise PthetaError(
-                f"{wrong:,} of {x.numel() // self.channels:,} pixels have a colour that is no "
-                f"label's: draw labels, or take the nearest colours by rounded()"
+                f"{wrong:,} of {x.numel() // self.channels:,} pixels have a colour outside "
+                f"the palette: sample labels, or round to the nearest colours by rounded()"
             )
         return x
 

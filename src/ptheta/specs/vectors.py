@@ -18,14 +18,17 @@ ColumnKind = Literal["real", "integer", "category"]
 
 @dataclass(frozen=True)
 class Column:
-    """One number of a vector.
+    """Description of one column of a vector.
 
-    name: as the source has it
-    kind: "real", "integer", or "category", whose cells are positions in `values`
-    values: the words of a category
-    low, high: the least and the greatest value that the source allows
-    center, scale: a number x is (x - center) / scale to a network; not of a category
-    missing: whether cells may be missing
+    Attributes:
+        name: name in the source.
+        kind: "real", "integer", or "category" (cells are indices of `values`).
+        values: the words of a category.
+        low: smallest value in the source.
+        high: largest value in the source.
+        center: a number x is (x - center) / scale in network scale; not for categories.
+        scale: see center.
+        missing: whether cells may be missing.
     """
 
     name: str
@@ -43,12 +46,12 @@ class Column:
         if (self.kind == "category") != bool(self.values):
             raise PthetaError(
                 f"column {self.name!r} of kind {self.kind} with {len(self.values)} values: a "
-                "category has its words, and nothing else has any"
+                "category needs values, and other kinds have none"
             )
         if len(set(self.values)) < len(self.values) or not self.low <= self.high:
-            raise PthetaError(f"{self}: name each value once, and low before high")
+            raise PthetaError(f"{self}: give each value once, and low <= high")
         if not (self.scale > 0 and math.isfinite(self.scale) and math.isfinite(self.center)):
-            raise PthetaError(f"{self}: the scale is a number above 0, the center a number")
+            raise PthetaError(f"{self}: give a finite scale above 0 and a finite center")
 
     @property
     def whole(self) -> bool:
@@ -74,7 +77,7 @@ class Column:
         return hot.masked_fill_(gone[:, None], math.nan)
 
     def unscaled(self, s: Tensor) -> Tensor:
-        """What a network makes of it, (B, width), as cells (B,) within its bounds."""
+        """Convert network outputs (B, width) to cells (B,) within the bounds."""
         if self.values:
             cells = s.argmax(1).to(torch.float32)
             return torch.where(s.isnan().any(1), math.nan, cells)
@@ -88,10 +91,11 @@ class Column:
         return asdict(self) | open_ | {"values": list(self.values)}
 
     def fault(self, x: Tensor, *, drawn: bool = False) -> str:
-        """Why these cells, (B,), are not of this column; empty where they are. NaN is missing.
+        """The reason why these cells, (B,), are invalid for this column; empty if they are valid.
+        NaN is missing.
 
-        drawn: by a model, which keeps to the bounds; those were learned, and what is measured may
-            lie beyond them
+        drawn: whether they are samples of a model, which have to be within the bounds; other data
+            may exceed those of the training data
         """
         there = x[~x.isnan()]
         if not self.continuous and bool((there != there.round()).any()):
@@ -114,7 +118,7 @@ class VectorSpec:
     def __post_init__(self) -> None:
         names = [column.name for column in self.columns]
         if not names or len(set(names)) < len(names):
-            raise PthetaError(f"columns {', '.join(names) or '()'}: name at least one, each once")
+            raise PthetaError(f"columns {', '.join(names) or '()'}: give at least one, each once")
 
     @classmethod
     def of(cls, dims: int) -> VectorSpec:
@@ -151,7 +155,7 @@ class VectorSpec:
         return tuple(column.name for column, gone in columns if gone and not column.missing)
 
     def compared(self, x: Tensor) -> Tensor:
-        """As a network sees it; a missing cell counts as the mean."""
+        """Vectors in network scale; a missing cell counts as the mean."""
         return filled(self.scaled(x)).float()
 
     def rounded(self, x: Tensor) -> Tensor:
@@ -165,7 +169,7 @@ class VectorSpec:
         lost = int(x.isnan().sum())
         if lost:
             raise PthetaError(
-                f"{lost:,} of {x.numel():,} sampled cells are NaN: a model draws every cell"
+                f"{lost:,} of {x.numel():,} sampled cells are NaN: a model has to sample every cell"
             )
         return x
 

@@ -103,7 +103,7 @@ def site_of(folder: Path) -> Site:
     }
     words = json.dumps(WORDS, ensure_ascii=False).encode()
     parts["words.json"] = words, "application/json"
-    page = Environment(autoescape=True).from_string((home / PAGE).read_text("utf-8"))
+    page = Environment(autoescape=True).from_string((home / PAGE).read_text(encoding="utf-8"))
     return Site(plan, study, images, shown, parts, page.render)
 
 

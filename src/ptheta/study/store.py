@@ -25,21 +25,21 @@ T = TypeVar("T")
 VERSION = 1  # of the tables
 MOST_TOGETHER = 256  # jobs in one commit
 TABLES = """
-CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS people (
     id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE COLLATE NOCASE, session TEXT NOT NULL UNIQUE,
     key TEXT NOT NULL UNIQUE, source TEXT NOT NULL, language TEXT NOT NULL,
     trials TEXT NOT NULL, joined_at TEXT NOT NULL
-) STRICT;
+);
 CREATE TABLE IF NOT EXISTS tabs (
     id INTEGER PRIMARY KEY, person INTEGER NOT NULL REFERENCES people, opened_at TEXT NOT NULL
-) STRICT;
+);
 CREATE INDEX IF NOT EXISTS tabs_of ON tabs (person);
 CREATE TABLE IF NOT EXISTS answers (
     person INTEGER NOT NULL REFERENCES people, trial INTEGER NOT NULL, answer TEXT NOT NULL,
     correct INTEGER, asked_ms INTEGER, shown_ms REAL, response_ms REAL, answered_at TEXT NOT NULL,
     PRIMARY KEY (person, trial)
-) STRICT, WITHOUT ROWID;
+) WITHOUT ROWID;
 """
 APPENDED = ("people", "tabs", "answers")  # no row of these is ever changed or removed
 GUARD = """

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from importlib import resources
 
 WORDS: Mapping[str, Mapping[str, str]] = json.loads(
-    (resources.files("ptheta.study") / "words.json").read_text("utf-8")
+    (resources.files("ptheta.study") / "words.json").read_text(encoding="utf-8")
 )
 LANGUAGES: Mapping[str, str] = {code: words["language"] for code, words in WORDS.items()}
 

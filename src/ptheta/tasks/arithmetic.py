@@ -29,8 +29,8 @@ from ptheta.tasks.walks import code_size
 LEAST_SPREAD = 1e-6  # of a number of the code
 PARTNERS = 3  # of an example in the group that it is moved to
 BATCH = 500  # images that are encoded at a time
-LAYERS = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)  # whose weight may be the first of a generator
-RESTARTS, STEPS, DRAWN = 4, 300, 2000  # of the search for a code, of which many are wanted
+LAYERS = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)  # layers that may be the first of a generator
+RESTARTS, STEPS, DRAWN = 4, 300, 2000  # settings of the code search, since many codes are needed
 
 
 @dataclass(frozen=True)
@@ -41,11 +41,11 @@ class Groups:
 
     @property
     def spread(self) -> Tensor:
-        """The standard deviation of each number over all codes, (L,): what they are compared by."""
+        """The standard deviation of each dimension over all codes, (L,), for scaling distances."""
         return torch.cat(list(self.codes.values())).std(0, correction=0).clamp_min(LEAST_SPREAD)
 
     def nearest(self, codes: Tensor) -> list[str]:
-        """The group whose mean is nearest to each code (N, L)."""
+        """The group with the nearest mean, for each code (N, L)."""
         names, spread = list(self.codes), self.spread
         means = torch.stack([self.codes[name].mean(0) for name in names])
         at = torch.cdist(codes / spread, means / spread).argmin(1)
@@ -54,13 +54,13 @@ class Groups:
     def towards(
         self, name: str, codes: Tensor, own: Sequence[str], near: int | None = None
     ) -> Tensor:
-        """From each code's own group to another, of codes (N, L): (N, L).
+        """Directions from each code's own group to another group, for codes (N, L): (N, L).
 
-        own: the group of each
-        near: how many of the own group count, those that are nearest to the code, each with its own
-            partners in the other group; None for the difference of the means of both. What changes
-            may lie elsewhere for images that differ otherwise: a red object at the top is no help
-            for one at the bottom.
+        Args:
+            own: the group of each code.
+            near: number of nearest codes of the own group to use, each with its partners in the
+                other group; None for the difference of the group means. Local directions help if
+                the change depends on other properties, such as the position of an object.
         """
         if near is None:
             return torch.stack([difference(self.codes[group], self.codes[name]) for group in own])
@@ -75,8 +75,8 @@ class Groups:
         return found
 
     def _partners(self, codes: Tensor, others: Tensor) -> Tensor:
-        """For each code of a group (M, L) the mean of those of another group that are most like it
-        but for what the groups differ in, the means of both: (M, L)."""
+        """For each code of a group (M, L), the mean of its nearest codes in another group, after
+        removing the difference of the group means: (M, L)."""
         within = torch.cat([group - group.mean(0) for group in self.codes.values()])
         spread = within.std(0, correction=0).clamp_min(LEAST_SPREAD)
         mine, theirs = codes - codes.mean(0), others - others.mean(0)
@@ -107,7 +107,7 @@ def codes_of(
 
 
 def difference(minus: Tensor, plus: Tensor) -> Tensor:
-    """From the mean of the codes of one group to that of another: (N, L), (M, L) -> (L,)."""
+    """The difference of the mean codes of two groups: (N, L), (M, L) -> (L,)."""
     return plus.mean(0) - minus.mean(0)
 
 
@@ -120,7 +120,7 @@ def slope(codes: Tensor, values: Tensor) -> Tensor:
     values = values.to(codes)
     sd = values.std(correction=0)
     if not len(values) or sd == 0:
-        raise PthetaError("all images have the same value: there is no direction along it")
+        raise PthetaError("all images have the same value: no direction can be estimated")
     away = (values - values.mean()) / sd
     found: Tensor = away @ (codes - codes.mean(0)) / len(codes)
     return found
@@ -136,16 +136,16 @@ def closed_form(model: nn.Module, k: int) -> Tensor:
     maker = require(model, Generates, "find directions in closed form")
     size = code_size(model)
     if not 1 <= k <= size:
-        raise PthetaError(f"{k} directions: the code has {size} numbers, ask for 1 to {size}")
+        raise PthetaError(f"{k} directions: the code has {size} dimensions, give 1 to {size}")
     weight = _first_weight(model, lambda: maker.generated(torch.zeros(1, size), _one(model)))
     if weight is None or weight.shape[1] < size:
         raise PthetaError(
-            "no linear layer of this model takes the code first: give groups (--plus, --minus)"
+            "this model has no linear first layer on the code: give groups (--plus, --minus)"
         )
     weight = weight[:, :size].double()
     _, vectors = torch.linalg.eigh(weight.T @ weight)
     found: Tensor = vectors.flip(1).T[:k]
-    # a sign is nobody's: that of the largest number is made positive
+    # the sign is arbitrary: the largest component is made positive
     largest = found.gather(1, found.abs().argmax(1, keepdim=True))
     return (found * largest.sign()).float()
 
@@ -190,13 +190,13 @@ def moved(
     Raises PthetaError for directions of another size, for no strength, and where the model cannot
     decode.
     """
-    require(model, Decodes, "make images of codes")
+    require(model, Decodes, "decode codes")
     if not strengths:
         raise PthetaError("no strength: give at least one")
     if directions.shape[-1] != codes.shape[1] or len(directions.expand_as(codes)) != len(codes):
         raise PthetaError(
-            f"a direction of {directions.shape[-1]} numbers, and codes of {codes.shape[1]}: they "
-            "are of different models"
+            f"a direction of {directions.shape[-1]} dimensions, and codes of {codes.shape[1]}: "
+            "they belong to different models"
         )
     require_images(len(codes) * len(strengths), model)
     how_far = torch.tensor(list(strengths), dtype=codes.dtype)

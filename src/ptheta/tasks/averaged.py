@@ -29,11 +29,11 @@ def can_average(model: nn.Module) -> bool:
 
 
 def averaged(model: nn.Module) -> nn.Module:
-    """The model whose samples are the means of p(x | z). Raises PthetaError where it draws no
+    """The model with the means of p(x | z) as samples. Raises PthetaError if it does not sample
     elements given a code."""
     if not can_average(model):
         raise PthetaError(
-            "--mean: this model draws nothing given a code: its samples are what the decoder gives "
+            "--mean: this model does not sample given a code: its samples are decoder outputs "
             "already, or have no code; leave it out"
         )
     assert isinstance(model, Model)

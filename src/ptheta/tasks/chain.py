@@ -22,9 +22,11 @@ Classify = Callable[[Tensor], Tensor]  # images -> the class of each, int64 (n,)
 
 @dataclass(frozen=True)
 class Walk:
-    """states: every so many steps, (frames, chains, *shape), the first where it began
-    means: of what a network sees of a state, its mean: (chains, steps)
-    energies: E(x), of a model that has it; classes: as a classifier sees them, int64
+    """Recorded Markov chains.
+
+    states: every few steps, (frames, chains, *shape), starting with the initial state
+    means: mean of each state in network scale: (chains, steps)
+    energies: E(x), if the model has an energy; classes: predictions of a classifier, int64
     """
 
     states: Tensor
@@ -45,19 +47,19 @@ def chain(
     classify: Classify | None = None,
     seed: int = 0,
 ) -> Walk:
-    """So many chains for so many steps, from where the model starts them.
+    """Run Markov chains from the model's initial states.
 
-    every: steps between two states that are kept; burn: steps before the first that is looked at
-    classify: gives images their classes
-    Raises PthetaError where the model has no chain, and for counts below 1.
+    every: steps between two recorded states; burn: steps discarded at the start
+    classify: classifier of images
+    Raises PthetaError if the model has no chain, and for counts below 1.
     """
-    moving = require(model, HasChain, "be watched as a chain")
+    moving = require(model, HasChain, "run a Markov chain")
     for name, value, least in (
         *(("steps", steps, 2), ("chains", chains, 1), ("every", every, 1)),
         ("burn", burn, 0),
     ):
         if value < least:
-            raise PthetaError(f"{name} = {value}: want {least} or more")
+            raise PthetaError(f"{name} = {value}: give {least} or more")
     with seeded(seed):
         y = some_conditions(model, chains)
         x = moving.chain_start(chains, y)

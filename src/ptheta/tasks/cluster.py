@@ -37,8 +37,10 @@ class Start:
 
 @dataclass(frozen=True)
 class Groups:
-    """starts: the best first, one alone where nothing is drawn; clusters: how many
-    how: what was clustered, by what
+    """Clusterings of examples.
+
+    starts: the clusterings of all starts, best first; one if deterministic; clusters: their number
+    how: description of the data and the method
     """
 
     starts: tuple[Start, ...] = field(repr=False)
@@ -90,32 +92,32 @@ def cluster(
     restarts: int = RESTARTS,
     seed: int = 0,
 ) -> Groups:
-    """The examples of `data` in groups, without labels.
+    """Cluster the examples of `data` without labels.
 
-    clusters: how many, where the model has no categories of its own
-    by: "own", the categories of a model that has some; a name of `METHODS`, of the codes of a model
-        that encodes; "auto": own where there are some, else k-means
-    restarts: starts of a method, of which the best is taken
-    Raises PthetaError where the model neither has categories nor encodes, where its codes depend on
-    a condition, and for a number of clusters that cannot be.
+    clusters: number of clusters, unless the model has its own categories
+    by: "own" for the model's categories; a name of `METHODS` to cluster the codes of a model with
+        an encoder; "auto": own if available, else k-means
+    restarts: random starts, of which the best is kept
+    Raises PthetaError if the model has neither categories nor an encoder, if its codes depend on a
+    condition, and for an invalid number of clusters.
     """
     require_one(model, (Clusters, Encodes), "cluster", alone=True)
     condition = condition_of(model)
     if condition is not None:
         raise PthetaError(
-            f"this model is told {word(condition)}, on which its codes depend: cluster by a run of "
-            "a model that is told nothing"
+            f"this model is conditional on {word(condition)}, so its codes depend on it: cluster "
+            "with a run of an unconditional model"
         )
     if by not in (AUTO, OWN, *METHODS):
         raise unknown("way to cluster", by, (AUTO, OWN, *METHODS))
     data = data.with_fixed_binarisation()
     if takes_own(model, by):
         return _own(require(model, Clusters, "cluster by itself"), data, clusters)
-    encoder = require(model, Encodes, "have its codes clustered")
+    encoder = require(model, Encodes, "cluster codes")
     by = next(iter(METHODS)) if by == AUTO else by
     with seeded(seed):
         h = torch.cat([encoder.encode(x.to(device_of(model))).cpu() for x in _parts(data)])
-    return grouped(h, clusters, by, f"codes of {h.shape[1]} numbers", restarts, seed)
+    return grouped(h, clusters, by, f"codes of {h.shape[1]} dimensions", restarts, seed)
 
 
 def takes_own(model: nn.Module, by: str) -> bool:
@@ -128,16 +130,16 @@ def grouped(
 ) -> Groups:
     """Rows h (N, d) by a method of `METHODS`, from several starts. what: they are"""
     if clusters is None:
-        raise PthetaError("nobody says how many clusters there are: give --clusters")
+        raise PthetaError("the number of clusters is unknown: give --clusters")
     if len(h) < 2:
-        raise PthetaError(f"{len(h)} example makes no clusters: give two or more")
+        raise PthetaError(f"{len(h)} example cannot be clustered: give two or more")
     if not 2 <= clusters <= len(h):
         raise PthetaError(f"{clusters} clusters of {len(h):,} examples: want 2 to {len(h):,}")
     if restarts < 1:
         raise PthetaError(f"restarts = {restarts}: want 1 or more")
     rows, method = h.flatten(1).double().numpy(), METHODS[by]
     if not np.isfinite(rows).all():
-        raise PthetaError("codes of some examples are no numbers: leave these examples out")
+        raise PthetaError("codes of some examples are not finite: leave these examples out")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of fewer distinct rows than clusters
         starts = [
@@ -150,9 +152,7 @@ def grouped(
 
 def _own(model: Clusters, data: Dataset, clusters: int | None) -> Groups:
     if clusters is not None:
-        raise PthetaError(
-            f"--clusters {clusters}: this model has categories of its own: leave it out"
-        )
+        raise PthetaError(f"--clusters {clusters}: this model has its own categories: leave it out")
     device = device_of(model) if isinstance(model, nn.Module) else None
     found = torch.cat([model.cluster(x.to(device)).cpu() for x in _parts(data)])
     start = Start(found, torch.zeros(len(found)).double(), 0.0)

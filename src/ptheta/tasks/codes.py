@@ -27,14 +27,16 @@ from ptheta.tasks.effort import decoded, effort
 from ptheta.tasks.needs import DecodesPrior, refusal, require
 
 BATCH = 500  # examples that are encoded at a time
-NAMED = 3  # codes that are no numbers, of which a message tells
-SEARCH = "look for the codes (ptheta invert --codes)"
+NAMED = 3  # number of non-finite codes named in a message
+SEARCH = "search for codes (ptheta invert --codes)"
 
 
 @dataclass(frozen=True)
 class Codes:
-    """z: (N, L): of a model with a posterior q(z | x) its mean, else what the encoder gives
-    std: the standard deviations of a Gaussian q(z | x), (N, L); None of a model that has none
+    """Codes of examples.
+
+    z: (N, L), the mean of the posterior q(z | x) if the model has one, else the encoder's output
+    std: the standard deviations of a Gaussian q(z | x), (N, L); None without a posterior
     """
 
     z: Tensor
@@ -47,7 +49,7 @@ class Codes:
         """z ~ q(z | x), one for each example: (N, L). Raises PthetaError without a posterior."""
         if self.std is None:
             raise PthetaError(
-                "this model has no posterior q(z | x) to draw codes from: an example has one code"
+                "this model has no posterior q(z | x) to sample from: each example has one code"
             )
         with seeded(seed):
             return self.z + self.std * streams.normal(*self.z.shape)
@@ -63,11 +65,11 @@ class Codes:
 def encode(
     model: nn.Module, x: Tensor, condition: Condition | None = None, *, seed: int = 0
 ) -> Codes:
-    """The codes of examples x (N, ...), on the CPU.
+    """Encode examples x (N, ...); codes are on the CPU.
 
-    condition: of each, for a conditional model; seed: of an encoder that is noisy itself
-    Raises PthetaError where the model cannot encode, takes no such condition, and for an example
-    whose code is no number.
+    condition: conditions of the examples, for a conditional model; seed: for a stochastic encoder
+    Raises PthetaError if the model cannot encode or does not take this condition, and for a
+    non-finite code.
     """
     if not isinstance(model, Encodes):
         can_search = isinstance(model, Generates) and isinstance(model, DecodesPrior)
@@ -94,7 +96,7 @@ def _part(model: Encodes, x: Tensor, y: Condition | None) -> Codes:
 
 
 def check_finite(z: Tensor, what: str) -> None:
-    """Raises PthetaError for codes (N, L) that are no numbers. what: one is, in its place"""
+    """Raise PthetaError for codes (N, L) with NaN or infinity. what: their name in the message"""
     odd = (~z.isfinite().all(1)).nonzero()[:, 0].tolist()
     if odd:
         several = f"rows {', '.join(map(str, odd[:NAMED]))}" if odd[1:] else f"row {odd[0]}"
@@ -104,7 +106,7 @@ def check_finite(z: Tensor, what: str) -> None:
 
 @torch.no_grad()
 def width_of(model: nn.Module) -> int | None:
-    """How many numbers a code has; None where the model does not say."""
+    """The dimensions of a code; None if the model does not define them."""
     y = some_conditions(model, 1)
     with seeded(0):
         if isinstance(model, HasPrior):
@@ -116,15 +118,15 @@ def width_of(model: nn.Module) -> int | None:
 
 
 def check_codes(model: nn.Module, z: Tensor) -> None:
-    """Raises PthetaError for what are no codes (N, L) of the model, float and finite."""
+    """Raise PthetaError unless z are codes (N, L) of the model, float and finite."""
     if z.ndim != 2 or not len(z) or not z.is_floating_point():
         kind = str(z.dtype).removeprefix("torch.")
         raise PthetaError(f"codes {kind} {tuple(z.shape)}: want float32 (N, L), N of 1 or more")
     width = width_of(model)
     if width is not None and z.shape[1] != width:
         raise PthetaError(
-            f"codes of {z.shape[1]} numbers, and those of this model have {width}: give codes that "
-            "this model made (ptheta encode, ptheta invert --codes)"
+            f"codes of {z.shape[1]} dimensions, but those of this model have {width}: "
+            "give codes that come from this model (ptheta encode, ptheta invert --codes)"
         )
     check_finite(z, "the code")
 
@@ -134,13 +136,13 @@ def check_codes(model: nn.Module, z: Tensor) -> None:
 def decode(
     model: nn.Module, z: Tensor, condition: Condition | None = None, *, seed: int = 0
 ) -> Tensor:
-    """The examples of codes z, float (N, L): (N, ...) on the CPU; the mean example where the
-    decoder is a distribution.
+    """Decode codes z, float (N, L), to examples (N, ...) on the CPU; to means if the decoder is a
+    distribution.
 
-    condition: of each, for a conditional model; default: its conditions in turn
-    seed: of a decoder that is noisy itself
-    Raises PthetaError where the model cannot decode, for what are no codes of it, and for a
-    condition that it does not take.
+    condition: conditions of the codes, for a conditional model; default: its conditions in turn
+    seed: for a stochastic decoder
+    Raises PthetaError if the model cannot decode, for invalid codes, and for a condition that the
+    model does not take.
     """
     require(model, Decodes, "decode")
     check_codes(model, z)

@@ -1,4 +1,4 @@
-"""What a model is asked for, in whatever form a user says it: names, numbers, texts or tensors."""
+"""Parse conditions from user input: names, numbers, texts or tensors."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ Asked: TypeAlias = Condition | str | Sequence[str] | Mapping[str, Sequence[str]]
 
 
 def whole_numbers(asked: Iterable[object], what: str) -> None:
-    """Raises PthetaError for truth values and floats: as numbers they would name other things.
+    """Raise PthetaError for booleans and floats, which would be mistaken for indices.
 
-    what: they are, for the message
+    what: their name in the message
     """
     for one in asked:
         array = np.asarray(one)  # of an array or a tensor of one number, too
@@ -35,9 +35,9 @@ def whole_numbers(asked: Iterable[object], what: str) -> None:
 
 
 def spec_of(model: nn.Module, what: str = "condition") -> ConditionSpec:
-    """What a model is asked for. Raises PthetaError for an unconditional one.
+    """The condition spec of a model. Raises PthetaError for an unconditional model.
 
-    what: it is asked for, for the message
+    what: name of the condition in the message
     """
     spec = condition_of(model)
     if spec is None:
@@ -48,7 +48,7 @@ def spec_of(model: nn.Module, what: str = "condition") -> ConditionSpec:
 def check_condition(model: nn.Module, condition: Condition | None) -> Condition | None:
     """The condition on the model's device.
 
-    Raises PthetaError where the model takes none, and for what it does not know.
+    Raises PthetaError if the model takes none, and for an unknown value.
     """
     if condition is None:
         return None
@@ -70,7 +70,7 @@ def rows_between(model: nn.Module, rows: Condition, steps: int) -> Condition:
     spec_of(model)
     if len(rows) != 2:
         raise PthetaError(
-            f"conditions to walk between: want two, the first and the last, not {len(rows)}"
+            f"conditions to interpolate: give two, the first and the last, not {len(rows)}"
         )
     if steps < 2:
         raise PthetaError(f"{steps} steps between two conditions: want 2 or more")
@@ -80,19 +80,21 @@ def rows_between(model: nn.Module, rows: Condition, steps: int) -> Condition:
 
 
 def blend(model: nn.Module, first: Condition, second: Condition, share: Tensor) -> Condition:
-    """What lies between the conditions of B examples: share (B,), 0 for the first.
+    """Interpolate the conditions of B examples: share (B,), 0 for the first.
 
-    Raises PthetaError where the model knows nothing between.
+    Raises PthetaError if the model cannot interpolate conditions.
     """
     if not isinstance(model, Blends):
-        raise PthetaError("this model knows nothing between two conditions: ask for each of them")
+        raise PthetaError(
+            "this model cannot interpolate between conditions: give each of them separately"
+        )
     return model.between(first, second, share)
 
 
 def rows_asked(model: nn.Module, asked: Asked) -> Condition:
-    """What is asked for, one row each, on the model's device.
+    """The requested conditions, one per row, on the model's device.
 
-    Raises PthetaError where the model takes no such condition, or does not know it.
+    Raises PthetaError if the model does not take or know such a condition.
     """
     by_kind = isinstance(asked, Mapping)
     spec = spec_of(model, next(iter(asked), "condition") if by_kind else "condition")
@@ -141,7 +143,7 @@ def conditions_asked(
     Raises PthetaError as `rows_asked` does, and for two of them at once.
     """
     if sum(one is not None for one in (labels, attributes, condition)) > 1:
-        raise PthetaError("labels, attributes and condition: give one of them")
+        raise PthetaError("labels, attributes and condition exclude one another: give one of them")
     if labels is not None:
         return labels_asked(model, labels)
     if attributes is not None:
@@ -152,9 +154,9 @@ def conditions_asked(
 def one_condition(model: nn.Module, asked: int | str | None, n: int) -> Condition | None:
     """One condition for n images.
 
-    asked: number of the label (or of one attribute alone, ...), or what a user types; None is the
-        first one of a conditional model
-    Raises PthetaError where the model takes none, or knows no such one.
+    asked: index of the label (or of a single attribute, ...), or a text; None for the first
+        condition of a conditional model
+    Raises PthetaError if the model takes no condition, or does not know this one.
     """
     spec = condition_of(model)
     if asked is None and spec is None:
@@ -168,17 +170,17 @@ def one_condition(model: nn.Module, asked: int | str | None, n: int) -> Conditio
             spec.check_number(asked or 0)
         elif not 0 <= (asked or 0) < spec.size:
             raise PthetaError(
-                f"unknown label {asked}: this model knows conditions 0 to {spec.size - 1}"
+                f"unknown label {asked}: the labels of this model are 0 to {spec.size - 1}"
             )
         row = spec.examples(1, asked or 0)
     return row[torch.zeros(n, dtype=torch.long)].to(device_of(model))
 
 
 def with_conditions(model: nn.Module, data: Dataset) -> Dataset:
-    """The data set with batches that hold what the model is asked for, whatever model it was read
-    for before. Labels of names that the model does not know are taken by their numbers.
+    """The data set with the conditions of the model, regardless of the model it was opened for.
+    Labels with names that the model does not know are matched by index.
 
-    Raises PthetaError where it has others, such as other attributes.
+    Raises PthetaError if the conditions do not match, such as for other attributes.
     """
     spec = condition_of(model)
     if spec is None or data.condition == spec:
@@ -203,10 +205,9 @@ def _parsed(spec: ConditionSpec, kind: str, texts: Sequence[str]) -> Tensor:
 
 
 def _texts(asked: object, what: str) -> list[str]:
-    """One text or several, or paths, as a list. Raises PthetaError for none, and for what is no
-    text.
+    """One or several texts or paths, as a list. Raises PthetaError for none and for other types.
 
-    what: they are, for the message
+    what: their name in the message
     """
     found = list(asked) if isinstance(asked, Iterable) and not isinstance(asked, str) else [asked]
     if not found:

@@ -22,12 +22,12 @@ def fit(model: nn.Module, codes: Tensor, *, components: int = 10, seed: int = 0)
     """
     from sklearn.mixture import GaussianMixture
 
-    require(model, Autoencodes, "have a prior fitted to its codes")
+    require(model, Autoencodes, "learn a prior over its codes")
     coder = as_coder(model)
     if components < 1 or len(codes) < 2 * components:
         raise PthetaError(
             f"{components} components for {len(codes)} codes: "
-            f"ask for 1 to {len(codes) // 2} (--components)"
+            f"give 1 to {len(codes) // 2} (--components)"
         )
     scale = float(codes.var(0).mean())
     mixture = GaussianMixture(components, reg_covar=1e-6 + 1e-4 * scale, random_state=seed % 2**32)

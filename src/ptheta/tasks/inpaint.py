@@ -31,7 +31,7 @@ def region(name: str, spec: ImageSpec, seed: int = 0) -> Tensor:
 
 @undisturbed()
 def regions(name: str, n: int, shape: tuple[int, int, int], seed: int = 0) -> Tensor:
-    """The part that a name stands for of each of n images (C, H, W): bool (n, C, H, W)."""
+    """The mask of this name for n images (C, H, W): bool (n, C, H, W)."""
     c, h, w = shape
     with seeded(seed):
         return area(name, n, h, w)[:, None].expand(n, c, h, w)
@@ -50,15 +50,15 @@ def inpaint(
     search_steps: int | None = None,
     numbers: Sequence[int] | None = None,
 ) -> Tensor:
-    """The images x, uint8 (B, C, H, W), with all drawn anew that is not known; what is known comes
-    back to the bit.
+    """Inpaint images x, uint8 (B, C, H, W): sample all unknown pixels; known ones are unchanged.
 
-    known: bool, (C, H, W) or (B, C, H, W); condition: of each, for a conditional model
-    candidates: completions to choose from, for known pixels that come late in a model's order;
-        codes that are tried, of a model that searches for one
-    search_steps: of such a search; default: the model's own
+    known: bool, (C, H, W) or (B, C, H, W); condition: conditions of the images, for a conditional
+        model
+    candidates: completions to choose from, for known pixels that come late in a model's order; for
+        a model that searches for a code, the number of codes
+    search_steps: steps of such a search; default: the model's own
     numbers: of the images among all, by default from 0 on: what is drawn of an image is a function
-        of the seed and its number, whatever stands beside it
+        of the seed and its number, independent of the batch
     Raises PthetaError where the model cannot complete images, for a mask of another size, a
     condition that it does not take or know, for fewer than one candidate, and for steps of a search
     that there is not. Warns where all is known, and where one candidate looks only at a part of the
@@ -66,7 +66,7 @@ def inpaint(
     """
     completer = require(model, Completes, "inpaint")
     if candidates < 1:
-        raise PthetaError(f"candidates = {candidates}: ask for at least one")
+        raise PthetaError(f"candidates = {candidates}: give at least one")
     y, known = check_condition(model, condition), _fitting(known, x)
     _warn_of_whole(known)
     if bool(known.all()):
@@ -75,8 +75,8 @@ def inpaint(
         _warn_of_late(model, known)
     elif not varied(model):
         warnings.warn(
-            f"candidates = {candidates}: this model completes an image in one way, and all "
-            "candidates are the same",
+            f"candidates = {candidates}: this model has only one completion of an image, so all "
+            "candidates would be the same",
             stacklevel=2,
         )
         candidates = 1
@@ -117,7 +117,7 @@ def _fitting(known: Tensor, x: Tensor) -> Tensor:
     """The mask of each image, bool (B, C, H, W), on the CPU. Raises PthetaError for others."""
     if known.dtype != torch.bool or known.shape not in (x.shape, x.shape[1:]):
         raise PthetaError(
-            f"known is {known.dtype} of shape {tuple(known.shape)}, and the images are of "
+            f"known is {known.dtype} of shape {tuple(known.shape)}, and the images have shape "
             f"{tuple(x.shape)}: give a bool mask of that shape, or of one image"
         )
     return known.cpu().expand(x.shape)
@@ -128,7 +128,7 @@ def _warn_of_whole(known: Tensor) -> None:
     whole = int(known.flatten(1).all(1).sum())
     if whole:
         which = "all pixels are known" if whole == len(known) else f"all is known of {whole} images"
-        warnings.warn(f"{which}: they come back as they are", stacklevel=3)
+        warnings.warn(f"{which}: returned unchanged", stacklevel=3)
 
 
 def _warn_of_late(model: nn.Module, known: Tensor) -> None:
@@ -138,8 +138,8 @@ def _warn_of_late(model: nn.Module, known: Tensor) -> None:
     late = int(model.late(known).sum())
     if late:
         warnings.warn(
-            f"{late / int(known.sum()):.0%} of the known pixels follow unknown ones in the model's "
-            "order, and these are drawn without a look at them: among several candidates "
-            "(--candidates 50) those are chosen that meet them",
+            f"{late / int(known.sum()):.0%} of the known pixels come after unknown ones in the "
+            "model's order, which are sampled without them: with several candidates "
+            "(--candidates 50) those that fit best are chosen",
             stacklevel=3,
         )

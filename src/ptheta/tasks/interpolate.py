@@ -68,7 +68,7 @@ def interpolate(
     """
     require(model, Decodes, "interpolate")
     if rows < 1 or steps < 2:
-        raise PthetaError(f"{rows} walks of {steps} images: ask for at least 1 walk of 2 images")
+        raise PthetaError(f"{rows} walks of {steps} images: give at least 1 walk of 2 images")
     require_images(rows * steps, model)
     first = check_condition(model, condition)
     first = some_conditions(model, rows) if first is None else first
@@ -93,7 +93,9 @@ def _codes(
 ) -> tuple[Tensor, Tensor]:
     """Of both ends, (rows, L) each."""
     if ends is None:
-        prior = require(model, HasPrior, "draw codes from a prior", "give images to walk between")
+        prior = require(
+            model, HasPrior, "sample codes from a prior", "give images to interpolate between"
+        )
         with seeded(seed):
             a, b = (prior.sample_latent(rows, y) for y in conditions)
         return a, b
@@ -123,7 +125,7 @@ def between(
     between two.
     """
     if rows < 1:
-        raise PthetaError(f"{rows} walks: ask for at least one")
+        raise PthetaError(f"{rows} walks: give at least one")
     require_images(rows * steps, model)
     way = rows_between(model, joined([first, last]), steps)
     shown = averaged(model) if can_average(model) else model

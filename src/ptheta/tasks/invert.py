@@ -1,10 +1,11 @@
-"""Inversion: the code whose image is nearest to a given one. Needs `Generates`, and a prior or an
-encoder to start from (Zhu et al. 2016, arXiv:1609.03552; Creswell & Bharath, arXiv:1802.05701).
+"""Inversion: find the code whose image is nearest to a given one. Needs `Generates`, and a prior or
+an encoder for starting points (Zhu et al. 2016, arXiv:1609.03552; Creswell & Bharath,
+arXiv:1802.05701).
 
-The mean squared error over the pixels is made small by Adam in the code. It has many minima, so
-that several starts descend, of which the worse are given up on the way. The starts of an image are
-the codes whose images are nearest to it among many drawn from the prior, and what the encoder gives
-where there is one: they depend on no other image.
+Adam minimises the mean squared pixel error with respect to the code. There are many local minima,
+so several starts are optimised and the worse ones dropped on the way. Starting points are the codes
+with the nearest images among many samples of the prior, and the encoder's output, if any; they do
+not depend on other images.
 """
 
 from __future__ import annotations
@@ -31,18 +32,18 @@ from ptheta.terminal.progress import watched
 RATE = 0.1  # of the first step
 BETAS = (0.9, 0.99)  # Adam's
 ROWS = 128  # codes that descend together
-POOL = 500  # codes whose images are made together
+POOL = 500  # codes decoded together
 STAGES = (
     (0.15, 1.0),
     (0.25, 0.4),
     (0.6, 0.0),
 )  # share of the steps, share of starts that take them
-SPREAD = 0.3  # of further starts about what the encoder gives
+SPREAD = 0.3  # standard deviation of further starts around the encoder's output
 
 
 @runtime_checkable
 class Inverts(Generates, Decodes, Protocol):
-    """Makes images of codes, with gradients."""
+    """Decodes codes with gradients."""
 
 
 @runtime_checkable
@@ -57,10 +58,12 @@ class InvertsEncoded(Inverts, Encodes, Protocol):
 
 @dataclass(frozen=True)
 class Inverted:
-    """codes: (B, L); x: what the model makes of them, as the images are
-    error: the mean squared error of each image, of white 1 and black 0, nothing rounded: (B,)
-    nearest: what is made of the best codes that were drawn from the prior, and `floor` their error;
-        None where there is no prior
+    """Result of an inversion.
+
+    codes: (B, L); x: the decoded images
+    error: mean squared error of each unrounded image, with white 1 and black 0: (B,)
+    nearest: the images of the best codes sampled from the prior, and `floor` their error; None
+        without a prior
     """
 
     codes: Tensor
@@ -82,7 +85,7 @@ class Found(NamedTuple):
         at = at[:, :k]
         return Found(self.z.gather(1, at[:, :, None].expand(-1, -1, self.z.shape[2])), error[:, :k])
 
-    def beside(self, other: Found) -> Found:
+    def joined(self, other: Found) -> Found:
         return Found(torch.cat([self.z, other.z], 1), torch.cat([self.error, other.error], 1))
 
     def better(self, other: Found) -> Found:
@@ -107,20 +110,20 @@ def invert(
     encoder: bool = True,
     seed: int = 0,
 ) -> Inverted:
-    """The code of each image, by optimisation.
+    """Find the code of each image by optimisation.
 
-    x: uint8 (B, C, H, W); condition: of each, for a conditional model
-    restarts: starts of each; steps: of Adam, for the start that is the best in the end
-    drawn: codes of the prior among which starts are looked for
-    encoder: whether what the model encodes is a start, where it encodes
-    Raises PthetaError where the model makes no images of codes with gradients, where it has neither
-    prior nor encoder, and where it takes no such condition.
+    x: uint8 (B, C, H, W); condition: conditions of the images, for a conditional model
+    restarts: starts per image; steps: Adam steps of the best start
+    drawn: samples of the prior from which starts are chosen
+    encoder: whether to start from the encoder's output as well, if there is an encoder
+    Raises PthetaError if the model cannot decode with gradients, if it has neither prior nor
+    encoder, and for an unsupported condition.
     """
     maker = require(model, Inverts, "invert images")
     if restarts < 1 or steps < 1 or drawn < restarts:
         raise PthetaError(
-            f"{restarts} restarts of {steps} steps, among {drawn} codes: ask for at least one of "
-            "each, and for as many codes as restarts"
+            f"{restarts} restarts of {steps} steps, among {drawn} codes: give at least one of "
+            "each, and at least as many codes as restarts"
         )
     y = check_condition(model, condition)
     search = _Search(maker, to_symmetric(x.to(device_of(model))), y)
@@ -141,18 +144,16 @@ def _encodes(model: nn.Module) -> bool:
 
 
 def _starts(pool: Found | None, own: Found | None, restarts: int) -> Found:
-    """The encoder's code first, where there is one; else, and beside it, the nearest that were
-    drawn."""
+    """The starting points: the encoder's code, if any, and the nearest sampled codes."""
     if pool is None:
         if own is None:
-            raise PthetaError(f"this model has no prior to draw starts from: {FIT}")
+            raise PthetaError(f"this model has no prior to sample starting points from: {FIT}")
         return own
-    return pool if own is None else Found(own.z[:, :1], own.error[:, :1]).beside(pool)
+    return pool if own is None else Found(own.z[:, :1], own.error[:, :1]).joined(pool)
 
 
 def _encoded(search: _Search, model: nn.Module, x: Tensor, k: int, seed: int) -> Found:
-    """What the encoder gives, and codes about it: all of an image's starts, where there is no prior
-    to draw from."""
+    """The encoder's code and codes around it: all starts of an image if there is no prior."""
     coder = require(model, Encodes, "encode images")
     parts = [
         coder.encode(x[at].to(device_of(model)), search.asked(at)) for at in search.parts(POOL)
@@ -191,8 +192,8 @@ class _Search:
         return torch.cat(made).cpu()
 
     def drawn(self, model: HasPrior, n: int, k: int, seed: int) -> Found:
-        """The k best of n codes of the prior, for each image; the same n for all that are asked for
-        nothing."""
+        """The k best of n codes of the prior for each image; an unconditional model uses the same n
+        for all images."""
         if self.condition is None:
             with seeded(seed):
                 return self._nearest(model.sample_latent(n), slice(0, len(self.target)), k)
@@ -212,12 +213,12 @@ class _Search:
             made = self.maker.generated(part, y).flatten(1)
             error = torch.cdist(target, made.to(target)).square() / (4 * target.shape[1])
             new = Found(part.expand(len(target), -1, -1), error).best(k)
-            best = new if best is None else best.beside(new).best(k)
+            best = new if best is None else best.joined(new).best(k)
         assert best is not None
         return best
 
     def errors(self, z: Tensor, at: slice | None = None) -> Tensor:
-        """Of codes (B, k, L) of these images: (B, k)."""
+        """The errors of codes (B, k, L) for these images: (B, k)."""
         at = slice(0, len(self.target)) if at is None else at
         made = self.maker.generated(z.flatten(0, 1), self.asked(at, z.shape[1]))
         gap = made.reshape(*z.shape[:2], -1) - self.target[at].flatten(1)[:, None]
@@ -247,7 +248,7 @@ class _Search:
         return best.better(Found(state.z, self.errors(state.z, at)))
 
     def _step(self, state: _Adam, at: slice, rate: float) -> Found:
-        """Moves the codes; returns what they were."""
+        """Update the codes; returns the previous ones."""
         with torch.enable_grad():
             z = state.z.detach().requires_grad_()
             error = self.errors(z, at)

@@ -9,8 +9,10 @@ from torch import Tensor, nn
 
 from ptheta.batch import Condition
 from ptheta.capabilities import (
+    EstimatesLogProb,
     EstimatesPartition,
     HasBound,
+    LogProbEstimate,
     MayBeExact,
     exact_log_prob,
 )
@@ -20,25 +22,30 @@ from ptheta.distributions.partition import LogPartition
 class LogP(NamedTuple):
     """of(x, condition) -> log p, (B,) nats.
 
-    relation: of -log p: "=" where it is exact, "<=" where the truth is at most this, "~" of an
-        estimate; how: by what
-    partition: what an estimate is normalised by, whose error all examples share
+    relation: of -log p to the truth: "=" exact, "<=" an upper bound, "~" an estimate; how: the
+        method
+    partition: the estimated log Z, whose error is shared by all examples
+    estimate: the same with the error of each example, for an estimate that reports it
     """
 
     of: Callable[[Tensor, Condition | None], Tensor]
     relation: str
     how: str
     partition: LogPartition | None = None
+    estimate: Callable[[Tensor, Condition | None], LogProbEstimate] | None = None
 
 
 def log_p_of(model: nn.Module, is_k: int, effort: float = 1.0) -> LogP | None:
-    """The best that a model has: exact, a bound with is_k importance samples, an energy that is
-    normalised by an estimate, or None. Draws from the random stream at hand."""
+    """The best likelihood of a model: exact, a bound with is_k importance samples, an energy with
+    an estimated log Z, an estimate of log p itself (slow, and skipped without effort), or None.
+    Uses the current random stream."""
     exact = exact_log_prob(model)
     if exact is not None:
         return LogP(exact, "=", "exact")
     if isinstance(model, EstimatesPartition):
         return _normalised(model, effort)
+    if isinstance(model, EstimatesLogProb):
+        return _estimated(model) if effort else None
     if not isinstance(model, HasBound):
         return None
     if is_k == 1:
@@ -47,9 +54,13 @@ def log_p_of(model: nn.Module, is_k: int, effort: float = 1.0) -> LogP | None:
     return LogP(lambda x, y: bound(x, is_k, y), "<=", f"importance bound, k = {is_k}")
 
 
+def _estimated(model: EstimatesLogProb) -> LogP:
+    estimate = model.log_prob_estimate
+    return LogP(lambda x, y: estimate(x, y).value, "~", model.estimated_by(), None, estimate)
+
+
 def known_log_p(model: nn.Module) -> LogP | None:
-    """log p(x) that is no bound and no estimate: the model's own, or of an energy whose states can
-    be summed up; None of another model."""
+    """The exact log p(x): the model's own, or of an energy with enumerable states; else None."""
     exact = exact_log_prob(model)
     if exact is not None:
         return LogP(exact, "=", "exact")

@@ -1,4 +1,4 @@
-"""The uses of models as a table: which model can do which, computed from what it can."""
+"""The table of tasks: which model supports which, computed from capabilities."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ from ptheta.capabilities import (
     Decodes,
     Denoises,
     Encodes,
+    EstimatesLogProb,
     EstimatesPartition,
     HasBound,
     HasChain,
     HasConditionals,
+    HasLayers,
     HasLogProb,
     HasLogRatio,
     HasPosterior,
@@ -31,7 +33,7 @@ from ptheta.models import registry
 from ptheta.models.entries import Listed
 from ptheta.specs import DataSpec, ImageSpec, VectorSpec
 from ptheta.tasks.invert import InvertsEncoded, InvertsPrior
-from ptheta.tasks.needs import Autoencodes, DecodesPrior, learns, takes, unreadable
+from ptheta.tasks.needs import Autoencodes, DecodesPrior, HasKL, learns, takes, unreadable
 
 Can = Literal["yes", "after fit", "no"]
 
@@ -50,15 +52,15 @@ def never(cls: type, config: object) -> bool:
 
 @dataclass(frozen=True)
 class Task:
-    """A use of a trained model, by the name of its verb.
+    """A use of a trained model, named by its command.
 
-    about: what it gives, in a few words
-    needs: ways to do it, each a protocol (of capabilities): a model with one of them can
-    fitted: which of them a prior gives that `ptheta fit` fits to the codes of a model
-    of: what examples it is of
-    conditional: whether models that are always asked for a condition can, too
-    told: the kind of condition that a model must be able to take; "" for none
-    refused: whether a class with its usual config cannot, for all its methods
+    about: a short description
+    needs: alternative capabilities, each a protocol: a model needs one of them
+    fitted: which of them a prior adds that `ptheta fit` fits to the codes of a model
+    of: the supported kinds of examples
+    conditional: whether models that require a condition are supported
+    condition_kind: the kind of condition that a model must accept; "" for none
+    refused: whether a class with its default config is excluded despite its methods
     """
 
     about: str
@@ -66,7 +68,7 @@ class Task:
     fitted: tuple[type, ...] = ()
     of: tuple[type[DataSpec], ...] = (ImageSpec,)
     conditional: bool = True
-    told: str = ""
+    condition_kind: str = ""
     refused: Callable[[type, object], bool] = never
 
     def can(self, entry: Listed) -> Can:
@@ -76,7 +78,7 @@ class Task:
             return "no"
         if not self.conditional and wanted(entry.load_config()()):
             return "no"
-        if self.told and not takes(cls, self.told):
+        if self.condition_kind and not takes(cls, self.condition_kind):
             return "no"
         if self.refused(cls, entry.load_config()()):
             return "no"
@@ -88,7 +90,7 @@ class Task:
     def methods(self) -> str:
         """The capabilities that it asks for, by their names."""
         ways = named(self.needs)
-        return f"{ways}, given {self.told}" if self.told else ways
+        return f"{ways}, given {self.condition_kind}" if self.condition_kind else ways
 
 
 def named(needs: tuple[type, ...]) -> str:
@@ -110,54 +112,62 @@ def _named(need: type) -> str:
 TASKS: dict[str, Task] = {
     "sample": Task("draw examples", (Samples,), fitted=(Samples,), of=ANY),
     "inpaint": Task("complete images", (Completes,)),
-    "impute": Task("draw what is missing of examples", (Completes,), of=ANY),
-    "surprise": Task("map how unexpected each pixel is", (HasConditionals,)),
-    "compress": Task("images in few bytes, without loss", (StepsThrough,)),
+    "impute": Task("fill missing values", (Completes,), of=ANY),
+    "surprise": Task("map the surprise of each pixel", (HasConditionals,)),
+    "compress": Task("lossless image compression", (StepsThrough,)),
     "reconstruct": Task("encode and decode images", (Autoencodes,)),
     "denoise": Task("repair damaged images", (Denoises, Autoencodes)),
-    "translate": Task("carry images over to another domain", (Translates,)),
+    "translate": Task("translate images to another domain", (Translates,)),
     "interpolate": Task(
         "walk through the latent space", (Autoencodes, DecodesPrior), fitted=(DecodesPrior,)
     ),
     "manifold": Task(
-        "images over two dimensions of the code", (DecodesPrior,), fitted=(DecodesPrior,)
+        "decode a grid over two code dimensions", (DecodesPrior,), fitted=(DecodesPrior,)
     ),
     "encode": Task("the codes of examples", (Encodes,), of=ANY),
     "decode": Task("examples of codes", (Decodes,), of=ANY),
-    "scatter": Task("codes in a plane, coloured by class", (Encodes,), of=ANY),
-    "invert": Task("find the codes of images", (InvertsPrior, InvertsEncoded)),
-    "arithmetic": Task("change one thing of images", (Autoencodes, InvertsPrior)),
+    "scatter": Task("2-D scatter plot of codes, coloured by class", (Encodes,), of=ANY),
+    "invert": Task("search for the codes of images", (InvertsPrior, InvertsEncoded)),
+    "arithmetic": Task("latent arithmetic: change one attribute", (Autoencodes, InvertsPrior)),
     "traverse": Task("change one dimension of a code", (Autoencodes, DecodesPrior)),
-    "latents": Task("what the codes hold", (HasPosterior,), of=ANY),
+    "latents": Task("measure the information in the codes", (HasPosterior,), of=ANY),
+    "layers": Task("KL of each layer of codes", (HasLayers, HasKL), of=ANY),
     "fit": Task("fit a prior to the codes", (Autoencodes,), of=ANY),
-    "probe": Task("how much of the labels the codes hold", (Encodes,), conditional=False),
+    "probe": Task("predict labels from codes (linear probe)", (Encodes,), conditional=False),
     "cluster": Task(
         "group examples without labels", (Clusters, Encodes), of=ANY, conditional=False
     ),
     "neighbours": Task(
-        "samples beside their nearest training examples: are they copies",
+        "nearest training examples of samples: are they copies",
         (Samples,),
         fitted=(Samples,),
         of=ANY,
     ),
     "usefulness": Task(
-        "what samples are good for, as training data", (Samples,), fitted=(Samples,), of=ANY
+        "usefulness of samples as training data", (Samples,), fitted=(Samples,), of=ANY
     ),
     "classify": Task(
-        "tell classes by Bayes' rule", (HasLogProb, HasBound), of=ANY, told=Labels.kind
+        "classify by Bayes' rule", (HasLogProb, HasBound), of=ANY, condition_kind=Labels.kind
     ),
-    "chain": Task("watch its Markov chain, and how quickly it forgets", (HasChain,), of=ANY),
-    "density": Task("how likely examples are", (HasLogProb, EstimatesPartition, HasBound), of=ANY),
+    "chain": Task("run its Markov chain and measure mixing", (HasChain,), of=ANY),
+    "density": Task(
+        "likelihood of examples",
+        (HasLogProb, EstimatesPartition, EstimatesLogProb, HasBound),
+        of=ANY,
+    ),
     "ratio": Task(
-        "how real examples are, by a discriminator", (HasLogRatio,), of=ANY, refused=unreadable
+        "density ratio of data and samples, by a discriminator",
+        (HasLogRatio,),
+        of=ANY,
+        refused=unreadable,
     ),
-    "tradeoff": Task("precision against recall of its samples", (Truncates, Tempers), of=ANY),
-    "outliers": Task("find examples unlike those of training", (Anything,), of=ANY),
+    "tradeoff": Task("precision-recall trade-off of samples", (Truncates, Tempers), of=ANY),
+    "outliers": Task("outlier detection", (Anything,), of=ANY),
 }
 
 
 class TaskInfo(TypedDict):
-    """What is known of a use. needs: names of capabilities; models: which can do it"""
+    """A use, JSON-ready. needs: names of capabilities; models: which of them support it"""
 
     about: str
     needs: str

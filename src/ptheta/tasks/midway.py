@@ -1,9 +1,9 @@
-"""How far the middle of a walk is from all training images, beside its ends and a cross-fade.
+"""Distance of interpolation midpoints to the training images, compared with endpoints and a
+cross-fade.
 
-An image half way between two others is worth something where it could be one of the data. A mean of
-two images is none, and yet near to every image in mean squared error: a blurred one is, whatever it
-shows. So the distance of the middle is told with that of the ends, which the same decoder has made,
-and with that of the middle of a cross-fade.
+A midpoint should look like an image of the data. The pixelwise mean of two images does not, and yet
+is near to every image in mean squared error, as any blurred image is. The distance of midpoints is
+therefore reported with that of the endpoints, made by the same decoder, and of cross-fades.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from ptheta.tasks.denoise.score import ends as interval
 from ptheta.tasks.outliers.distances import Bank
 
 PIXELS = "pixels"
-TRAINING = 10_000  # images whose features the others are compared with, at most
+TRAINING = 10_000  # maximum number of reference images
 FADE = "cross-fade"
 
 Distance = Callable[[Tensor], Tensor]  # uint8 (N, C, H, W) -> (N,)
@@ -61,11 +61,11 @@ class Far:
 
     def to_json(self) -> dict[str, object]:
         every = {"ends": self.ends, "middle": self.middle, "farther": self.farther}
-        told: dict[str, object] = {name: _told(value) for name, value in every.items()}
-        return told if self.nearer is None else {**told, "nearer": _told(self.nearer)}
+        cells: dict[str, object] = {name: _as_json(value) for name, value in every.items()}
+        return cells if self.nearer is None else {**cells, "nearer": _as_json(self.nearer)}
 
 
-def _told(found: Estimate) -> dict[str, object]:
+def _as_json(found: Estimate) -> dict[str, object]:
     sides = interval(found)
     return {"value": found.value, "interval_95": None if sides is None else list(sides)}
 
@@ -73,14 +73,14 @@ def _told(found: Estimate) -> dict[str, object]:
 def midways(
     walks: Mapping[str, Tensor], a: Tensor, b: Tensor, known: Mapping[str, Distance]
 ) -> dict[str, dict[str, Far]]:
-    """By the name of a distance, and of who walks: how far the middle is, the cross-fade's last.
+    """Distances of the midpoints, by distance and by model, the cross-fade last.
 
-    walks: images at the beginning, in the middle and at the end, uint8 (N, 3, C, H, W), by who made
-        them of the images a and b, (N, C, H, W)
+    walks: first, middle and last images, uint8 (N, 3, C, H, W), by model, interpolating between the
+        images a and b, (N, C, H, W)
     Raises PthetaError for fewer than two walks.
     """
     if len(a) < 2:
-        raise PthetaError(f"{len(a)} walks: give at least two to see how far their middles are")
+        raise PthetaError(f"{len(a)} walks: give at least two to compare their midpoints")
     every = {**walks, FADE: cross_fade(a, b, 3)}
     return {name: _of(every, distance) for name, distance in known.items()}
 
@@ -95,7 +95,7 @@ def _of(walks: Mapping[str, Tensor], distance: Distance) -> dict[str, Far]:
 
 
 def _far(walk: Tensor, distance: Distance) -> tuple[Tensor, Tensor]:
-    """Of the ends and the middle of each walk, float64 (N,) each."""
+    """Distances of the ends and the middle of each walk, float64 (N,) each."""
     first, middle, last = (distance(x.contiguous()).double() for x in walk.unbind(1))
     return (first + last) / 2, middle
 

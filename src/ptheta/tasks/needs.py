@@ -1,4 +1,4 @@
-"""What a task needs of a model: a capability, or one sentence that says what is missing."""
+"""Check the capabilities that a task needs, with one-line error messages."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ from typing import Protocol, TypeVar, runtime_checkable
 from torch import nn
 
 from ptheta.capabilities import (
+    CodesOnGrid,
     Completes,
     Decodes,
     Encodes,
+    HasBound,
     HasChain,
     HasLogRatio,
+    HasPosterior,
     HasPrior,
     ReadsRatio,
     Translates,
@@ -23,7 +26,7 @@ from ptheta.models.base import Model
 from ptheta.specs import DataSpec
 
 C = TypeVar("C")
-Ways = type | tuple[type, ...]  # a capability, or several of which one is enough
+Ways = type | tuple[type, ...]  # a capability, or several alternatives
 
 NAMED = 6  # models that a refusal names
 
@@ -32,7 +35,7 @@ FIT = "fit a prior to its codes first (ptheta fit)"
 
 @runtime_checkable
 class Autoencodes(Encodes, Decodes, Protocol):
-    """Gives back what its code holds of an image."""
+    """Reconstructs images."""
 
 
 @runtime_checkable
@@ -45,20 +48,26 @@ class DecodesByChain(Decodes, HasChain, Protocol):
     """Decodes codes, and has a chain that draws without them."""
 
 
+@runtime_checkable
+class HasKL(HasPosterior, HasBound, Protocol):
+    """Has a bound of which the KL of one layer of codes is a term."""
+
+
 INSTEAD: tuple[tuple[type, str], ...] = (
+    (CodesOnGrid, "fit a prior to its codes first (ptheta fit RUN --model pixelcnn)"),
     (DecodesByChain, f"{FIT}, or draw by its chain (ptheta chain)"),
     (Decodes, FIT),
-    (Translates, "it carries images over (ptheta translate)"),
+    (Translates, "it translates images (ptheta translate)"),
     (Completes, "it completes images (ptheta inpaint)"),
 )
 
 
 def require(model: nn.Module, capability: type[C], verb: str, cure: str = "") -> C:
-    """The model, as what can do this.
+    """Check that a model has a capability, and return it with that type.
 
-    capability: a protocol of `ptheta.capabilities`, or several in one; verb: what it is wanted for
-    Raises PthetaError where the model lacks a method of it, with the models that have it. cure:
-    what to do then
+    capability: a protocol of `ptheta.capabilities`, or an intersection of several
+    verb: the purpose, for the message; cure: a suggestion for the message
+    Raises PthetaError if the model lacks a method of it, naming models that have it.
     """
     if isinstance(model, capability):
         return model
@@ -66,17 +75,22 @@ def require(model: nn.Module, capability: type[C], verb: str, cure: str = "") ->
 
 
 def require_one(
-    model: nn.Module, ways: tuple[type, ...], verb: str, *, told: str = "", alone: bool = False
+    model: nn.Module,
+    ways: tuple[type, ...],
+    verb: str,
+    *,
+    condition_kind: str = "",
+    alone: bool = False,
 ) -> nn.Module:
-    """The model itself, where it can do this in one of several ways.
+    """Check that a model has one of several capabilities, and return it.
 
-    ways: protocols of `ptheta.capabilities`, the last the one that most models have
-    told, alone: which of the models that have one can, as of `able`
-    Raises PthetaError where it can in none: what it lacks for the last, and the models that can.
+    ways: protocols of `ptheta.capabilities`; the last is the one that most models have
+    condition_kind, alone: restrict the models named in the message, see `able`
+    Raises PthetaError if it has none, with the methods that it lacks for the last one.
     """
     if isinstance(model, ways):
         return model
-    raise refusal(model, ways[-1], verb, among=ways, told=told, alone=alone)
+    raise refusal(model, ways[-1], verb, among=ways, condition_kind=condition_kind, alone=alone)
 
 
 def refusal(
@@ -86,30 +100,32 @@ def refusal(
     cure: str = "",
     among: tuple[type, ...] = (),
     *,
-    told: str = "",
+    condition_kind: str = "",
     alone: bool = False,
 ) -> PthetaError:
-    """What is said to a model that lacks a capability: what is missing, and who has it. among: all
-    capabilities of which one is enough, where there are several; told, alone: as of `able`"""
+    """The message for a missing capability, naming models that have it. among: all alternative
+    capabilities, if there are several; condition_kind, alone: see `able`"""
     methods = sorted(name for name in dir(capability) if not name.startswith("_"))
     missing = [name for name in methods if name not in dir(model)]
-    named = [verb] if verb in missing else missing  # what is called as what is wanted says enough
+    named = (
+        [verb] if verb in missing else missing
+    )  # a method with the name of the task needs no repetition
     lacks = " and no ".join(f"`{name}`" for name in named)
     spec = model.spec if isinstance(model, Model) else None
-    who = able_models(among or capability, spec, told, alone=alone)
+    who = able_models(among or capability, spec, condition_kind, alone=alone)
     return PthetaError(
         f"this model cannot {verb}: it has no {lacks}{cure and f'; {cure}'}{who and f'; {who}'}"
     )
 
 
 def able(
-    capability: Ways, spec: DataSpec | None = None, told: str = "", *, alone: bool = False
+    capability: Ways, spec: DataSpec | None = None, condition_kind: str = "", *, alone: bool = False
 ) -> list[str]:
     """The names of the registered models that have a capability.
 
-    spec: what they are to learn; None for whatever
-    told: the kind of condition that they are to take; "" for whatever
-    alone: whether those are left out that are always asked for a condition
+    spec: data that they must support; None for any
+    condition_kind: the kind of condition that they must accept; "" for any
+    alone: whether to leave out models that require a condition
     """
     entries = ((name, each, each.load_model()) for name, each in registry.models().items())
     rated = any(issubclass(way, HasLogRatio) for way in _several(capability))
@@ -119,7 +135,7 @@ def able(
         if issubclass(cls, capability)
         and not (rated and unreadable(cls, each.load_config()()))
         and (spec is None or learns(cls, type(spec)))
-        and (not told or takes(cls, told))
+        and (not condition_kind or takes(cls, condition_kind))
         and not (alone and wanted(each.load_config()()))
     ]
 
@@ -129,24 +145,24 @@ def _several(ways: Ways) -> tuple[type, ...]:
 
 
 def unreadable(cls: type, config: object) -> bool:
-    """Whether a discriminator of these options tells no ratio."""
+    """Whether the discriminator gives no density ratio with these options."""
     return issubclass(cls, ReadsRatio) and cls.unreadable(config) is not None
 
 
 def learns(cls: type, kind: type[DataSpec]) -> bool:
-    """Whether models of a class learn such examples; one from outside says nothing of it."""
+    """Whether models of a class can learn such examples; unknown for external classes."""
     return not issubclass(cls, Model) or issubclass(kind, cls.specs)
 
 
 def takes(cls: type, kind: str) -> bool:
-    """Whether models of a class may be asked for this kind of condition."""
+    """Whether models of a class accept this kind of condition."""
     return issubclass(cls, Model) and kind in cls.takes
 
 
 def refuse_untold(model: nn.Module, kind: str, verb: str, ways: Ways) -> None:
-    """Raises PthetaError for a model that takes no condition of this kind, with those that do.
+    """Raise PthetaError for a model that takes no condition of this kind, naming those that do.
 
-    verb: what it is wanted for; ways: capabilities that it takes as well
+    verb: the purpose, for the message; ways: capabilities that are needed as well
     """
     if takes(type(model), kind):
         return
@@ -155,11 +171,11 @@ def refuse_untold(model: nn.Module, kind: str, verb: str, ways: Ways) -> None:
 
 
 def able_models(
-    capability: Ways, spec: DataSpec | None = None, told: str = "", *, alone: bool = False
+    capability: Ways, spec: DataSpec | None = None, condition_kind: str = "", *, alone: bool = False
 ) -> str:
     """The models that have a capability, for a message: some of each family where there are many;
-    empty where there are none. spec, told, alone: as of `able`"""
-    names = able(capability, spec, told, alone=alone)
+    empty where there are none. spec, condition_kind, alone: as of `able`"""
+    names = able(capability, spec, condition_kind, alone=alone)
     if len(names) <= NAMED:
         return f"models that can: {', '.join(names)}" if names else ""
     families: dict[str, list[str]] = {}
@@ -173,6 +189,6 @@ def able_models(
 
 
 def prior_cure(model: nn.Module) -> str:
-    """What makes a model sample: a prior, where it decodes codes; else what it does in place of
-    sampling."""
+    """A suggestion for a model that cannot sample: a prior, if it can decode; else its other
+    uses."""
     return next((cure for capability, cure in INSTEAD if isinstance(model, capability)), "")

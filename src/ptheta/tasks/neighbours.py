@@ -1,5 +1,5 @@
-"""Samples beside the training examples that they are nearest to, and whether that is nearer than
-examples are that nobody has trained on."""
+"""Nearest training examples of samples, and whether samples are nearer to training examples than
+unseen examples are."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from ptheta.measures.memorisation import copied_share, share_draws
 from ptheta.measures.nearest import BLOCK, Nearest, search
 from ptheta.specs import ImageSpec
 
-LEAST = 10  # examples of either kind that anything is told by
+LEAST = 10  # minimum number of examples of each kind
 NOISE = 0.1  # of a rival, white - black = 1, of a number its standard deviation
 SAMPLES, UNSEEN, OTHERS = "samples", "unseen (floor)", "training, another"
 NOISY, COPIES = "noisy copies", "copies"
@@ -58,11 +58,11 @@ STILL = Moves()
 
 
 class Space(Protocol):
-    """Where distances are taken."""
+    """A space of distances."""
 
     @property
     def about(self) -> str:
-        """What a distance is, for a reader."""
+        """Description of the distance."""
         ...
 
     def nearest(self, moved: Sequence[Tensor], k: int, but: Tensor | None = None) -> Nearest:
@@ -72,7 +72,7 @@ class Space(Protocol):
 
 @dataclass(frozen=True)
 class Numbers:
-    """Of pixels, or of columns as a network sees them."""
+    """Distances of pixels, or of columns in network scale."""
 
     train: Dataset
 
@@ -80,7 +80,7 @@ class Numbers:
     def about(self) -> str:
         if isinstance(self.train.spec, ImageSpec):
             return "root mean square of differences, 0 to 255"
-        return "root mean square of differences, in deviations"
+        return "root mean square of differences, in standard deviations"
 
     def nearest(self, moved: Sequence[Tensor], k: int, but: Tensor | None = None) -> Nearest:
         return memorisation.neighbours(moved, self.train, k, but=but)
@@ -88,14 +88,14 @@ class Numbers:
 
 @dataclass(frozen=True)
 class Directions:
-    """Of features, each brought to length 1: |a - b|^2 = 2 - 2 cos."""
+    """Distances of features of unit length: |a - b|^2 = 2 - 2 cos."""
 
     train: Dataset
     extractor: Extractor
 
     @property
     def about(self) -> str:
-        return f"of the features of {self.extractor.name}, brought to length 1: 0 to 2"
+        return f"distance of unit-length {self.extractor.name} features: 0 to 2"
 
     @cached_property
     def _features(self) -> Tensor:
@@ -112,7 +112,7 @@ class Directions:
 
 
 class Share(NamedTuple):
-    """A share with its 95 % interval. beyond: whether it is surely more than that of unseen
+    """A share with its 95 % interval. beyond: whether it significantly exceeds that of unseen
     examples"""
 
     value: float
@@ -123,9 +123,9 @@ class Share(NamedTuple):
 
 @dataclass(frozen=True)
 class Searched:
-    """What is found in one space.
+    """Results in one space.
 
-    about: what a distance is
+    about: description of the distance
     sides: the nearest training examples of samples, of unseen examples, of training examples among
         the others, of these with noise and of these themselves
     """
@@ -140,14 +140,14 @@ class Searched:
 
     @cached_property
     def near(self) -> dict[str, Share]:
-        """Of each side the share that is as near as 1 % of unseen examples."""
+        """For each side, the share of examples as near as the nearest 1 % of unseen examples."""
         unseen = self.sides[UNSEEN].distances[:, 0]
         return {n: self._share(one.distances[:, 0], unseen) for n, one in self.sides.items()}
 
     @cached_property
     def alone(self) -> dict[str, Share]:
-        """Of each side the share to which one training example is so much nearer than the second
-        as to 1 % of unseen examples: what is blurred is near to many alike, a copy to one."""
+        """For each side, the share with a ratio of nearest to second nearest distance as small as
+        for 1 % of unseen examples: a copy is near to one example, a blurred sample to many."""
         unseen = self.sides[UNSEEN].alone
         return {name: self._share(one.alone, unseen) for name, one in self.sides.items()}
 
@@ -158,7 +158,7 @@ class Searched:
 
     @cached_property
     def p_values(self) -> Tensor:
-        """Of each sample: the share of unseen examples that are as near, (N,)."""
+        """For each sample, the share of unseen examples that are as near, (N,)."""
         return p_values(-self.samples.distances[:, 0], -self.sides[UNSEEN].distances[:, 0])
 
     def _share(self, of: Tensor, unseen: Tensor) -> Share:
@@ -190,7 +190,7 @@ def neighbours(
         (len(unseen), f"unseen {train.examples}"),
     ):
         if count < LEAST:
-            raise PthetaError(f"{count} {what}: copies are told from {LEAST} on")
+            raise PthetaError(f"{count} {what}: copies can be detected with {LEAST} or more")
     train, unseen = train.with_fixed_binarisation(), unseen.with_fixed_binarisation()
     generator = torch.Generator().manual_seed(seed)
     some = torch.randperm(len(train), generator=generator)[: len(unseen)]
@@ -213,14 +213,14 @@ def neighbours(
 
 
 def _with_itself(others: Nearest, at: Tensor) -> Nearest:
-    """What is nearest to training examples, where each may be its own neighbour."""
+    """Nearest neighbours of training examples, each with itself at distance 0."""
     nothing = torch.zeros(len(at), 1)
     return Nearest(
         torch.cat([nothing, others.distances], 1), torch.cat([at[:, None], others.places], 1)
     )
 
 
-def beside(samples: Tensor, train: Dataset, places: Tensor) -> Tensor:
+def with_neighbours(samples: Tensor, train: Dataset, places: Tensor) -> Tensor:
     """Samples (n, *shape), each with the training examples of these places (n, k) behind it:
     (n, 1 + k, *shape)."""
     near = train.with_fixed_binarisation().batch(places.flatten().numpy()).x
@@ -228,8 +228,8 @@ def beside(samples: Tensor, train: Dataset, places: Tensor) -> Tensor:
 
 
 def nearest_pairs(samples: Tensor, real: Dataset, n: int | None = None) -> Tensor:
-    """Each of the first samples beside the real example that is nearest in pixels; where n is
-    given, the n samples of all that are nearest to any, nearest first: (n, 2, *shape)."""
+    """The first samples, each with the real example nearest in pixels; if n is given, the n samples
+    nearest to any real example, nearest first: (n, 2, *shape)."""
     found = memorisation.neighbours([samples], real, 1)
     at = torch.arange(len(samples)) if n is None else found.closest(n)
-    return beside(samples[at], real, found.places[at])
+    return with_neighbours(samples[at], real, found.places[at])

@@ -86,9 +86,11 @@ def probe(
     Raises PthetaError where the model cannot encode or is conditional, for fewer labels than
     classes, and for draws or steps below 1.
     """
-    encoder = require(trained, Encodes, "have its codes probed")
+    encoder = require(trained, Encodes, "predict labels from codes")
     if conditional(trained):
-        raise PthetaError("this model is told the label (or attributes): there is nothing to probe")
+        raise PthetaError(
+            "this model is conditional on the label (or attributes): there is nothing to probe"
+        )
     learning = _Learning(trained, fresh, Labelled(*train), Labelled(*test), **options)
     for count in labels:
         if count < learning.classes:
@@ -123,7 +125,7 @@ class _Learning:
     def __post_init__(self) -> None:
         if self.draws < 1 or self.steps < 1:
             raise PthetaError(
-                f"draws = {self.draws}, steps = {self.steps}: ask for at least one of each"
+                f"draws = {self.draws}, steps = {self.steps}: give at least one of each"
             )
 
     @property
@@ -170,7 +172,7 @@ def balanced(y: Tensor, count: int, seed: int) -> Tensor:
 def _tuned(model: nn.Module, train: Labelled, test: Labelled, classes: int, steps: int) -> float:
     """Accuracy of the model's encoder with a linear head, both trained."""
     x, y = train
-    encode = require(model, Encodes, "have its codes probed").encode
+    encode = require(model, Encodes, "predict labels from codes").encode
     with torch.no_grad():
         head = nn.Linear(encode(x[:2]).shape[1], classes)
     model.train()

@@ -40,9 +40,9 @@ def mean_image(found: Principal, size: int) -> Repairer:
 
 FLOORS: dict[str, Floor] = {
     "PCA": Floor(
-        of=principal, about="as many principal components as the code of the model has numbers"
+        of=principal, about="as many principal components as the model's code has dimensions"
     ),
-    "mean image": Floor(of=mean_image, about="the mean of the training images, whatever is given"),
+    "mean image": Floor(of=mean_image, about="the mean of the training images, for any input"),
 }
 
 

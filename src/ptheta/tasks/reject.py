@@ -117,7 +117,7 @@ class Rejection(Chosen):
 
     @property
     def about(self) -> str:
-        cut = f", {100 * self.bound.cut:.2g} % of p_data above M is lost" * (self.bound.cut > 0)
+        cut = f", {100 * self.bound.cut:.2g} % of p_data above M is cut off" * (self.bound.cut > 0)
         return (
             f"{100 * self.bound.share:.3g} % of samples kept, "
             f"M = {math.exp(self.bound.log_m):.3g}{cut}"
@@ -143,7 +143,7 @@ class Rejection(Chosen):
                 return found
         raise PthetaError(
             f"{len(open_):,} of {n:,} samples are still rejected after {self.drawn:,} proposals: "
-            "the discriminator tells nearly all of them from data; sample without --reject"
+            "the discriminator separates nearly all of them from data; sample without --reject"
         )
 
 

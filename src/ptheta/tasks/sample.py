@@ -82,7 +82,7 @@ def sample(
     if first.after.done == n:
         return first.x
     wanted = n * first.x[0].numel()
-    memory.require(wanted, f"{n:,} images at once take", "draw them part by part (sample_batches)")
+    memory.require(wanted, f"{n:,} images at once take", "sample them in batches (sample_batches)")
     x = first.x.new_empty(n, *first.x.shape[1:])
     x[: first.after.done] = first.x
     for part in parts:
@@ -106,7 +106,9 @@ def sample_batches(
     """
     check_sampling(model, n, batch_size)
     if place is not None and 0 < place.done < n and not place.noise:
-        raise PthetaError(f"place: after {place.done:,} images it wants the states of the noise")
+        raise PthetaError(
+            f"place: after {place.done:,} images it needs the states of the random streams"
+        )
     conditions = _conditions(model, n, asked)
     return _drawn(model, n, seed, conditions, batch_size, place or Place())
 
@@ -123,9 +125,9 @@ def check_sampling(model: nn.Module, n: int, batch_size: int = BATCH) -> Samples
     """The model, as what samples. Raises PthetaError where it cannot, and for numbers below 1."""
     sampler = require(model, Samples, "sample", prior_cure(model))
     if n < 1:
-        raise PthetaError(f"n = {n}: ask for at least one image")
+        raise PthetaError(f"n = {n}: give at least one image")
     if batch_size < 1:
-        raise PthetaError(f"batch_size = {batch_size}: draw at least one image at a time")
+        raise PthetaError(f"batch_size = {batch_size}: give at least 1")
     return sampler
 
 
@@ -166,7 +168,7 @@ def _conditions(model: nn.Module, n: int, asked: Wanted) -> Conditions:
     if rows is None:
         return lambda start, stop: some_conditions(model, stop - start, start)
     if isinstance(asked.get("condition"), Tensor | Together) and len(rows) != n:
-        raise PthetaError(f"a condition of {len(rows)} rows: this model wants one for each of {n}")
+        raise PthetaError(f"a condition of {len(rows)} rows: this model needs one for each of {n}")
     count, device = len(rows), device_of(model)
     return lambda start, stop: rows[torch.arange(start, stop, device=device) % count]
 

@@ -12,7 +12,7 @@ from ptheta.batch import Condition
 from ptheta.capabilities import HasPrior
 from ptheta.compute.streams import seeded, undisturbed
 from ptheta.errors import PthetaError
-from ptheta.measures.classification import Told
+from ptheta.measures.classification import IntervalEstimate
 from ptheta.measures.planes import Density, Plane, plane_of
 from ptheta.tasks.codes import Codes, encode
 from ptheta.tasks.conditions import check_condition
@@ -48,7 +48,7 @@ class Scatter:
         """p(z) in the plane, of a model that has one."""
         return None if self.prior is None else Density.of(self.plane.of(self.prior[:MOST]))
 
-    def overlap(self) -> tuple[Told, Told] | None:
+    def overlap(self) -> tuple[IntervalEstimate, IntervalEstimate] | None:
         """(the share of q(z) where p(z) has `MASS` of its own, the share of p(z) where q(z) has
         it), in the plane: `MASS` both where they are one. None without a prior."""
         if self.prior is None or self.expected is None:
@@ -76,7 +76,9 @@ def scatter(
     """
     codes, y = encode(model, x, condition, seed=seed), check_condition(model, condition)
     if len(x) < 3:
-        raise PthetaError(f"{len(x)} examples make no picture of codes: give at least three")
+        raise PthetaError(
+            f"{len(x)} examples are too few for a scatter plot of codes: give at least three"
+        )
     prior = None
     if isinstance(model, HasPrior):
         with seeded(seed + 1):

@@ -23,7 +23,7 @@ def surprise(model: nn.Module, x: Tensor, condition: Condition | None = None) ->
     Its mean over an image is the image's bits/dim. Raises PthetaError where the model has no
     conditionals, and for a condition that it does not take or know.
     """
-    ordered = require(model, HasConditionals, "say how surprising a pixel is")
+    ordered = require(model, HasConditionals, "compute the surprise of pixels")
     y, x = check_condition(model, condition), x.to(device_of(model))
     one = None if y is None else y[:1]
     with effort(model, lambda: ordered.conditionals(x[:1], one), len(x)):

@@ -1,1 +1,1 @@
-"""What a user sees while work goes on, and the signals that end it."""
+"""Progress display and signal handling."""

@@ -1,7 +1,7 @@
-"""How far a long piece of work is: which run, which loop, how many of how many.
+"""Progress of long work: which run, which loop, how many items are done.
 
-A loop says that it may be watched (`watched`); whoever starts the work decides whether it is shown
-(`shown`), so that the functions in between need not hand anything through.
+Loops are marked by `watched`; the caller decides by `shown` whether progress is displayed, so that
+functions in between need no extra arguments.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 @dataclass
 class _Stage:
-    """A loop: what it does, and how far it is."""
+    """A loop: its description and progress."""
 
     what: str
     total: int
@@ -31,7 +31,7 @@ class _Stage:
 
 @dataclass
 class Work:
-    """What is being worked at: the thing (such as a run), and the loops inside one another."""
+    """The current work: its subject (such as a run), and the nested loops."""
 
     thing: str = ""
     stages: list[_Stage] = field(default_factory=list)
@@ -43,7 +43,7 @@ class Work:
 
     @property
     def share(self) -> float:
-        """Of the outermost loop that is done: the inner ones are parts of one of its turns."""
+        """Fraction of the outermost loop that is done; inner loops count as parts of one item."""
         share = 0.0
         for stage in reversed(self.stages):
             share = (stage.done + share) / max(1, stage.total)
@@ -74,7 +74,7 @@ _work: ContextVar[Work | None] = ContextVar("work", default=None)
 
 @contextmanager
 def shown(thing: str = "") -> Iterator[None]:
-    """Inside, the loops that are `watched` are shown on stderr. thing: what the work is at"""
+    """Context in which `watched` loops are shown on stderr. thing: subject of the work"""
     work = Work(printable(thing))
     token = _work.set(work)
     try:
@@ -86,7 +86,7 @@ def shown(thing: str = "") -> Iterator[None]:
 
 @contextmanager
 def unwatched() -> Iterator[None]:
-    """Inside, nothing is shown: what is timed there is left alone."""
+    """Context without display, so that timings are not disturbed."""
     token = _work.set(None)
     try:
         yield
@@ -95,7 +95,7 @@ def unwatched() -> Iterator[None]:
 
 
 def about(thing: str) -> None:
-    """What the work is at from now on, such as "2 of 4: vae"; a plain line says so."""
+    """Sets the current subject, such as "2 of 4: vae", and prints it on a plain terminal."""
     work = _work.get()
     if work is not None:
         work.thing = printable(thing)
@@ -106,7 +106,7 @@ def about(thing: str) -> None:
 
 @contextmanager
 def stage(what: str) -> Iterator[None]:
-    """Inside, the loops that are watched are the parts of one thing."""
+    """Context that groups watched loops into one stage."""
     work = _work.get()
     if work is None:
         yield
@@ -121,7 +121,7 @@ def stage(what: str) -> Iterator[None]:
 
 
 def watched(items: Collection[T], what: str) -> Iterator[T]:
-    """The items, one after the other; how many are done is shown where somebody looks.
+    """Iterates over the items and displays the progress if it is shown.
 
     what: such as "drawing samples"
     """

@@ -1,4 +1,4 @@
-"""What is shown of work that goes on: a line with a bar on a terminal, plain lines elsewhere."""
+"""Progress output: a line with a bar on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from tqdm import tqdm
 from tqdm.utils import disp_len
 
 PLAIN = 100  # columns of a plain line, at most
-USUAL = 80  # columns of a terminal that does not tell
-LEAST_BAR = 8  # columns; a shorter bar shows nothing
+USUAL = 80  # columns if the terminal does not report its width
+LEAST_BAR = 8  # minimum columns of a bar
 REDRAWN = 0.1  # seconds between two drawings on a terminal
 FIRST, EVERY = 3.0, 10.0  # seconds to the first plain line, and between two of them
 
 
-# Of threads alone: a lock of processes is a semaphore of the system, which outlives a kill.
+# A thread lock: a process lock is a system semaphore, which would remain after a kill.
 tqdm.set_lock(RLock())
 
 
 class Look(NamedTuple):
-    """A line of a terminal. before, after: of the bar; share: of it that is filled, 0..1"""
+    """A terminal line. before, after: texts around the bar; share: filled fraction, 0..1"""
 
     before: str
     after: str = ""
@@ -31,17 +31,17 @@ class Look(NamedTuple):
 
 
 class _Bar(tqdm):  # type: ignore[misc]  # tqdm has no types
-    """tqdm with a line that is laid out anew for the width at hand."""
+    """tqdm with a layout that adapts to the current width."""
 
     nrows: int | None
-    monitor_interval = 0  # no thread: the line is drawn when there is something new
+    monitor_interval = 0  # no monitor thread: the line is drawn on updates
 
     def __init__(self, stream: TextIO, look: Callable[[int], Look]) -> None:
         self.look = look
         super().__init__(total=1.0, file=stream, dynamic_ncols=True, leave=False, mininterval=0)
 
     def display(self, msg: str | None = None, pos: int | None = None) -> bool:
-        if self.nrows is not None and self.nrows < 2:  # a terminal that does not tell its height
+        if self.nrows is not None and self.nrows < 2:  # the terminal does not report its height
             self.nrows = None
         return bool(super().display(msg, pos))
 
@@ -56,36 +56,36 @@ class _Bar(tqdm):  # type: ignore[misc]  # tqdm has no types
 
 
 class Screen:
-    """look: the line of a terminal of this many columns; stream: default stderr"""
+    """look: layout of the line for a given width; stream: default stderr"""
 
     def __init__(self, look: Callable[[int], Look], stream: TextIO | None = None) -> None:
         self.stream = stream or sys.stderr
         self.drawn = -REDRAWN
         self.bar = _Bar(self.stream, look) if self.stream.isatty() else None
-        self.said = time.monotonic() - EVERY + FIRST
+        self.loss_texts = time.monotonic() - EVERY + FIRST
 
     @property
     def due(self) -> bool:
-        """Whether a plain line should be said: long since the last one."""
-        return time.monotonic() - self.said >= (REDRAWN if self.bar is not None else EVERY)
+        """Whether a plain line is due."""
+        return time.monotonic() - self.loss_texts >= (REDRAWN if self.bar is not None else EVERY)
 
     def draw(self, *, at_once: bool = False) -> None:
-        """Draws the line of a terminal anew; not more often than an eye can follow."""
+        """Redraws the terminal line, at a limited rate."""
         now = time.monotonic()
         if self.bar is not None and (at_once or now - self.drawn >= REDRAWN):
             self.drawn = now
             self.bar.refresh()
 
     def say(self, text: str) -> None:
-        """A line that stays; on a terminal above the one that is drawn."""
-        self.said = time.monotonic()
+        """Prints a permanent line, above the progress line on a terminal."""
+        self.loss_texts = time.monotonic()
         if self.bar is not None:
             self.bar.write(text, file=self.stream)
         else:
             print(text, file=self.stream, flush=True)
 
     def close(self, *, leave: bool = False) -> None:
-        """leave: the line of a terminal as it is now; default: removed"""
+        """leave: keep the terminal line; by default it is removed"""
         if self.bar is not None:
             self.bar.leave = leave
             self.draw(at_once=leave)
@@ -94,7 +94,7 @@ class Screen:
 
 
 def above(text: str, stream: TextIO) -> None:
-    """A line that stays, above whatever lines are being drawn anew."""
+    """Prints a permanent line above all progress lines."""
     tqdm.write(text, file=stream)
 
 
@@ -102,12 +102,12 @@ def above(text: str, stream: TextIO) -> None:
 
 
 def printable(text: str) -> str:
-    """Without what would move the cursor."""
+    """Removes characters that would move the cursor."""
     return "".join(c if c.isprintable() else "?" for c in text)
 
 
 def cut(text: str, width: int) -> str:
-    """At most `width` columns: the middle is left out."""
+    """Shortens a text to `width` columns, omitting the middle."""
     if disp_len(text) <= width:
         return text
     half = max(0, width - 3) // 2
@@ -115,7 +115,7 @@ def cut(text: str, width: int) -> str:
 
 
 def clock(seconds: float) -> str:
-    """Seconds as m:ss or h:mm:ss; 0:00 is said of nothing else."""
+    """Formats seconds as m:ss or h:mm:ss; 0:00 only for exactly 0."""
     whole = round(seconds) or int(seconds > 0)
     minutes, s = divmod(whole, 60)
     hours, m = divmod(minutes, 60)
@@ -123,15 +123,15 @@ def clock(seconds: float) -> str:
 
 
 def figure(value: float, digits: int = 4) -> str:
-    """A number in few letters, and in as many as one that is about as large: a line that is drawn
-    anew must not jump."""
+    """Formats a number compactly, with the same width for similar magnitudes, so that a redrawn
+    line does not jump."""
     if 10**digits <= abs(value) < 1e8:
         return f"{value:.0f}"
     return f"{value:#.{digits}g}".removesuffix(".")
 
 
 def shortened(names: Sequence[str]) -> list[str]:
-    """A beginning of each name that is of no other and ends as a syllable does."""
+    """Abbreviates names to unique prefixes that end at a syllable."""
     short = []
     for name in names:
         others = [other for other in names if other != name]
@@ -144,15 +144,15 @@ def shortened(names: Sequence[str]) -> list[str]:
     return short
 
 
-def said(values: Mapping[str, float], *, short: bool = False) -> list[str]:
-    """ "name value" of each."""
+def loss_texts(values: Mapping[str, float], *, short: bool = False) -> list[str]:
+    """ "name value" for each value."""
     names, digits = (shortened(list(values)), 3) if short else (list(values), 4)
     return [f"{name} {figure(v, digits)}" for name, v in zip(names, values.values(), strict=True)]
 
 
 def fitting(width: int, forms: Sequence[Sequence[str]]) -> str:
-    """The first of several forms of a line that is at most `width` wide; of the last as many parts
-    as go in, and of a first one that does not the middle is left out."""
+    """The first of several layouts that fits into `width`; else as many parts of the last one as
+    fit, with the first part shortened if needed."""
     for parts in forms:
         line = "  ".join(filter(None, parts))
         if disp_len(line) <= width:

@@ -1,6 +1,6 @@
 """Signals that ask a program to end: SIGINT (Ctrl-C), SIGTERM, and SIGHUP (a closed session).
 
-And messages that outlive their reader, whose session was closed.
+Also keeps programs running if their output has no reader.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from enum import Enum, auto
 from typing import Any, NoReturn, TextIO, cast
 
 ENDING = tuple(s for s in signal.Signals if s.name in ("SIGINT", "SIGTERM", "SIGHUP"))
-REPEATED = 0.5  # seconds: `timeout` and a closing session send what they ask for twice at once
-INSISTING = 1.0  # seconds after which Stopped is raised again where something swallowed it
+REPEATED = 0.5  # seconds: `timeout` and a closing session send signals twice
+INSISTING = 1.0  # seconds after which Stopped is raised again if it was swallowed
 
 
 class Stopped(BaseException):
-    """A signal has asked the program to end; raised in the main thread, wherever it is.
+    """Raised in the main thread when a signal asks the program to end.
 
-    Like KeyboardInterrupt it is no Exception: what handles faults lets it pass.
+    Like KeyboardInterrupt it is not an Exception, so error handlers do not catch it.
     """
 
     def __init__(self, number: int) -> None:
@@ -33,12 +33,12 @@ class Stopped(BaseException):
 
 class Request(Enum):
     FIRST = auto()
-    REPEATED = auto()  # says nothing new
-    AGAIN = auto()  # from a user who does not want to wait
+    REPEATED = auto()  # duplicate of the last signal
+    AGAIN = auto()  # a second request: end immediately
 
 
 class Requests:
-    """The ending signals that have come. number: the first one, or None"""
+    """The received ending signals. number: the first one, or None"""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.number: int | None = None
@@ -48,7 +48,7 @@ class Requests:
         if self.number is None:
             self.number, self._since = number, self._clock()
             return Request.FIRST
-        # nobody is impatient by SIGHUP: the shell and the kernel each send one
+        # repeated SIGHUP is ignored: the shell and the kernel each send one
         soon = self._clock() - self._since < REPEATED
         return Request.REPEATED if soon or number == signal.SIGHUP else Request.AGAIN
 
@@ -63,9 +63,9 @@ def name_of(number: int) -> str:
 
 @contextmanager
 def handled(handle: Callable[[int], None]) -> Iterator[None]:
-    """Inside, an ending signal calls `handle` with its number, in the main thread.
+    """Context in which an ending signal calls `handle` with its number, in the main thread.
 
-    A signal that is ignored stays so (nohup). Does nothing in other threads, which have no signals.
+    Ignored signals stay ignored (nohup). Does nothing in other threads, which receive no signals.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -83,17 +83,17 @@ def handled(handle: Callable[[int], None]) -> Iterator[None]:
 
 def leave(number: int) -> NoReturn:
     """Ends the program at once."""
-    with suppress(OSError):  # the terminal may have gone
+    with suppress(OSError):  # the terminal may be closed
         os.write(2, f"ptheta: stopped at once by {name_of(number)}\n".encode())
     os._exit(128 + number)
 
 
 @contextmanager
 def ending(again: Callable[[int], object] = leave) -> Iterator[Requests]:
-    """Inside, the first ending signal raises Stopped, and another one calls `again`.
+    """Context in which the first ending signal raises Stopped, and another one calls `again`.
 
-    Libraries swallow exceptions, by a bare `except` or in a destructor: Stopped is raised anew
-    until it has ended what is inside.
+    Libraries may swallow exceptions, by a bare `except` or in a destructor, so Stopped is raised
+    repeatedly until the context has ended.
     """
     requests = Requests()
     if threading.current_thread() is not threading.main_thread():
@@ -128,15 +128,15 @@ def ending(again: Callable[[int], object] = leave) -> Iterator[Requests]:
 
 
 def _unwinding(error: BaseException | None) -> bool:
-    """Whether Stopped is on its way, and what handles it is at work."""
+    """Whether Stopped is already propagating."""
     while error is not None and not isinstance(error, Stopped):
         error = error.__context__
     return error is not None
 
 
 class Lasting:
-    """A stream of messages that takes them, too, where nobody can read them any more: the terminal
-    has gone, or what stood behind the pipe."""
+    """A message stream that ignores write errors after the terminal or the reader of the pipe is
+    gone."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -156,9 +156,9 @@ class Lasting:
 
 @contextmanager
 def lasting() -> Iterator[None]:
-    """Inside, work does not end because its messages cannot be written."""
+    """Context in which unwritable messages do not end the work."""
     before = sys.stderr
-    if before is not None:  # as in a program without a console
+    if before is not None:  # None in a program without a console
         sys.stderr = cast(TextIO, Lasting(before))
     try:
         yield

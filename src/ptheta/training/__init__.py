@@ -1,1 +1,1 @@
-"""Training: any game, any family, resumable at any moment."""
+"""Training: independent of model families, and resumable at any step."""

@@ -1,4 +1,4 @@
-"""Numbers that are logged: their means over an interval, and a watch for what is not finite."""
+"""Logged metrics: means over an interval, and detection of non-finite values."""
 
 from __future__ import annotations
 
@@ -35,28 +35,28 @@ class Averages:
             self.sums[name], self.counts[name] = value.clone(), 1
 
     def take(self) -> dict[str, float]:
-        """The means; a new interval begins."""
+        """Returns the means and starts a new interval."""
         means = {name: (total / self.counts[name]).item() for name, total in self.sums.items()}
         self.sums, self.counts = {}, {}
         return means
 
     def so_far(self) -> dict[str, float]:
-        """What `take` would give; the interval goes on."""
+        """The current means, without starting a new interval."""
         return {name: total / count for name, (total, count) in self.interval().items()}
 
     def interval(self) -> dict[str, tuple[float, int]]:
-        """(sum, how many) of each number, as JSON can hold it."""
+        """(sum, count) of each metric, JSON-compatible."""
         return {name: (total.item(), self.counts[name]) for name, total in self.sums.items()}
 
     def set_interval(self, sums: Mapping[str, tuple[float, int]]) -> None:
-        """Goes on with what `interval` gave."""
+        """Restores a state returned by `interval`."""
         self.sums = {k: torch.tensor(t, device=self.device) for k, (t, _) in sums.items()}
         self.counts = {name: n for name, (_, n) in sums.items()}
 
 
 class FiniteCheck:
-    """Raises `NonFinite` for a bad number: at once on the CPU; reading one from a GPU waits for it,
-    so there it is done at `check`, once an interval."""
+    """Raises `NonFinite` for a non-finite value: immediately on the CPU; on a GPU at `check`, once
+    per interval, to avoid synchronisation."""
 
     def __init__(self, device: torch.device) -> None:
         self.at_once = device.type == "cpu"
@@ -69,7 +69,7 @@ class FiniteCheck:
             raise NonFinite(step, player, term, number)
 
     def check(self) -> None:
-        """Raises NonFinite for the first bad number since the last check."""
+        """Raises NonFinite for the first non-finite value since the last check."""
         if not self.pending:
             return
         numbers = torch.stack([value for *_, value in self.pending]).tolist()

@@ -1,6 +1,6 @@
 """Batch normalisation over the whole batch of several processes, on any device.
 
-`torch.nn.SyncBatchNorm` computes on GPUs alone; this is the same on the CPU as well.
+`torch.nn.SyncBatchNorm` supports only GPUs; this also works on the CPU.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Normalisation: TypeAlias = nn.BatchNorm1d | nn.BatchNorm2d
 
 
 class SyncBatchNorm(nn.Module):
-    """Takes the place of a layer and has its weights and statistics, by the same names.
+    """Replaces a batch normalisation layer, with the same weights and statistics by the same names.
 
     size: processes that share the batch, each with the same number of examples
     """
@@ -38,7 +38,7 @@ class SyncBatchNorm(nn.Module):
         return (x - mean.view(shape)) * scale.view(shape) + self.bias.view(shape)
 
     def _moments(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and variance over the whole batch; the running ones follow."""
+        """Mean and variance over the whole batch; updates the running statistics."""
         dims = [0, *range(2, x.ndim)]
         mean = summed(x.mean(dims)) / self.size
         centred = x - mean.view(1, -1, *[1] * (x.ndim - 2))
@@ -53,7 +53,7 @@ class SyncBatchNorm(nn.Module):
 
 
 def synchronise(model: nn.Module, size: int) -> None:
-    """Puts a `SyncBatchNorm` in the place of every batch normalisation of the model."""
+    """Replaces every batch normalisation of the model by a `SyncBatchNorm`."""
     for parent in list(model.modules()):
         for name, layer in list(parent.named_children()):
             if isinstance(layer, Normalisation):

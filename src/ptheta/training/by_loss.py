@@ -1,4 +1,4 @@
-"""Training of a module that has a loss and no game: one player, who owns all weights."""
+"""Training of a module with a loss but no game: one player that owns all weights."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PLAYER, TERM = "model", "loss"  # their names in the log
 
 
 def by_loss(optimizer: Factory) -> type[Trainer]:
-    """What trains a module by its `loss`. optimizer: makes that of all its weights"""
+    """The trainer of a module with a `loss`. optimizer: factory of its optimizer."""
 
     class LossTrainer(Trainer):
         def _game_of_model(self) -> Game[object]:
@@ -25,9 +25,9 @@ def by_loss(optimizer: Factory) -> type[Trainer]:
 
 
 def one_player(module: nn.Module, optimizer: Factory) -> Game[object]:
-    """The game of a module that minimises its loss. Raises PthetaError where it has none."""
+    """The game of a module that minimises its loss. Raises PthetaError if it has none."""
     if not isinstance(module, HasLoss):
-        raise PthetaError(f"{type(module).__name__} has no loss(batch) to be trained by")
+        raise PthetaError(f"{type(module).__name__} has no loss(batch): define one to train it")
     loss = module.loss
 
     def terms(batch: Batch, shared: object) -> Terms:

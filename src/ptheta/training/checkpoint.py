@@ -1,8 +1,8 @@
-"""Checkpoints: `state/step-00000100/`, a folder that appears whole or not at all.
+"""Checkpoints: `state/step-00000100/`, folders that are created atomically.
 
-safetensors and JSON only: loading one runs no code from the run folder. A checkpoint that is
-written again for the same step (the end of a run may be one of its intervals) is
-`step-00000100.1`: what is there stays until what replaces it is on disk.
+They contain only safetensors and JSON, so loading executes no code. A second checkpoint of the same
+step (such as the last one of a run) is `step-00000100.1`: the old one is kept until its replacement
+is on disk.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from ptheta.files.atomic import (
 )
 from ptheta.files.tensors import load_metadata, load_tensors, save_tensors
 
-KEEP = 1  # older checkpoints that stay beside the newest, in case its disk blocks are lost
-STREAMS = "rng-0.safetensors"  # those of all processes
+KEEP = 1  # number of older checkpoints to keep, in case the newest is damaged
+STREAMS = "rng-0.safetensors"  # random streams, shared by all processes
 WHOLE = "files.json"  # the digest of every other file, written last
 NAME = re.compile(r"\.?step-(\d{1,15})(?:\.(\d{1,6}))?")
 
@@ -44,8 +44,8 @@ class Plain(TypedDict):
 
 
 class Interval(TypedDict, total=False):
-    """What lies between two lines of the log: (sum, how many) of each number, and what the game's
-    monitor remembers."""
+    """State between two log lines: (sum, count) of each metric, and the state of the game's
+    monitor."""
 
     sums: dict[str, tuple[float, int]]
     alarm: Mapping[str, object]
@@ -75,62 +75,65 @@ def set_rng_state(tensors: Mapping[str, Tensor], plain: Plain) -> None:
     np.random.set_state(state)  # noqa: NPY002
 
 
-def write_streams(beside: Path, own: Interval) -> None:
-    """The random streams, into a checkpoint folder under construction, and what else a process is
-    to find again (`own`, as JSON can hold it)."""
+def write_streams(temporary: Path, own: Interval) -> None:
+    """Writes the random streams and further state (`own`, JSON-compatible) to a checkpoint folder
+    under construction."""
     tensors, plain = rng_state()
     text = json.dumps(plain | {"own": own})
-    save_tensors(beside / STREAMS, tensors, {"plain": text})
+    save_tensors(temporary / STREAMS, tensors, {"plain": text})
 
 
 def read_streams(folder: Path) -> Interval:
-    """Puts the random streams back, and gives what else there was. Raises PthetaError where they
-    are not there or damaged."""
+    """Restores the random streams, and returns the further state. Raises PthetaError if they are
+    missing or damaged."""
     path = folder / STREAMS
     tensors, about = load_tensors(path), load_metadata(path)
     try:
         plain = json.loads(about["plain"])
         set_rng_state(tensors, plain)
-        own: Interval = plain.get("own", {}) | {}  # TypeError for what is no mapping
+        own: Interval = plain.get("own", {}) | {}  # TypeError if not a mapping
         return own
     except (KeyError, ValueError, TypeError, AttributeError, RuntimeError, IndexError) as error:
-        raise PthetaError(f"{path} holds no state of random streams: {error}") from None
+        raise PthetaError(f"{path} contains no valid random state: {error}") from None
 
 
 def begin(state: Path, step: int) -> Path:
-    """An empty folder to write the checkpoint of `step` into; leftovers of a killed run go."""
+    """Creates an empty folder for the checkpoint of `step`; removes leftovers of a killed run."""
     with writing(state):
         state.mkdir(parents=True, exist_ok=True)
         for leftover in state.glob(".step-*"):
             remove(leftover)
-        beside = state / f".step-{step:08d}"
-        beside.mkdir()
-    return beside
+        temporary = state / f".step-{step:08d}"
+        temporary.mkdir()
+    return temporary
 
 
-def commit(beside: Path, damaged: Collection[Path] = ()) -> Path:
-    """Makes the finished checkpoint visible and removes those no longer kept: the `damaged` ones,
-    all but `KEEP` of the older ones, and what was of this step or further on."""
-    with writing(beside):
-        write_json(beside / WHOLE, {file.name: digest(file) for file in sorted(beside.iterdir())})
-        step, again = step_of(beside), 0
-        folder = beside.with_name(f"step-{step:08d}")
+def commit(temporary: Path, damaged: Collection[Path] = ()) -> Path:
+    """Publishes the finished checkpoint and removes obsolete ones: the `damaged` ones, all but
+    `KEEP` older ones, and those of this or a later step."""
+    with writing(temporary):
+        write_json(
+            temporary / WHOLE, {file.name: digest(file) for file in sorted(temporary.iterdir())}
+        )
+        step, again = step_of(temporary), 0
+        folder = temporary.with_name(f"step-{step:08d}")
         while folder.exists():
             again += 1
-            folder = beside.with_name(f"step-{step:08d}.{again}")
-        commit_folder(beside, folder)
+            folder = temporary.with_name(f"step-{step:08d}.{again}")
+        commit_folder(temporary, folder)
         others = [other for other in checkpoints(folder.parent) if other != folder]
         older = [other for other in others if step_of(other) < step and other not in damaged]
         for old in set(others) - set(older[-KEEP:]):
-            doomed = old.with_name(f".{old.name}")  # hidden first: a half-removed one is never read
+            doomed = old.with_name(
+                f".{old.name}"
+            )  # renamed first, so that a partly removed one is never read
             os.replace(old, doomed)
             remove(doomed)
     return folder
 
 
 def verify(folder: Path) -> None:
-    """Raises PthetaError where a file is not as it was written. A checkpoint of an older ptheta
-    says nothing of its files."""
+    """Raises PthetaError if a file was changed. Checkpoints of older versions have no digests."""
     file = folder / WHOLE
     if not file.exists():
         return
@@ -139,11 +142,11 @@ def verify(folder: Path) -> None:
         raise PthetaError(f"{file} is damaged")
     for name, kept in known.items():
         if Path(name).name != name or digest(folder / name) != kept:
-            raise PthetaError(f"{folder / name} is damaged: it is not as it was written")
+            raise PthetaError(f"{folder / name} is damaged: its digest differs")
 
 
 def checkpoints(state: Path) -> list[Path]:
-    """The whole checkpoints of a run, oldest first."""
+    """The complete checkpoints of a run, oldest first."""
     found = [p for p in state.glob("step-*") if NAME.fullmatch(p.name) and p.is_dir()]
     return sorted(found, key=_order)
 
@@ -158,7 +161,7 @@ def step_of(folder: Path) -> int:
 
 
 def _order(folder: Path) -> tuple[int, int]:
-    """(step, how often it was written before) of a checkpoint's name."""
+    """(step, repetition) from a checkpoint's name."""
     match = NAME.fullmatch(folder.name)
     assert match is not None
     return int(match[1]), int(match[2] or 0)

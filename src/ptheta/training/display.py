@@ -1,4 +1,4 @@
-"""What a training shows while it goes on: where it is, the losses of the players, the time left."""
+"""Progress display of a training: position, losses of the players, time left."""
 
 from __future__ import annotations
 
@@ -20,32 +20,32 @@ from ptheta.terminal.screen import (
     cut,
     figure,
     fitting,
+    loss_texts,
     printable,
-    said,
 )
 
 TITLE = 40  # columns
-REFRESHED = 1.0  # seconds between two looks at the losses, on a terminal
-MARKS = 50  # about so many in the time that a run has taken
+REFRESHED = 1.0  # seconds between updates of the losses on a terminal
+MARKS = 50  # approximate number of time marks that are kept
 
 
 class Pace:
-    """Seconds that a step takes, over the later half of the steps of this process: the first one
-    (which may compile, or fill caches) is in no number, and evaluations have their share."""
+    """Seconds per step, over the later half of the steps of this process: excludes the first step
+    (compilation, caches), includes evaluations."""
 
     def __init__(self, step: int, seconds: float) -> None:
         self.first, self.since = step + 1, seconds
         self.marks: deque[tuple[int, float]] = deque()
 
     def mark(self, step: int, seconds: float) -> None:
-        """Once a step; few are kept."""
+        """Records a step; only few marks are kept."""
         if not self.marks or seconds - self.marks[-1][1] >= (seconds - self.since) / MARKS:
             self.marks.append((step, seconds))
         while len(self.marks) > 2 and self.marks[1][0] <= (self.first + step) / 2:
             self.marks.popleft()
 
     def of_a_step(self, step: int, seconds: float) -> float | None:
-        """None until there is a step to measure."""
+        """Seconds per step; None if not known yet."""
         if not self.marks or step <= self.marks[0][0]:
             return None
         return (seconds - self.marks[0][1]) / (step - self.marks[0][0])
@@ -54,8 +54,8 @@ class Pace:
 class Display:
     """A line with a bar on a terminal, plain lines elsewhere.
 
-    total: steps of the run, or None where minutes decide; budget: those, in seconds
-    step, seconds: where the run goes on from
+    total: steps of the run, or None if it is limited by time; budget: that limit, in seconds
+    step, seconds: where the run resumes
     """
 
     def __init__(
@@ -79,18 +79,18 @@ class Display:
 
     @property
     def due(self) -> bool:
-        """Whether the losses that are shown are old."""
+        """Whether the displayed losses are outdated."""
         wait = REFRESHED if self.screen.bar is not None else EVERY
         return time.monotonic() - self.refreshed >= wait
 
     def advance(self, step: int, seconds: float) -> None:
-        """The run has come to the end of a step."""
+        """Records the end of a step."""
         self.step, self.seconds = step, seconds
         self.pace.mark(step, seconds)
         self.screen.draw()
 
     def show(self, losses: Mapping[str, float], rate: float | None = None) -> None:
-        """losses: what matters, by name; rate: examples in a second, where it was taken"""
+        """losses: main losses by name; rate: examples per second, if measured"""
         self.losses, self.refreshed = dict(losses), time.monotonic()
         if rate is not None:
             self.rate = f"{figure(rate)} {self.examples}/s"
@@ -100,8 +100,8 @@ class Display:
             self.screen.draw()
 
     def measure(self, values: Mapping[str, float]) -> None:
-        """Numbers of held-out images, the one that chooses the weights first."""
-        texts = said(values)
+        """Shows held-out metrics, first the one that selects the weights."""
+        texts = loss_texts(values)
         self.held_out = f"held-out {texts[0]}"
         if self.screen.bar is None:
             parts = (self.title, self.where, self.held_out, *texts[1:])
@@ -120,14 +120,14 @@ class Display:
 
     @property
     def share(self) -> float:
-        """Of the run that is done."""
+        """Fraction of the run that is done."""
         if self.total is not None:
             return self.step / self.total
         return self.seconds / (self.budget or self.seconds or 1.0)
 
     @property
     def left(self) -> str:
-        """How long the run will still take; how long it took, where it is at its end."""
+        """Remaining time, or total time at the end."""
         if self.share >= 1:
             return f"in {clock(self.seconds)}"
         if self.total is None:
@@ -136,15 +136,15 @@ class Display:
         return "" if pace is None else f"{clock(pace * (self.total - self.step))} left"
 
     def line(self) -> str:
-        """A plain one."""
-        long, short = said(self.losses), said(self.losses, short=True)
+        """A plain line."""
+        long, short = loss_texts(self.losses), loss_texts(self.losses, short=True)
         start = (self.title, self.where)
         forms = [(*start, *long, self.rate, self.left), (*start, *long, self.left)]
         return fitting(PLAIN, [*forms, (*start, *short, self.left), (*start, *short)])
 
     def look(self, width: int) -> Look:
-        """The line of a terminal: the losses first, then what there is room for."""
-        long, short = said(self.losses), said(self.losses, short=True)
+        """The terminal line: losses first, then what fits."""
+        long, short = loss_texts(self.losses), loss_texts(self.losses, short=True)
         where = self.where.removeprefix("step ").rjust(2 * len(str(self.total or 0)) + 1)
         for before, after in (
             ((self.title, where), (*long, self.held_out, self.rate, self.left)),

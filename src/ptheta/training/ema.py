@@ -12,7 +12,7 @@ from torch import Tensor, nn
 class EMA:
     """avg <- d avg + (1 - d) weights, with d = min(decay, (1 + t) / (10 + t)) at the t-th update.
 
-    The rising d forgets the initial weights in short runs. Buffers are those of the model.
+    The increasing d forgets the initial weights in short runs. Buffers are not averaged.
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
@@ -30,7 +30,7 @@ class EMA:
 
     @contextmanager
     def in_use(self) -> Iterator[None]:
-        """Inside, the model has the averaged weights."""
+        """Context in which the model has the averaged weights."""
         self._swap()
         try:
             yield

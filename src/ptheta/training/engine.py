@@ -1,4 +1,4 @@
-"""The engine: gradients and updates of one player at a time, on one or several processes."""
+"""The engine: gradients and updates of one player at a time, in one or several processes."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from ptheta.training.group import Group
 
 P = ParamSpec("P")
 T = TypeVar("T")
-KL = "kl"  # the term that the schedule weighs
+KL = "kl"  # the term that the beta schedule scales
 
 
 @dataclass(frozen=True)
 class Weighing:
-    """What training does to losses and gradients.
+    """Loss weighting and gradient clipping.
 
-    clip: largest gradient norm of a player, 0 for none
-    free_bits: nats that each part of a term named kl may have for nothing
+    clip: maximum gradient norm of a player, 0 for none
+    free_bits: free nats for each part of a term named kl
     compile: torch.compile the losses
     """
 
@@ -38,10 +38,10 @@ class Weighing:
 
 
 class Engine:
-    """Gives a game's dynamics what they ask for (`ptheta.dynamics.Updater`).
+    """Implements `ptheta.dynamics.Updater` for a game's dynamics.
 
-    group: places tensors, enters the precision's autocast, and averages over processes: what is
-        recorded is of the whole batch, and so are the statistics in a mover's buffers
+    group: places tensors, enters autocast, and averages over processes, so that recorded values
+        and buffer statistics are those of the whole batch
     """
 
     def __init__(
@@ -49,12 +49,12 @@ class Engine:
     ) -> None:
         self.model, self.game, self.group, self.weighing = model, game, group, weighing
         self.step, self.share, self.kl_weight = 0, 0.0, 1.0  # set before each step
-        self.measure_norms = False  # whether to record each player's gradient norm
+        self.measure_norms = False  # whether to record gradient norms
         self.parameters = {name: p.parameters() for name, p in game.players.items()}
         self.optimizers = {
             name: player.optimizer(self.parameters[name]) for name, player in game.players.items()
         }
-        self.rates = {  # of each group of weights, before the schedule
+        self.rates = {  # learning rate of each parameter group, before the schedule
             name: [group["lr"] for group in optimizer.param_groups]
             for name, optimizer in self.optimizers.items()
         }
@@ -69,26 +69,26 @@ class Engine:
         }
         self.averages, self.finite = Averages(group.device), FiniteCheck(group.device)
         self.kept: dict[str, list[Tensor]] = {}
-        self.checked: set[int] = set()  # the moves, by id, whose terms have been looked at
+        self.checked: set[int] = set()  # moves, by id, whose terms have been checked
         self.terms: dict[str, list[str]] = {name: [] for name in game.players}
 
     def _made(self, function: Callable[P, T]) -> Callable[P, T]:
-        """As it is called in a step."""
+        """Compiles a function if requested."""
         return torch.compile(function) if self.weighing.compile else function
 
     def set_lr(self, factor: float) -> None:
-        """Learning rates of this step: each group's own times `factor`."""
+        """Sets the learning rates of this step: each group's own times `factor`."""
         for name, optimizer in self.optimizers.items():
             for group, lr in zip(optimizer.param_groups, self.rates[name], strict=True):
                 group["lr"] = lr * factor
 
-    # -- what dynamics ask for
+    # -- interface for dynamics
 
     def prepare(self, game: Game[S], step: int, batch: Batch) -> S:
         if self.make_shared is None:
             return None  # type: ignore[return-value]  # S is None where nothing is shared
         movers = frozenset(move.player for move in game.due(step, self.share))
-        # whoever does not move keeps its statistics, too
+        # players that do not move keep their statistics
         resting = [b for name in game.players.keys() - movers for b in game.players[name].buffers()]
         with unchanged(resting), self.group.autocast():
             shared: S = self.make_shared(batch, Clock(step, movers, self.share))
@@ -96,7 +96,7 @@ class Engine:
 
     def gradients(self, move: Move[S], batch: Batch, shared: S) -> None:
         self.optimizers[move.player].zero_grad(set_to_none=True)
-        if self.alone[move.player]:  # nobody to freeze
+        if self.alone[move.player]:  # nothing to freeze
             self._backward(move, batch, shared)
         else:
             with freeze_others(self.model, self.game.players[move.player]):
@@ -114,7 +114,7 @@ class Engine:
             p.copy_(kept)
 
     def noise(self) -> list[Tensor]:
-        """The CPU's stream, and that of the GPU where there is one."""
+        """The random streams of the CPU and, if used, the GPU."""
         found = [torch.get_rng_state()]
         if self.group.device.type == "cuda":
             found.append(torch.cuda.get_rng_state(self.group.device))
@@ -138,22 +138,22 @@ class Engine:
         total = reduce(add, (self._cost(n, terms[n], mean) for n, mean in means.items()))
         total.backward()
         grads = [p.grad for p in self.parameters[player] if p.grad is not None]
-        told = {name: mean.detach() for name, mean in means.items()}
+        detached = {name: mean.detach() for name, mean in means.items()}
         logs = {name: value.detach().float().mean() for name, value in batch.logs.items()}
         batch.logs.clear()
-        # .data: a graph that is still to be walked may have saved the statistics
+        # .data: a pending backward pass may have saved the statistics
         statistics = [b.data for b in self.statistics[player]]
-        self.group.average([*grads, *told.values(), *logs.values(), *statistics])
-        for name, mean in told.items():
+        self.group.average([*grads, *detached.values(), *logs.values(), *statistics])
+        for name, mean in detached.items():
             self.finite.see(self.step, player, f"loss term {name!r}", mean)
             if name not in self.terms[player]:
                 self.terms[player].append(name)
-        for name, mean in (told | logs).items():
+        for name, mean in (detached | logs).items():
             self.averages.record(f"{player}/{name}", mean)
         self._norm(player, grads)
 
     def _norm(self, player: str, grads: list[Tensor]) -> None:
-        """Bounds the gradient of a player, and records its norm where that is known or wanted."""
+        """Clips the gradient of a player, and records its norm if computed or requested."""
         if self.weighing.clip:
             norm = nn.utils.clip_grad_norm_(self.parameters[player], self.weighing.clip)
             self.finite.see(self.step, player, "gradient norm", norm)
@@ -164,22 +164,23 @@ class Engine:
         self.averages.record(f"{player}/gradient_norm", norm)
 
     def _cost(self, name: str, term: Tensor, mean: Tensor) -> Tensor:
-        """What a term adds to the loss: its mean, or the schedule's version of a term named kl."""
+        """Contribution of a term to the loss: its mean, or for a term named kl the scheduled
+        value."""
         if name != KL:
             return mean
         if self.weighing.free_bits:  # sum_j max(lambda, E[KL_j]): Kingma et al. 2016, eq. 16
             parts = (term.float() if term.ndim == 2 else term.float()[:, None]).mean(0)
-            whole = parts.detach().clone()  # E is over the batch of all processes
+            whole = parts.detach().clone()  # E is the mean over the batch of all processes
             self.group.average([whole])
             free = self.weighing.free_bits
             mean = torch.where(whole >= free, parts, free).sum()
         return mean * self.kl_weight
 
-    # -- what is told
+    # -- reporting
 
     def by_player(self, averages: Mapping[str, float]) -> dict[str, float]:
-        """What a reader wants of such averages: the loss of each player, the sum of its terms; the
-        terms themselves where one plays alone. Nothing of who moves no more, or not yet."""
+        """The losses to display: the loss of each player (the sum of its terms), or the terms of a
+        single player. Omits players that do not move now."""
         found = {
             player: {t: averages[f"{player}/{t}"] for t in terms if f"{player}/{t}" in averages}
             for player, terms in self.terms.items()
@@ -194,18 +195,18 @@ class Engine:
         }
 
     def lacks_kl(self) -> bool:
-        """Whether all players have moved and none has a term that the schedule of kl weighs."""
+        """Whether all players have moved and none has a kl term."""
         return all(self.terms.values()) and not any(KL in terms for terms in self.terms.values())
 
-    # -- the state of the optimizers
+    # -- optimizer state
 
     def state(self) -> dict[str, Tensor]:
         """Every optimizer's state as named tensors."""
         return moments.state_of(self.optimizers)
 
     def load(self, state: dict[str, Tensor], *, begun: bool = False) -> None:
-        """Raises PthetaError where `state` is not of these optimizers. begun: whether they have
-        made a step, so that they must have a state where they keep one at all"""
+        """Loads the optimizers' state. Raises PthetaError if it does not fit. begun: whether steps
+        were made, so that stateful optimizers must have a state."""
         factories = {name: player.optimizer for name, player in self.game.players.items()}
         if begun and not state and moments.keeps_something(self.optimizers, factories):
             raise PthetaError("the state of the optimizers is empty")
@@ -213,5 +214,5 @@ class Engine:
 
 
 def _mean(term: Tensor) -> Tensor:
-    """Over the batch; the parts of an example are summed."""
+    """Mean over the batch; parts of an example are summed."""
     return term.float().mean() if term.ndim == 1 else term.float().sum(1).mean()

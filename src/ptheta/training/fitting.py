@@ -1,7 +1,7 @@
-"""Training without gradients: passes over all of the data, each of them a step.
+"""Training without gradients: each step is a pass over the data.
 
-A fit is written, logged, scored and resumed as any training is: to the loop it is a game without
-players, whose steps are the passes of the model itself.
+A fit is logged, scored, checkpointed and resumed like other training: for the loop it is a game
+without players, whose steps are the model's passes.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from ptheta.training.sampler import BatchSampler, Sampler
 from ptheta.training.scoring import Score
 from ptheta.training.settings import OF_GRADIENTS, TrainSettings
 
-FIT = "fit"  # whose numbers they are, where games have their players
+FIT = "fit"  # prefix of the metrics, in place of a player
 
 
 @dataclass(frozen=True)
 class Passes:
-    """All of the data, `size` examples at a time and in its own order, as often as it is asked."""
+    """Iterates over all data, `size` examples at a time, in order, repeatedly."""
 
     data: Dataset
     size: int
@@ -44,9 +44,9 @@ class Passes:
 
 
 class Fitter(Trainer):
-    """Trains a model by its `fit` and writes a run folder: see `Trainer`.
+    """Trains a model with `fit` and writes a run folder: see `Trainer`.
 
-    A step is a pass over the data, of which `batch_size` examples are in memory at a time.
+    A step is a pass over the data, with `batch_size` examples in memory at a time.
     """
 
     def __init__(
@@ -60,9 +60,11 @@ class Fitter(Trainer):
         score: Score | None = None,
         heading: Heading | None = None,
     ) -> None:
-        """Raises PthetaError for several processes: they would all go through all of the data."""
+        """Raises PthetaError for several processes, each of which would process all data."""
         if not isinstance(model, Fits):
-            raise PthetaError(f"{type(model).__name__} has neither game() nor fit() to learn by")
+            raise PthetaError(
+                f"{type(model).__name__} has neither game() nor fit(): define one to train it"
+            )
         if group.size > 1:
             raise PthetaError(
                 f"{type(model).__name__} is fitted in passes over the data, which {group.size} "
@@ -104,34 +106,34 @@ class Fitter(Trainer):
         return found is not None
 
     def _next(self) -> Mapping[str, float] | None:
-        """The numbers of the next pass, if there is one."""
+        """The metrics of the next pass, or None."""
         try:
             return next(self.passes, None)
         except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
             number = self.progress.step + 1
             raise PthetaError(
-                f"pass {number}: a matrix of the fit has no factor ({error}): other options of the "
-                "model may give one that has"
+                f"pass {number}: a matrix of the fit cannot be factorised ({error}): try other "
+                "options of the model"
             ) from None
 
     def _record(self, name: str, value: float) -> None:
         number = torch.tensor(value, device=self.group.device)
-        if not number.isfinite():  # as it is logged: what is too large for that is lost as well
+        if not number.isfinite():  # in logged precision, where values may overflow
             raise PthetaError(f"pass {self.progress.step}: {name} of the fit is {value}: {CURE}")
         if name not in self.engine.terms[FIT]:
             self.engine.terms[FIT].append(name)
         self.engine.averages.record(f"{FIT}/{name}", number)
 
 
-CURE = "other options of the model may give one that is"
+CURE = "try other options of the model"
 
 
 def without_gradients(settings: TrainSettings) -> tuple[TrainSettings, list[str]]:
-    """The settings without those that are about gradients, and a line on those that were given."""
+    """The settings without those about gradients, and a remark on those that were given."""
     usual = vars(TrainSettings())
     given = [name for name in OF_GRADIENTS if vars(settings)[name] != usual[name]]
     if not given:
         return settings, []
     flags = ", ".join(f"--{name.replace('_', '-')}" for name in given)
     without = dataclasses.replace(settings, **{name: usual[name] for name in given})
-    return without, [f"{flags}: of training by gradients, and without effect on a fit"]
+    return without, [f"{flags}: only for gradient training, ignored in a fit"]

@@ -1,4 +1,4 @@
-"""Pictures that a training draws of its model by steps and, where these are slow, by the clock."""
+"""Sample grids during training, at intervals of steps or of time if steps are slow."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from ptheta.training.weights import Weights
 
 
 class Pauses:
-    """When grids are drawn by the clock: at most a tenth of the time goes into them."""
+    """Timing of grids: at most a tenth of the time is spent on them."""
 
     def __init__(self) -> None:
         self.step, self.ended, self.took = -1, time.monotonic(), 0.0
 
     def due(self, minutes: float) -> bool:
-        """Whether the last one is long ago; 0 minutes: never."""
+        """Whether a grid is due; 0 minutes: never."""
         wait = max(60 * minutes, 9 * self.took)
         return minutes > 0 and time.monotonic() - self.ended >= wait
 
@@ -32,11 +32,10 @@ class Pauses:
 
 
 class Grids:
-    """The first process draws them and the others need not wait for it, so that it may do so by its
-    own clock.
+    """Draws the grids in the first process; the others do not wait for it.
 
-    picture: draws them; None for a model that makes nothing by itself
-    every, minutes: between two of them; 0 steps: none at all
+    picture: draws a grid; None for a model without output to show
+    every, minutes: steps and minutes between two grids; 0 steps: none
     """
 
     def __init__(
@@ -47,7 +46,7 @@ class Grids:
         self.pauses = Pauses()
 
     def begin(self) -> None:
-        """The clock starts."""
+        """Starts the clock."""
         self.pauses = Pauses()
 
     def at_interval(self, step: int) -> None:
@@ -63,7 +62,7 @@ class Grids:
             self.picture.write(self._path(step), model)
 
     def last(self, step: int, *, new: bool) -> None:
-        """What the last weights draw. new: whether they are of a step of this process"""
+        """Draws a grid with the last weights. new: whether they are from a step of this process."""
         there = self.pauses.step == step or (not new and self._path(step).exists())
         if self.every and not there:
             self.draw(step)

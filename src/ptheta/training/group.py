@@ -1,7 +1,7 @@
-"""The processes that share a training, as one of them sees the group.
+"""The group of processes of a training, from the view of one process.
 
-The model is not wrapped: each process computes its share of the batch, and the engine averages the
-mover's gradients (see docs/distributed.md).
+The model is not wrapped: each process computes its part of the batch, and the engine averages the
+moving player's gradients (see docs/distributed.md).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ CPU = torch.device("cpu")
 
 
 class _Sum(Function):
-    """The sum of a tensor over the processes: what each of them loses by it, all of them lose."""
+    """Sum of a tensor over the processes; its backward pass sums the gradients."""
 
     apply: ClassVar[Callable[[Tensor], Tensor]]
 
@@ -46,9 +46,9 @@ def summed(here: Tensor) -> Tensor:
 class Group:
     """One process of a training: by default the only one, on the CPU.
 
-    device: where it computes
+    device: device of the computation
     rank: 0, 1, ..., of `size` processes
-    half: what autocast computes in, or None for float32 throughout
+    half: autocast dtype, or None for float32 throughout
     """
 
     device: torch.device = CPU
@@ -77,7 +77,7 @@ class Group:
         return summed(torch.stack(rows, 1).flatten(0, 1))
 
     def average(self, tensors: Sequence[Tensor]) -> None:
-        """Puts into each tensor its mean over the processes, by one message."""
+        """Averages each tensor over the processes in place, in one communication."""
         if self.size == 1 or not tensors:
             return
         flat = torch.cat([t.flatten() for t in tensors])
@@ -87,7 +87,7 @@ class Group:
             t.copy_(part.view_as(t))
 
     def greatest(self, *numbers: float) -> list[float]:
-        """Of each number the greatest that any process has."""
+        """The maximum of each number over the processes."""
         if self.size == 1:
             return list(numbers)
         all_of_them = torch.tensor(numbers, dtype=torch.float64, device=self.device)

@@ -1,4 +1,4 @@
-"""The picture of a model that completes images and draws no samples."""
+"""Training pictures of a model that completes images and cannot sample."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from ptheta.files.images import grid, write_png
 from ptheta.masks import TESTED, unknown_parts
 from ptheta.specs import ImageSpec
 
-COMPLETED = 4  # images of a mask
+COMPLETED = 4  # images per mask
 
 
 @dataclass(frozen=True)
 class HoleGrid:
-    """Of images with holes, a mask in a row: each image, what is known of it, and that completed.
+    """A grid with a row per mask: each image, its known part, and its completion.
 
-    x: uint8 (N, C, H, W), of the masks in turn; known: bool, as x; condition: of each
+    x: uint8 (N, C, H, W), with the masks in turn; known: bool, shape of x; condition: of each image
     """
 
     x: Tensor
@@ -35,7 +35,7 @@ class HoleGrid:
     @classmethod
     def of(cls, data: Dataset) -> HoleGrid:
         """The first images of a data set."""
-        with seeded(0):  # some data sets draw their pixels
+        with seeded(0):  # some data sets are random
             batch = in_turn(data).batch(slice(0, COMPLETED * len(TESTED)))
         n, _, h, w = batch.x.shape
         unknown = unknown_parts(n, h, w)[:, None].expand_as(batch.x)
@@ -49,14 +49,14 @@ class HoleGrid:
             done = model.complete(
                 *(self.x.to(device), self.known.to(device)), None if y is None else y.to(device)
             )
-        beside = torch.stack([self.x, hatched(self.x, self.known), done.cpu()], 1)
-        rows, columns = rows_in_turn(beside.flatten(1, 2), min(len(TESTED), len(self.x)))
+        columns_shown = torch.stack([self.x, hatched(self.x, self.known), done.cpu()], 1)
+        rows, columns = rows_in_turn(columns_shown.flatten(1, 2), min(len(TESTED), len(self.x)))
         images = rows.unflatten(1, (3, -1)).flatten(0, 1)
         write_png(path, grid(images, 3 * columns), scale=2, captions=TESTED[: len(self.x)])
 
 
 def holes_of(model: nn.Module, data: Dataset) -> HoleGrid | None:
-    """What shows a model that completes images; None for any other, and for other examples."""
+    """The grid for a model that completes images; None for other models and data."""
     if not isinstance(model, Completes) or not isinstance(data.spec, ImageSpec):
         return None
     return HoleGrid.of(data)

@@ -1,4 +1,4 @@
-"""The training loop: any game, any family, resumable at any moment."""
+"""The training loop: independent of model families, and resumable at any step."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ class Trainer:
     """Trains a model by its game on a data set and writes a run folder.
 
     model: an nn.Module with `game()`, on the CPU; it is moved to the group's device
-    folder: exists; gets state/, samples/, metrics.jsonl and model.safetensors
-    score: chooses the best checkpoint; None keeps the last
+    folder: existing folder; state/, samples/, metrics.jsonl and model.safetensors are written to it
+    score: selects the best checkpoint; None keeps the last
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class Trainer:
         self.weights = Weights(model, self.ema, s.seed)
         chooses = s.best == "metric" and s.evaluate_every > 0
         self.score = score if chooses else None
-        self.inspect = score  # at the end of a run, for the game's monitor
+        self.inspect = score  # used at the end of a run, for the game's monitor
         self.checkpoints = Checkpoints(folder, self.engine, self.weights, s.checkpoint_every)
         picture = picture_of(model, data, self.heading.aside)
         self.grids = Grids(
@@ -81,18 +81,18 @@ class Trainer:
         )
         self.reporter = Reporter(self.engine, s, self.sampler)
         self.progress = self.reporter.progress
-        self.started = 0.0  # when the run would have begun, had it never been interrupted
+        self.started = 0.0  # start time of the run without interruptions
         self.rule = DYNAMICS[s.dynamics].rule
-        self.requests = Requests()  # signals that this process got
-        self.stopped_by: int | None = None  # the one by which all processes stop
+        self.requests = Requests()  # signals received by this process
+        self.stopped_by: int | None = None  # the signal that stops all processes
 
     def _sampler(self, model: nn.Module) -> Sampler:
-        """Which images a step has."""
+        """The sampler of the training data."""
         s = self.settings
         return sampler_for(model, self.data, s.batch_size, s.seed, self.group)
 
     def _game(self) -> Game[object]:
-        """The model's game, with its players in turns where the settings want that."""
+        """The model's game, with alternating phases if the settings ask for them."""
         game = self._game_of_model()
         asked = self.settings.turns()
         if not asked:
@@ -102,21 +102,23 @@ class Trainer:
 
     def _game_of_model(self) -> Game[object]:
         if not isinstance(self.model, Plays):
-            raise PthetaError(f"{type(self.model).__name__} has no game() to be trained by")
+            raise PthetaError(f"{type(self.model).__name__} has no game(): define one to train it")
         game: Game[object] = self.model.game()
         if not game.moves:
-            raise PthetaError(f"the game of {type(self.model).__name__} has no move to learn by")
+            raise PthetaError(
+                f"the game of {type(self.model).__name__} has no moves: define at least one"
+            )
         return game
 
     @property
     def stop_signal(self) -> int | None:
-        """The signal that asked this run to end, if only after its last step."""
+        """The signal that stopped this run, even if it came after the last step."""
         return self.stopped_by or self.requests.number
 
     def resume(self) -> bool:
-        """Goes back to the newest checkpoint that is whole; False where there is none yet.
+        """Loads the newest complete checkpoint; returns False if there is none yet.
 
-        Raises PthetaError where there are some and none can be read.
+        Raises PthetaError if there are checkpoints but none can be read.
         """
         self.progress = self.reporter.progress = self.checkpoints.resume()
         return self.progress.step > 0
@@ -126,8 +128,8 @@ class Trainer:
     def run(self) -> Progress:
         """Trains to the end, or to the first SIGINT, SIGTERM or SIGHUP; then writes a checkpoint.
 
-        Raises PthetaError, naming step, player, term and the last good checkpoint, where a loss
-        is NaN or infinite.
+        Raises PthetaError, naming step, player, term and the last good checkpoint, if a loss is NaN
+        or infinite.
         """
         first = self.progress.step
         self._begin()
@@ -142,7 +144,7 @@ class Trainer:
         return self.progress
 
     def _learn(self) -> None:
-        """Step after step, until the run is at its end or was asked to stop."""
+        """Makes steps until the run is finished or asked to stop."""
         with self._explained():
             while not self._finished():
                 if self._step():
@@ -153,11 +155,11 @@ class Trainer:
         self.grids.begin()
         self.model.train()
         if self.game.start is not None and self.progress.step == 0:
-            with torch.no_grad():  # all images of step 1, in every process
+            with torch.no_grad():  # the whole batch of step 1, in every process
                 self.game.start(self.data.batch(self.sampler.batch(1)).to(self.group.device))
 
     def _step(self) -> bool:
-        """Makes the next step; False where there is none to make."""
+        """Makes the next step; returns False if there is none."""
         p, s = self.progress, self.settings
         share = self._share()
         p.step += 1
@@ -165,7 +167,7 @@ class Trainer:
         engine.step, engine.share = p.step, share
         engine.set_lr(s.lr_factor(p.step, share))
         engine.kl_weight = s.kl_weight(p.step)
-        # one norm in each interval: it costs a pass over the gradients
+        # the norm is computed once per interval, since it costs a pass over the gradients
         engine.measure_norms = p.step % s.log_every == 0
         with shared(self.group.rank, self.group.size, self.group.gather):
             self.rule(engine, self.game, p.step, self._batch(p.step))
@@ -178,7 +180,7 @@ class Trainer:
         return True
 
     def _tell(self) -> None:
-        """What is due to be told after a step."""
+        """Reports after a step, if due."""
         p = self.progress
         p.seconds = time.monotonic() - self.started
         if p.step % self.settings.log_every == 0 or p.step == self.total:
@@ -189,14 +191,14 @@ class Trainer:
         return self.data.batch(self.sampler.indices(step)).to(self.group.device)
 
     def _share(self) -> float:
-        """Of the run that is done."""
+        """Fraction of the run that is done."""
         if self.total is not None:
             return self.progress.step / self.total
         return min(1.0, self.progress.seconds / (60 * (self.settings.minutes or 1)))
 
     def _finished(self) -> bool:
         p, s = self.progress, self.settings
-        # all processes have one clock, and stop after the same step
+        # all processes share a clock, and stop after the same step
         asked, p.seconds = self.group.greatest(self.requests.number or 0, p.seconds)
         self.stopped_by = int(asked) or None
         if self.stopped_by is not None or p.ended:
@@ -215,8 +217,8 @@ class Trainer:
             self._checkpoint()
 
     def _end(self) -> None:
-        """The last score, and what the game has to say of the run as a whole."""
-        # a likelihood tells a monitor nothing new, the classes of samples do
+        """Computes the last score, and lets the game's monitor check the whole run."""
+        # a monitor uses the classes of samples, not the likelihood
         silent = isinstance(self.model, HasBound | HasLogProb) or self.game.monitor is None
         if self.score is None and self.inspect is not None and not silent:
             self._take(self.inspect, choose=False)
@@ -232,14 +234,15 @@ class Trainer:
     # -- scores
 
     def _score(self) -> None:
-        """Takes the metric and writes model.safetensors where it is the best so far; not before the
-        last stage of a model that learns in stages, whose images are not yet what they will be."""
+        """Evaluates the metric and writes model.safetensors if it is the best so far; for a model
+        trained in stages, only in the last stage."""
         if self.score is not None and not stage_of(self.model):
             self.progress.scored_step = self.progress.step
             self._take(self.score, choose=True)
 
     def _take(self, score: Score, *, choose: bool) -> None:
-        """In the first process, while the others wait. choose: whether weights are chosen by it"""
+        """Scores in the first process, while the others wait. choose: whether it selects the
+        weights."""
         if self.group.rank == 0:
             with self.weights.resting() as model:
                 found = score(model)
@@ -254,26 +257,27 @@ class Trainer:
             self.weights.write(self.folder / BEST, p.step)
         self.reporter.score(found)
 
-    # -- the outside world
+    # -- errors and signals
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
-        """Of a number that is not finite: where there is something good to go back to."""
+        """Adds the last good checkpoint to the error about a non-finite value."""
         try:
             yield
         except NonFinite as error:
             last = checkpoint.latest(self.checkpoints.state)
             good = f"checkpoint of step {checkpoint.step_of(last)} in {last}" if last else "none"
             raise PthetaError(
-                f"{error}; last good checkpoint: {good}; lower --lr, give --clip 1, or take "
+                f"{error}; last good checkpoint: {good}; lower --lr, give --clip 1, or use "
                 "another --recipe"
             ) from None
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
-        """An ending signal ends the run after the step at hand; a second one at once.
+        """An ending signal stops the run after the current step; a second one immediately.
 
-        Of several processes each goes on to that step: the one that started them is impatient.
+        With several processes each finishes the step; only the parent process reacts to a second
+        signal.
         """
 
         def note(number: int) -> None:

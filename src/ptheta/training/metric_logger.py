@@ -1,4 +1,4 @@
-"""What a run tells: metrics.jsonl, the screen, and warnings."""
+"""Logging of a run: metrics.jsonl, the screen, and warnings."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from ptheta.training.display import Display
 
 
 def read_metrics(folder: Path) -> list[dict[str, float]]:
-    """The lines of a run's metrics.jsonl: numbers by name. A last line that a kill has cut short is
-    left out, and others that are damaged with a warning. Raises PthetaError where all are."""
+    """Reads a run's metrics.jsonl: values by name. Skips a truncated last line silently, and other
+    damaged lines with a warning. Raises PthetaError if all are damaged."""
     rows = whole(folder / "metrics.jsonl", Row, "put the file back, or remove it")
     return [row.model_dump() for row in rows]
 
@@ -23,21 +23,21 @@ def read_metrics(folder: Path) -> list[dict[str, float]]:
 def keep_until(
     path: Path, step: int, count: int | None, kind: type[Row] | type[Warned] = Row
 ) -> int:
-    """Drops the lines after `step`, those after the first `count` (None: not known) and damaged
-    ones: a run goes on from there. Returns how many are left."""
+    """Removes the lines after `step`, those after the first `count` (None: unknown) and damaged
+    ones, to resume a run there. Returns the number of remaining lines."""
     if not path.exists():
         return 0
-    told = list(lines(path, kind))[:count]
-    kept = [f"{text}\n" for text, row in told if row.step <= step]
+    rows = list(lines(path, kind))[:count]
+    kept = [f"{text}\n" for text, row in rows if row.step <= step]
     write_text(path, "".join(kept))
     return len(kept)
 
 
 class MetricLogger:
-    """Writes one line for each report; the first process alone has one.
+    """Writes one line for each report; used only by the first process.
 
-    total: steps of the run, or None where minutes decide; seconds: those
-    done: steps and seconds that the run has behind it; examples: what the data are called
+    total: steps of the run, or None if it is limited by time; seconds: that limit
+    done: steps and seconds done so far; examples: plural name of the examples
     """
 
     def __init__(
@@ -57,16 +57,17 @@ class MetricLogger:
         self.display = Display(title, total, seconds, *done, stream, examples)
 
     def advance(self, step: int, seconds: float) -> None:
-        """Moves the display to where the run is."""
+        """Updates the position in the display."""
         self.display.advance(step, seconds)
 
     @property
     def due(self) -> bool:
-        """Whether what the screen shows of the losses is old: `show` it then."""
+        """Whether the displayed losses are outdated, so that `show` is due."""
         return self.display.due
 
     def show(self, losses: Mapping[str, float]) -> None:
-        """Losses for the screen alone: these come by the clock, and metrics.jsonl by the step."""
+        """Shows losses on the screen only, which is updated by time; metrics.jsonl is written by
+        steps."""
         self.display.show(losses)
 
     def report(
@@ -76,9 +77,9 @@ class MetricLogger:
         values: Mapping[str, float],
         losses: Mapping[str, float] | None = None,
     ) -> None:
-        """One line of metrics.
+        """Writes one line of metrics.
 
-        losses: what the screen shows of it; None: numbers of held-out images, which it shows all
+        losses: the part shown on the screen; None for held-out metrics, which are all shown
         """
         line = {"step": step, "seconds": round(seconds, 3), **values}
         with writing(self.folder / "metrics.jsonl"):
@@ -91,17 +92,17 @@ class MetricLogger:
             self.display.show(losses, values.get("images_per_s"))
 
     def warn(self, step: int, text: str) -> None:
-        """A warning, kept in warnings.jsonl and said to the reader."""
+        """Writes a warning to warnings.jsonl and to the screen."""
         path = self.folder / "warnings.jsonl"
         with writing(path), path.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"step": step, "warning": text}) + "\n")
         self.say(f"step {step}  warning: {text}")
 
     def say(self, text: str) -> None:
-        """A line for the reader."""
+        """Prints a line."""
         self.display.say(text)
 
     def close(self) -> None:
-        with suppress(OSError):  # every line was flushed: what is left is one that failed
+        with suppress(OSError):  # every line was flushed, so only a failed one remains
             self.file.close()
         self.display.close()

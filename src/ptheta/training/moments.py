@@ -1,7 +1,7 @@
-"""What optimizers keep of their weights, as named tensors: `player/number of the weight/name`.
+"""Optimizer states as named tensors: `player/index of the weight/name`.
 
-What an optimizer keeps, and in which shapes, is found out by one step of a fresh one: nothing here
-knows a kind of optimizer.
+The names and shapes of a state are determined by one step of a new optimizer, so this works for any
+optimizer.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ Slots = dict[str, Tensor]
 
 
 def weights_of(optimizer: Optimizer) -> list[nn.Parameter]:
-    """As its `state_dict` numbers them."""
+    """The weights in the order of its `state_dict`."""
     return [p for group in optimizer.param_groups for p in group["params"]]
 
 
 def state_of(optimizers: Mapping[str, Optimizer]) -> dict[str, Tensor]:
-    """optimizers: by the name of their player"""
+    """The state of all optimizers. optimizers: by player name."""
     return {
         f"{player}/{i}/{name}": torch.as_tensor(value)
         for player, optimizer in optimizers.items()
@@ -35,7 +35,7 @@ def state_of(optimizers: Mapping[str, Optimizer]) -> dict[str, Tensor]:
 
 
 def kept_by(factory: Factory, weight: Tensor) -> Slots:
-    """What such an optimizer keeps of a weight, as it is after one step."""
+    """The state of such an optimizer for a weight, after one step."""
     probe = nn.Parameter(torch.zeros_like(weight))
     probe.grad = torch.zeros_like(probe)
     optimizer = factory([probe])
@@ -46,8 +46,8 @@ def kept_by(factory: Factory, weight: Tensor) -> Slots:
 def load_state(
     optimizers: Mapping[str, Optimizer], factories: Mapping[str, Factory], state: Slots
 ) -> None:
-    """Puts back what `state_of` gave. Raises PthetaError where `state` is not of these optimizers:
-    other weights, other names, other shapes, numbers that are not finite."""
+    """Restores a state from `state_of`. Raises PthetaError if it does not fit these optimizers:
+    other weights, names or shapes, or non-finite values."""
     weights = {player: weights_of(optimizer) for player, optimizer in optimizers.items()}
     found: dict[str, dict[int, Slots]] = {player: {} for player in optimizers}
     for path, value in state.items():
@@ -65,7 +65,7 @@ def load_state(
 
 
 def keeps_something(optimizers: Mapping[str, Optimizer], factories: Mapping[str, Factory]) -> bool:
-    """Whether any of them has a state at all: plain gradient descent has none."""
+    """Whether any of them has a state; plain gradient descent has none."""
     return any(kept_by(factories[k], p) for k, o in optimizers.items() for p in weights_of(o)[:1])
 
 
@@ -77,11 +77,11 @@ def _split(path: str) -> tuple[str, str, str]:
 
 
 def _checked(slots: Slots, expected: Slots, place: str) -> Slots:
-    """The slots of one weight, laid out in memory as the optimizer does it."""
+    """The state of one weight, in the memory layout of the optimizer."""
     if slots.keys() != expected.keys():
         raise PthetaError(
-            f"the optimizer keeps {', '.join(sorted(expected)) or 'nothing'} of a weight, and the "
-            f"state of {place} holds {', '.join(sorted(slots))}"
+            f"the optimizer state of a weight has {', '.join(sorted(expected)) or 'nothing'}, "
+            f"and the state of {place} has {', '.join(sorted(slots))}"
         )
     found = {}
     for name, like in expected.items():
@@ -92,5 +92,7 @@ def _checked(slots: Slots, expected: Slots, place: str) -> Slots:
                 f"the optimizer's {place}/{name} is {value.dtype} {tuple(value.shape)}: "
                 f"want finite {like.dtype} of {tuple(like.shape)}"
             )
-        found[name] = torch.empty_like(like).copy_(value)  # a fused update walks memory
+        found[name] = torch.empty_like(like).copy_(
+            value
+        )  # fused updates need the same memory layout
     return found

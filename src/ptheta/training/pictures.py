@@ -1,5 +1,5 @@
-"""The picture that a training draws of its model: a grid of samples, what it makes of inputs, a
-scatter of vectors, or images with holes, completed."""
+"""Pictures during training: a grid of samples, outputs for inputs, a scatter plot of vectors, or
+completed images."""
 
 from __future__ import annotations
 
@@ -38,23 +38,23 @@ from ptheta.training.translations import (
 )
 
 IMAGES = 64  # in a grid
-POINTS = 2000  # in a scatter, and as many of the data behind them
-INPUTS, OUTPUTS = 8, 3  # rows of a grid, and answers in each where they differ
-CELL = 64  # pixels that an image below a heading is wide at least, or nearly
+POINTS = 2000  # points in a scatter plot, and as many data points
+INPUTS, OUTPUTS = 8, 3  # rows of a grid, and outputs in each if they vary
+CELL = 64  # approximate minimum width of an image below a heading
 
 
 class Picture(Protocol):
-    """What shows a model in training, each time by the same examples and the same noise."""
+    """Draws a model in training, always with the same examples and noise."""
 
     def write(self, path: Path, model: nn.Module) -> None:
-        """Draws what the model makes now, from torch's random stream as it stands."""
+        """Draws the model's current output, from torch's current random stream."""
         ...
 
 
 @dataclass(frozen=True)
 class ImageGrid:
-    """Samples: with a row for each condition where these are few, and above them in which stage the
-    model learns, where it does so in stages."""
+    """Samples, with a row for each condition if these are few, and the training stage, if any, as a
+    title."""
 
     def write(self, path: Path, model: nn.Module) -> None:
         rows, columns, captions = in_picture(model, _sampled(model, IMAGES))
@@ -64,8 +64,8 @@ class ImageGrid:
 
 @dataclass(frozen=True)
 class InputGrid:
-    """What a model makes of inputs, a row for each: input, outputs, and the target where it is
-    known. outputs: of an input"""
+    """Outputs for inputs, a row for each: input, outputs, and the target if known. outputs: number
+    per input"""
 
     inputs: Asked
     outputs: int
@@ -80,7 +80,7 @@ class InputGrid:
         write_png(path, shown, scale, captions=self._domains(model), headings=texts)
 
     def _domains(self, model: nn.Module) -> list[str]:
-        """Where each input is carried over to; nothing for pairs."""
+        """The target domain of each input; empty for pairs."""
         if self.inputs.to is None or not isinstance(model, Translates):
             return []
         names = model.domains()
@@ -89,8 +89,8 @@ class InputGrid:
 
 @dataclass(frozen=True)
 class PointScatter:
-    """Samples of vectors: those of the training data stand behind them, and the model's density
-    over them where it has one. real: float32 (M, D)"""
+    """Scatter plot of sampled vectors over training data, with the model's density if it has one.
+    real: float32 (M, D)"""
 
     spec: VectorSpec
     real: Tensor
@@ -98,19 +98,19 @@ class PointScatter:
     def write(self, path: Path, model: nn.Module) -> None:
         x = _sampled(model, POINTS)
         drawn = Scatter(self.spec, x.cpu(), self.real, density_of(model)).png()
-        write_atomic(path, lambda beside: beside.write_bytes(drawn))
+        write_atomic(path, lambda temporary: temporary.write_bytes(drawn))
 
 
 def _sampled(model: nn.Module, n: int) -> Tensor:
-    """n samples of a model, of its conditions in turn."""
+    """n samples of a model, with its conditions in turn."""
     assert isinstance(model, Samples)
     return model.sample(n, some_conditions(model, n))
 
 
 def picture_of(model: nn.Module, data: Dataset, aside: Dataset | None = None) -> Picture | None:
-    """What shows a model that learns from such data; None where it makes nothing by itself.
+    """The picture for a model on such data; None if it has no output to show.
 
-    aside: examples that were set aside, to show the model with; None where there are none
+    aside: validation examples to show the model with; None if there are none
     """
     return next((made for make in KINDS if (made := make(model, data, aside or data))), None)
 
@@ -137,7 +137,7 @@ def _of_holes(model: nn.Module, data: Dataset, aside: Dataset) -> Picture | None
     return holes_of(model, aside)
 
 
-# each gives what shows a model, or None where it shows no such one; the first is taken
+# each returns a picture for a model, or None if it does not apply; the first one is used
 KINDS: tuple[Callable[[nn.Module, Dataset, Dataset], Picture | None], ...] = (
     _of_inputs,
     _of_vectors,
@@ -147,7 +147,8 @@ KINDS: tuple[Callable[[nn.Module, Dataset, Dataset], Picture | None], ...] = (
 
 
 def density_of(model: nn.Module) -> LogDensity | None:
-    """log p(x) of an unconditional model that knows it; float32 (N, D) -> (N,) nats, on the CPU."""
+    """log p(x) of an unconditional model that computes it; float32 (N, D) -> (N,) nats, on the
+    CPU."""
     log_prob = exact_log_prob(model)
     if log_prob is None or condition_of(model) is not None:
         return None
@@ -157,8 +158,8 @@ def density_of(model: nn.Module) -> LogDensity | None:
 
 
 def in_picture(model: nn.Module, x: Tensor) -> tuple[Tensor, int | None, list[str]]:
-    """Samples of a model's conditions in turn as a picture has them: with a row for each condition
-    where these are few, how many are in a row, and a text for each row."""
+    """Arranges samples of the conditions in turn: with a row for each condition if these are few;
+    returns the number of columns, and the row captions."""
     spec = condition_of(model)
     if spec is None or not in_rows(spec.count, len(x)):
         return x, None, []

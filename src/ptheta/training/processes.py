@@ -29,8 +29,8 @@ COMPILERS = ("g++", "clang++")
 class Device:
     """A kind of device.
 
-    most: processes that share a training on it, or None for any number
-    own: whether each process has one of its own; backend: how they talk
+    most: maximum number of processes, or None for any
+    own: whether each process has its own device; backend: communication backend
     """
 
     available: Callable[[], bool]
@@ -51,18 +51,19 @@ DEVICES: dict[str, Device] = {
     "mps": Device(lambda: torch.backends.mps.is_available(), most=lambda: 1),
     "cpu": Device(lambda: True),
 }
-AUTOMATIC = ("cuda", "cpu")  # the first that is there; mps has no float64, and is to be asked for
+AUTOMATIC = ("cuda", "cpu")  # the first available one; mps has no float64 and must be requested
 HERE = "127.0.0.1"
-# The others wait as long as the first one evaluates; one that has died is noticed without a clock.
+# The other processes wait while the first one evaluates; dead processes are detected without a
+# timeout.
 PATIENCE = timedelta(days=7)
 
 
 @dataclass(frozen=True)
 class Launcher:
-    """A program that starts a command several times, known by its variables.
+    """A program that starts a command several times, recognised by its environment variables.
 
-    command: how it starts the command once; tasks, rank: its variables; mark: one that is there
-        only in what it started itself, where `tasks` may be left over from elsewhere
+    command: how to start the command once; tasks, rank: its variables; mark: a variable that is
+        only set in processes it started, if `tasks` may be inherited
     """
 
     name: str
@@ -90,12 +91,12 @@ LAUNCHERS = (
 
 
 def launch(settings: TrainSettings, work: Callable[[Group, *Ts], T], *args: *Ts) -> T:
-    """Calls work(group, *args) in each of the processes; returns what the first one returns.
+    """Calls work(group, *args) in each process; returns the result of the first one.
 
-    No variable of a job or of another launcher says how many there are: the settings do. With
-    several, `args` and the result are pickled.
-    Raises PthetaError where the device or the number of processes cannot be had; Interrupted where
-    a signal ended one of several processes before its work was done.
+    The number of processes is taken from the settings, never from variables of a job or launcher.
+    With several, `args` and the result are pickled.
+    Raises PthetaError if the device or the number of processes is not available; Interrupted if a
+    signal ended one of several processes before its work was done.
     """
     device = device_name(settings)
     if settings.compile and device == "cpu" and not any(map(shutil.which, COMPILERS)):
@@ -111,7 +112,7 @@ def launch(settings: TrainSettings, work: Callable[[Group, *Ts], T], *args: *Ts)
 
 
 def started_by(environment: Mapping[str, str]) -> tuple[Launcher, int] | None:
-    """(the launcher that started this command several times, how often), or None."""
+    """(the launcher that started this command several times, the number of times), or None."""
     for launcher in LAUNCHERS:
         tasks = environment.get(launcher.tasks, "")
         if launcher.mark in environment and tasks.isdecimal() and int(tasks) > 1:
@@ -120,7 +121,7 @@ def started_by(environment: Mapping[str, str]) -> tuple[Launcher, int] | None:
 
 
 def _heed(environment: Mapping[str, str], processes: int) -> None:
-    """Refuses several processes in each of several tasks; says that the tasks train apart."""
+    """Refuses several processes in each of several tasks; warns that the tasks train separately."""
     found = started_by(environment)
     if found is None:
         return
@@ -130,11 +131,11 @@ def _heed(environment: Mapping[str, str], processes: int) -> None:
     if processes > 1:
         raise PthetaError(f"{text} would start {processes} processes of its own: {once}")
     if environment.get(launcher.rank, "0") == "0":
-        warnings.warn(f"{text} trains by itself: for one training, {once} {tasks}", stacklevel=3)
+        warnings.warn(f"{text} trains separately: for one training, {once} {tasks}", stacklevel=3)
 
 
 def _half(settings: TrainSettings, device: str) -> torch.dtype | None:
-    """What autocast computes in, or None."""
+    """The autocast dtype, or None."""
     mixed = {
         "bf16-mixed": True,
         "auto": DEVICES[device].has_bfloat16(),
@@ -144,7 +145,7 @@ def _half(settings: TrainSettings, device: str) -> torch.dtype | None:
 
 
 def device_name(settings: TrainSettings) -> str:
-    """Raises PthetaError where the device is not there, or not for so many processes."""
+    """The device name. Raises PthetaError if it is not available, or not for so many processes."""
     there = [name for name, device in DEVICES.items() if device.available()]
     name = next((n for n in AUTOMATIC if n in there), "cpu")
     name = settings.device if settings.device in DEVICES else name
@@ -155,8 +156,8 @@ def device_name(settings: TrainSettings) -> str:
     most = DEVICES[name].most()
     if most is not None and settings.processes > most:
         raise PthetaError(
-            f"processes = {settings.processes}, and device {name!r} is there {most} times: use at "
-            "most one process for each"
+            f"processes = {settings.processes}, but there are {most} devices {name!r}: use at "
+            "most one process per device"
         )
     return name
 
@@ -170,10 +171,10 @@ def _place(device: str, rank: int) -> torch.device:
 
 @dataclass(frozen=True)
 class _Meeting(Generic[T]):
-    """What each process needs to join the others. port: of the store through which they meet
+    """What each process needs to join the others. port: of the rendezvous store
 
-    work: (function, arguments), pickled as plain bytes: no tensor goes through shared memory, of
-        which containers have little
+    work: (function, arguments), pickled as bytes, so that no tensor uses shared memory, which is
+        scarce in containers
     """
 
     size: int
@@ -197,10 +198,10 @@ def _several(
         pickled = pickle.dumps((work, args))
     except (pickle.PicklingError, AttributeError, TypeError) as error:
         raise PthetaError(
-            f"what is to be trained on cannot be sent to other processes ({error}): use classes "
-            "and functions of a module, or train with one process"
+            f"the training data cannot be pickled for other processes ({error}): use classes and "
+            "functions of a module, or train with one process"
         ) from None
-    # bound here, so that no port is chosen that another program has or takes
+    # bound here, so that no other program can take the port
     server = socket.create_server((HERE, 0))
     port = server.getsockname()[1]
     store = distributed.TCPStore(
@@ -215,10 +216,13 @@ def _several(
 
 
 def _join(rank: int, meeting: _Meeting[T]) -> T:
-    """One of several processes: meets the others and does its share."""
+    """One of several processes: joins the others and does its share."""
     torch.use_deterministic_algorithms(meeting.deterministic, warn_only=meeting.warn_only)
     names = {name for _, name in socket.if_nameindex()}
-    for loopback in names & {"lo", "lo0"}:  # all are on this machine, whatever its name resolves to
+    for loopback in names & {
+        "lo",
+        "lo0",
+    }:  # all processes are on this machine, whatever its name resolves to
         os.environ["GLOO_SOCKET_IFNAME"] = loopback
     kind, device = DEVICES[meeting.device], _place(meeting.device, rank)
     if kind.own:
@@ -233,7 +237,7 @@ def _join(rank: int, meeting: _Meeting[T]) -> T:
         timeout=PATIENCE,
         device_id=device if kind.own else None,
     )
-    # bytes that the process which started this one has just made, in its memory: see `_Meeting`
+    # trusted bytes from the parent process: see `_Meeting`
     work, args = pickle.loads(meeting.work)
     result: T = work(Group(device, rank, meeting.size, meeting.half), *args)
     distributed.destroy_process_group()

@@ -1,4 +1,4 @@
-"""Where a run is: all of it is in the checkpoint."""
+"""Progress of a run, stored in the checkpoint."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from ptheta.files.atomic import read_json
 
 @dataclass
 class Progress:
-    """Steps, times and what has been told, over all parts of a run together."""
+    """Steps, times and reports over all parts of a run."""
 
     step: int = 0
-    seconds: float = 0.0  # of training
+    seconds: float = 0.0  # training time
     ema_updates: int = 0
     best_step: int = 0
     best_metric: str = ""
     best_value: float = math.nan
-    scored_step: int = 0  # the last step at which the metric was taken
-    logged_step: int = 0  # the last step that has a line of its interval
+    scored_step: int = 0  # last step at which the metric was evaluated
+    logged_step: int = 0  # last step with a log line
     logged_seconds: float = 0.0
-    lines: int | None = 0  # of metrics.jsonl; None in a checkpoint of an older ptheta
+    lines: int | None = 0  # lines of metrics.jsonl; None in checkpoints of older versions
     warnings: int | None = 0  # lines of warnings.jsonl
-    alarmed: tuple[str, ...] = ()  # kinds of warnings that have been told
-    ended: bool = False  # whether the model itself has no further step to make
+    alarmed: tuple[str, ...] = ()  # kinds of warnings already given
+    ended: bool = False  # whether the model has finished by itself
 
     def to_json(self) -> dict[str, object]:
         values = asdict(self)
@@ -36,17 +36,17 @@ class Progress:
 
     @classmethod
     def from_json(cls, values: object, file: Path | str = "progress.json") -> Progress:
-        """file: for messages. Raises PthetaError where `values` is not what `to_json` gives."""
-        told = schemas.parse(schemas.Progress, values, file, "go back to an older checkpoint")
-        found = told.model_dump()
-        if told.best_value is None:
+        """file: for messages. Raises PthetaError if `values` is not a result of `to_json`."""
+        record = schemas.parse(schemas.Progress, values, file, "go back to an older checkpoint")
+        found = record.model_dump()
+        if record.best_value is None:
             found["best_value"] = math.nan
-        for name, known in (("logged_step", told.step), ("logged_seconds", told.seconds)):
+        for name, known in (("logged_step", record.step), ("logged_seconds", record.seconds)):
             if found[name] is None:
                 found[name] = known
         return cls(**found)
 
     @classmethod
     def read(cls, file: Path) -> Progress:
-        """Raises PthetaError where the file is missing or damaged."""
+        """Raises PthetaError if the file is missing or damaged."""
         return cls.from_json(read_json(file), file)

@@ -1,4 +1,4 @@
-"""One of several processes: it does its share of the work and tells what became of it."""
+"""A worker process: does its share of the work and reports the outcome."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from ptheta.terminal.signals import ENDING, Stopped, ending, lasting
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
-UNGUARDED = 79  # status of a process that, to be started, starts the user's training again
+UNGUARDED = 79  # exit status of a worker that would start the user's training again
 
 
 class Message(Generic[T]):
-    """What goes through the pipe, to the process that started this one."""
+    """A message to the parent process."""
 
     def taken(self, outcome: Outcome[T] | None) -> Outcome[T] | None:
-        """Hears it there; what is known then of the outcome, `outcome` having been so far."""
+        """Handles the message in the parent; returns the updated outcome."""
         return outcome
 
 
 @dataclass(frozen=True)
 class Remark(Message[T]):
-    """A warning, to be given where the user is."""
+    """A warning to be issued in the parent process."""
 
     text: str
     category: type[Warning]
@@ -45,11 +45,11 @@ class Remark(Message[T]):
 
 
 class Outcome(Message[T]):
-    """What became of the work: it is done, or one of the other three is there."""
+    """Outcome of the work: done, or one of the three failures."""
 
     done = False
     refusal: PthetaError | None = None  # a line for the user
-    signal: int | None = None  # that came before the work could take it
+    signal: int | None = None  # received before the work could handle it
     fault: str | None = None  # the traceback of another exception
 
     def taken(self, outcome: Outcome[T] | None) -> Outcome[T] | None:
@@ -66,14 +66,14 @@ class Done(Outcome[T]):
 
 @dataclass(frozen=True)
 class Refused(Outcome[T]):
-    """The work raised an error that is a line for the user."""
+    """The work raised a PthetaError."""
 
     refusal: PthetaError
 
 
 @dataclass(frozen=True)
 class Ended(Outcome[T]):
-    """An ending signal came before the work could take it."""
+    """An ending signal came before the work could handle it."""
 
     signal: int
 
@@ -91,29 +91,29 @@ def serve(
     work: Callable[[int, *Ts], T],
     args: tuple[*Ts],
 ) -> None:
-    """Does the work in this new process, and says what became of it."""
+    """Does the work in this new process, and reports the outcome."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
     def warn(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
-        with suppress(OSError):  # nobody listens any more
+        with suppress(OSError):  # the parent is gone
             channel.send_bytes(pickle.dumps(Remark[T](str(message), category)))
 
     warnings.showwarning = warn
     with lasting():
         outcome = _outcome(rank, work, args)
     with suppress(OSError):
-        # plain bytes: a tensor in shared memory would go with this process
+        # plain bytes: a tensor in shared memory would be lost with this process
         channel.send_bytes(pickle.dumps(outcome))
     if not outcome.done:
         with suppress(OSError):
             sys.stderr.flush()
-        os._exit(1)  # without closing what may wait for the others
+        os._exit(1)  # without cleanup that may wait for the others
 
 
 def _outcome(rank: int, work: Callable[[int, *Ts], T], args: tuple[*Ts]) -> Outcome[T]:
-    """Does the work; signals are let through for that time only."""
+    """Does the work; signals are only handled during it."""
     try:
-        with ending(again=lambda _: None):  # impatience is for the process that started this one
+        with ending(again=lambda _: None):  # only the parent reacts to repeated signals
             signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
             try:
                 return Done(work(rank, *args))
@@ -128,7 +128,7 @@ def _outcome(rank: int, work: Callable[[int, *Ts], T], args: tuple[*Ts]) -> Outc
 
 
 def _end_with_parent() -> NoReturn:
-    """Ends this process as soon as the one that started it has ended, however that was."""
+    """Ends this process as soon as its parent has ended."""
     parent = multiprocessing.parent_process()
     assert parent is not None
     parent.join()

@@ -1,7 +1,7 @@
-"""Work on several processes of this machine: they are started, heard and ended here.
+"""Starts, monitors and ends worker processes on this machine.
 
-Each process tells what became of its work by one object on a pipe. Ending signals are passed on;
-no process outlives the one that started it.
+Each process reports its outcome by one object on a pipe. Ending signals are forwarded; no process
+outlives its parent.
 """
 
 from __future__ import annotations
@@ -31,25 +31,25 @@ from ptheta.training.rank import UNGUARDED, Done, Message, Outcome, serve
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
-GRACE = 3.0  # seconds that the others have to end by themselves once one has failed
-CLOSING = 30.0  # seconds that all have to end by themselves once their work is done
-TICK = 0.1  # seconds between two looks for signals
+GRACE = 3.0  # seconds for the others to end after one has failed
+CLOSING = 30.0  # seconds for all to end after their work is done
+TICK = 0.1  # seconds between checks for signals
 
 
 class RankFailed(RuntimeError):
-    """A fault of the program in one of the processes; the message ends in its traceback."""
+    """An unexpected exception in a worker process; the message ends with its traceback."""
 
 
 @dataclass
 class Member(Generic[T]):
-    """A process that was started, its end of the pipe, and what it said last."""
+    """A worker process, its pipe, and its last message."""
 
     rank: int
     process: BaseProcess
     channel: Connection
     outcome: Outcome[T] | None = None
-    over: bool = field(default=False, init=False)  # has ended, and all that it said was heard
-    ended_here: bool = field(default=False, init=False)  # so its exit says nothing
+    over: bool = field(default=False, init=False)  # has ended, and all its messages were read
+    ended_here: bool = field(default=False, init=False)  # so its exit status is irrelevant
 
     @property
     def alive(self) -> bool:
@@ -57,7 +57,7 @@ class Member(Generic[T]):
 
     @property
     def well(self) -> bool:
-        """Whether nothing is known to have gone wrong."""
+        """Whether no failure is known."""
         return self.done or (self.outcome is None and not self.over)
 
     @property
@@ -65,22 +65,22 @@ class Member(Generic[T]):
         return self.outcome is not None and self.outcome.done
 
     def hear(self) -> None:
-        """Takes what has come through the pipe."""
-        self.over = not self.alive  # asked first: a process says what became of it and then ends
-        while (said := self._next()) is not None:
-            self.outcome = said.taken(self.outcome)
+        """Reads the messages in the pipe."""
+        self.over = not self.alive  # checked first, since a process reports before it ends
+        while (message := self._next()) is not None:
+            self.outcome = message.taken(self.outcome)
 
     def _next(self) -> Message[T] | None:
-        """What has come and was not heard yet; None where there is nothing, or the pipe was closed
-        or cut by the end of the process: `_verdict` judges one that has said nothing."""
+        """The next unread message; None if there is none, or the pipe was closed or cut (`_verdict`
+        handles processes without a report)."""
         try:
             if not self.channel.poll():
                 return None
-            # from a process that this one has started, on a pipe that nobody else can write to
-            said: Message[T] = self.channel.recv()
+            # trusted: from a child process, on a private pipe
+            message: Message[T] = self.channel.recv()
         except (EOFError, OSError):
             return None
-        return said
+        return message
 
     def kill(self) -> None:
         if self.alive:
@@ -102,7 +102,7 @@ def refuse_unguarded() -> None:
 
 
 def spread(work: Callable[[int, *Ts], T], args: tuple[*Ts], size: int) -> T:
-    """Calls work(rank, *args) in `size` new processes; returns what the first one returns.
+    """Calls work(rank, *args) in `size` new processes; returns the result of the first one.
 
     Raises the PthetaError that one of them raised; Interrupted where a signal ended one of them,
     or this process was asked to end: then they were asked, too, and have ended; RankFailed for
@@ -130,8 +130,8 @@ def _start(
     args: tuple[*Ts],
     size: int,
 ) -> None:
-    """Starts the processes with ending signals held back, until they can be taken."""
-    resource_tracker.ensure_running()  # it would let the signals through
+    """Starts the processes with ending signals blocked until they can be handled."""
+    resource_tracker.ensure_running()  # it would unblock the signals
     context = get_context("spawn")
     before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
     try:
@@ -146,8 +146,8 @@ def _start(
 
 
 def _wait(members: Sequence[Member[T]], news: list[tuple[Request, int]]) -> bool:
-    """Until all have ended, or one has failed and the others had time to end, or the user asks a
-    second time: then True."""
+    """Waits until all have ended, or one has failed and the others had time to end. Returns True if
+    the user sends a second signal."""
     latest: float | None = None
     while any(member.alive for member in members):
         for member in members:
@@ -169,7 +169,7 @@ def _wait(members: Sequence[Member[T]], news: list[tuple[Request, int]]) -> bool
 
 
 def _verdict(members: Sequence[Member[T]], requests: Requests, hasty: bool) -> T:
-    """What the processes did, together: the cause before what followed from it."""
+    """The joint result of the processes; reports the cause of a failure, not its consequences."""
     if hasty and requests.number is not None:
         raise Interrupted(f"stopped at once by {name_of(requests.number)}", requests.number)
     by_itself = [m for m in members if not m.ended_here]
@@ -197,16 +197,16 @@ def _verdict(members: Sequence[Member[T]], requests: Requests, hasty: bool) -> T
 
 
 def _lost(member: Member[T], number: int) -> str:
-    why = ", as happens where memory runs out" if number == signal.SIGKILL else ""
+    why = ", as happens if memory runs out" if number == signal.SIGKILL else ""
     return f"the process of rank {member.rank} was ended by {name_of(number)}{why}"
 
 
 def _silent(member: Member[T]) -> str:
-    """Of a process that has said nothing."""
+    """The error for a process that ended without a report."""
     code = member.process.exitcode
     if code == UNGUARDED:
         return (
-            "several processes cannot be started from here, as each would run this script again: "
-            'put what it does below a line if __name__ == "__main__":'
+            "several processes cannot be started from here, since each would run this script "
+            'again: guard the script by if __name__ == "__main__":'
         )
     return f"the process of rank {member.rank} ended with status {code} before its work was done"

@@ -1,4 +1,4 @@
-"""What a run tells of itself: lines of metrics.jsonl, the screen, and warnings of the game."""
+"""Reporting of a run: metrics.jsonl, the screen, and warnings of the game."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from ptheta.training.sampler import Sampler
 from ptheta.training.scoring import Scored
 from ptheta.training.settings import NO_KL, TrainSettings
 
-SETTLED = 100  # steps: what a shorter run ends as is how it began, and no verdict on it
+SETTLED = 100  # minimum number of steps before a run is judged by its end
 
 
 @dataclass(frozen=True)
 class Heading:
-    """title: of the run; notes: lines about the data, said at the start
-    callbacks: that follow the training
-    examples: what the data are called, such as "images" or "rows"
-    aside: those that are not trained on, to show the model with; None where there are none
+    """title: of the run; notes: lines about the data, printed at the start
+    callbacks: callbacks of the training
+    examples: plural name of the examples, such as "images" or "rows"
+    aside: validation examples, to show the model with; None if there are none
     """
 
     title: str = ""
@@ -37,7 +37,7 @@ class Heading:
 
 
 class Reporter:
-    """The first process reports; those of the others say nothing. sampler: of the training data"""
+    """Reports in the first process; silent in the others. sampler: of the training data"""
 
     def __init__(self, engine: Engine, settings: TrainSettings, sampler: Sampler) -> None:
         self.engine, self.settings = engine, settings
@@ -50,7 +50,7 @@ class Reporter:
 
     @contextmanager
     def open(self, folder: Path, heading: Heading, total: int | None) -> Iterator[None]:
-        """Inside, there is somebody to report to, in the first process."""
+        """Context in which the first process reports."""
         if self.engine.group.rank == 0:
             minutes = self.settings.minutes
             callbacks = usual(self.settings.tensorboard, heading.callbacks)
@@ -74,22 +74,22 @@ class Reporter:
                 self.logger.close()
 
     def _alike(self) -> Sequence[str]:
-        """Of dynamics that are the usual ones here."""
+        """A remark if the dynamics have no effect here."""
         if self.settings.dynamics != "simultaneous" or len(self.engine.game.moves) > 1:
             return ()
-        return ("dynamics simultaneous: this model has one player, for which it is as alternating",)
+        return ("dynamics simultaneous: this model has one player, so it equals alternating",)
 
     def checkpoint(self) -> None:
-        """One was written."""
+        """Reports a written checkpoint."""
         self.callbacks.on_checkpoint(self._moment())
 
     def _moment(self) -> Moment:
         return Moment(self.folder, self.progress.step, self.progress.seconds)
 
-    # -- numbers of training
+    # -- training metrics
 
     def log(self) -> None:
-        """The line of an interval that ends here."""
+        """Logs the line of the interval that ends here."""
         self.engine.finite.check()
         p = self.progress
         values = self.engine.averages.take()
@@ -103,45 +103,45 @@ class Reporter:
         p.logged_step, p.logged_seconds = p.step, p.seconds
 
     def show(self) -> None:
-        """On the screen alone: slow steps are seen before a line of metrics.jsonl is due."""
+        """Updates only the screen, so that slow steps are visible before a log line is due."""
         if self.logger is not None:
             self.logger.advance(self.progress.step, self.progress.seconds)
             if self.logger.due and self.engine.averages.sums:
                 self.logger.show(self.engine.by_player(self.engine.averages.so_far()))
 
     def _line(self, values: Mapping[str, float], losses: Mapping[str, float] | None = None) -> None:
-        """A line of metrics.jsonl."""
+        """Writes a line of metrics.jsonl."""
         if self.logger is not None:
             self.logger.report(self.progress.step, self.progress.seconds, values, losses)
             self.progress.lines = (self.progress.lines or 0) + 1
             self.callbacks.on_log(self._moment(), values)
 
     def _check_kl(self, values: Mapping[str, float]) -> None:
-        """Raises PthetaError where settings of the kl have nothing to weigh."""
+        """Raises PthetaError if settings for a kl term have no effect."""
         if self.settings.treats_kl and self.engine.lacks_kl():
             raise PthetaError(
                 f"{NO_KL}, and this model has none ({', '.join(n for n in values if '/' in n)}): "
                 "leave them out"
             )
 
-    # -- numbers of held-out images
+    # -- held-out metrics
 
     def score(self, found: Scored) -> None:
         values = {found.metric: found.value, **found.others}
-        told = {f"held_out/{name}": value for name, value in values.items()}
-        self._line(told)
-        self._watch(told)
+        metrics = {f"held_out/{name}": value for name, value in values.items()}
+        self._line(metrics)
+        self._watch(metrics)
 
     # -- warnings
 
     def end(self) -> None:
-        """What the game has to say of the run as a whole."""
+        """Gives the monitor's warnings about the whole run."""
         self._watch({END: 1.0}, settled_only=True)
 
     def _watch(self, values: Mapping[str, float], *, settled_only: bool = False) -> None:
-        """Says each kind of warning of the game once, when it first comes up.
+        """Gives each kind of the game's warnings once.
 
-        settled_only: nothing is asked of the monitor where the run is too short for a verdict
+        settled_only: skip the monitor if the run is too short to judge
         """
         settled = self.progress.step >= SETTLED
         if self.monitor is None or self.logger is None or (settled_only and not settled):
@@ -151,7 +151,7 @@ class Reporter:
             self._warn(found)
 
     def _warn(self, found: Mapping[str, str]) -> None:
-        """Each kind once."""
+        """Gives each kind once."""
         p = self.progress
         if self.logger is None:
             return

@@ -1,4 +1,4 @@
-"""The order of the data: a function of seed and step, so there is nothing to save."""
+"""Batch samplers: the order of the data is a function of seed and step, so no state is saved."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from ptheta.training.group import Group
 
 
 class Sampler(ABC):
-    """Step -> the positions of its batch, of which each process has its share.
+    """Maps a step to the indices of its batch, shared among processes.
 
-    The batches do not depend on how many processes share them.
+    The batches do not depend on the number of processes.
 
     batch_size: images in a step over all processes; per_epoch: steps in a pass over the data
     rank of size: this process's share
@@ -29,23 +29,23 @@ class Sampler(ABC):
         self.rank, self.size = rank, size
 
     def indices(self, step: int) -> np.ndarray:
-        """Positions for this process in step `step` (1, 2, ...)."""
+        """Indices for this process in step `step` (1, 2, ...)."""
         return self.batch(step)[self.rank :: self.size]
 
     @abstractmethod
     def batch(self, step: int) -> np.ndarray:
-        """Positions of the whole batch of step `step`."""
+        """Indices of the whole batch of step `step`."""
         ...
 
 
 class BatchSampler(Sampler):
-    """Every epoch is a new permutation of n images, its tail dropped.
+    """Every epoch is a new permutation of n images; the last incomplete batch is dropped.
 
     batch_size: images in a step over all processes; rank of size: this process's share.
     """
 
     def __init__(self, n: int, batch_size: int, seed: int, rank: int = 0, size: int = 1) -> None:
-        """Raises PthetaError for data that is no batch, and a batch that cannot be shared."""
+        """Raises PthetaError for too few data, and a batch that cannot be shared equally."""
         if n < 2:
             raise PthetaError(f"{n} image is too few to train on: give at least two")
         if batch_size % size:
@@ -72,10 +72,10 @@ class BatchSampler(Sampler):
 
 
 class _Domain:
-    """The images of one domain, one permutation after the other without end.
+    """The images of one domain, as an endless sequence of permutations.
 
-    positions: of its images in the data, (n,); number: of the domain. The order is one of the
-    images within their domain, and a function of seed, number and epoch alone.
+    positions: indices of its images in the data, (n,); number: index of the domain. The order is a
+    function of seed, number and epoch only.
     """
 
     def __init__(self, positions: np.ndarray, seed: int, number: int) -> None:
@@ -89,7 +89,7 @@ class _Domain:
         return self._order
 
     def take(self, start: int, stop: int) -> np.ndarray:
-        """Those that come `start`-th to `stop` - 1-th, counted from 0 through all epochs."""
+        """The elements from `start` to `stop` - 1, counted from 0 over all epochs."""
         n = len(self.positions)
         parts = [
             self._permuted(epoch)[max(start - epoch * n, 0) : stop - epoch * n]
@@ -101,8 +101,8 @@ class _Domain:
 class BalancedSampler(Sampler):
     """Batches with equally many images of each domain, one domain after the other.
 
-    Each domain goes through its own permutations, the small ones more often; an epoch is one of the
-    largest domain. Every share of a batch is balanced as well.
+    Each domain has its own permutations, so smaller ones repeat more often; an epoch is one of the
+    largest domain. The share of each process is balanced as well.
 
     labels: the domain of each image, int64 (N,); names: of the domains
     batch_size: images in a step over all domains and processes; rank of size: as of `BatchSampler`
@@ -122,7 +122,7 @@ class BalancedSampler(Sampler):
         for name, count in zip(names, counts, strict=True):
             if not count:
                 raise PthetaError(
-                    f"the domain {name!r} has no training image: give some, or leave it out"
+                    f"the domain {name!r} has no training images: add some, or leave it out"
                 )
         largest = int(counts.max())
         self.each = min(_each(batch_size, len(names), size), largest)
@@ -141,8 +141,8 @@ class BalancedSampler(Sampler):
 
 
 def _each(batch_size: int, domains: int, processes: int) -> int:
-    """Images of each domain in a batch. Raises PthetaError, with the numbers to give, where domains
-    or shares would be unequal."""
+    """Images of each domain in a batch. Raises PthetaError, with valid batch sizes, if domains or
+    shares would be unequal."""
     unit = domains * processes
     over = batch_size % unit
     if over:
@@ -158,15 +158,15 @@ def _each(batch_size: int, domains: int, processes: int) -> int:
 def sampler_for(
     model: nn.Module, data: Dataset, batch_size: int, seed: int, group: Group
 ) -> Sampler:
-    """The order that a model is trained in: with its domains balanced where it wants them so.
+    """The sampler for a model: balanced over domains if the model needs it.
 
-    Raises PthetaError where the data has no domains, or the batches cannot be made."""
+    Raises PthetaError if the data has no domains, or the batch size is not possible."""
     if not balanced(type(model)):
         return BatchSampler(len(data), batch_size, seed, group.rank, group.size)
     if data.labels is None:
         raise PthetaError(
-            f"{type(model).__name__} is trained on domains, and {data.name} has no labels that say "
-            "which is which: put the images of each domain into a folder of its own"
+            f"{type(model).__name__} is trained on domains, and {data.name} has no labels for "
+            "them: put the images of each domain into a separate folder"
         )
     labels = data.labels[data.rows(slice(None))]
     return BalancedSampler(labels, data.classes, batch_size, seed, group.rank, group.size)

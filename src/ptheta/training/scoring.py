@@ -1,4 +1,4 @@
-"""The metric on held-out images that chooses the weights to use."""
+"""The metric on held-out images that selects the best weights."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ptheta.training.progress import Progress
 
 
 class Scored(NamedTuple):
-    """What a model scores on held-out images; others: numbers to write beside it."""
+    """The score of a model on held-out images. others: further metrics to log."""
 
     metric: str
     value: float
@@ -20,8 +20,8 @@ class Scored(NamedTuple):
     others: Mapping[str, float] = {}
 
     def beats(self, best: Progress) -> bool:
-        """Whether it is the best so far. A value that is not finite never is, and another metric
-        than before has nothing to beat."""
+        """Whether it is the best so far. Non-finite values never are; a metric other than before
+        has no earlier best."""
         if not math.isfinite(self.value):
             return False
         if math.isnan(best.best_value) or self.metric != best.best_metric:
@@ -30,4 +30,4 @@ class Scored(NamedTuple):
         return sign * self.value < sign * best.best_value
 
 
-Score = Callable[[nn.Module], Scored | None]  # None where nothing scores such a model
+Score = Callable[[nn.Module], Scored | None]  # None if no metric applies to the model

@@ -1,4 +1,4 @@
-"""Training settings: everything about a run that is neither the model nor the data."""
+"""Training settings: all options of a run except those of the model and the data."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from ptheta.training.turns import Turn
 
 @dataclass(frozen=True)
 class Schedule(Entry):
-    """factor: share of the run that is done, 0 to 1 -> what the learning rate is multiplied with"""
+    """factor: fraction of the run that is done, 0 to 1 -> multiplier of the learning rate"""
 
     factor: Callable[[float], float]
 
@@ -36,12 +36,12 @@ class Schedule(Entry):
 SCHEDULES: dict[str, Schedule] = {
     "constant": Schedule(lambda share: 1.0),
     "cosine": Schedule(
-        lambda share: 0.5 * (1 + math.cos(math.pi * share)), about="down to 0 (1608.03983)"
+        lambda share: 0.5 * (1 + math.cos(math.pi * share)), about="cosine decay to 0 (1608.03983)"
     ),
     "linear": Schedule(lambda share: 1 - share, about="down to 0"),
     "late_linear": Schedule(
         lambda share: min(1.0, 2 * (1 - share)),
-        about="constant for half of the run, then linearly down to 0 (1703.10593)",
+        about="constant for half of the run, then linear decay to 0 (1703.10593)",
     ),
 }
 
@@ -53,62 +53,62 @@ class TrainSettings:
     steps: Count | None = option(None, "stop after this many steps", basic=True)
     minutes: Positive | None = option(None, "stop after this many minutes of training", basic=True)
     epochs: Positive | None = option(None, "stop after this many passes over the data", basic=True)
-    batch_size: Count = option(64, "images in a step, over all processes", basic=True)
-    seed: Seed = option(0, "seed of the weights, the data order and all noise", basic=True)
-    dynamics: DynamicsName = option("alternating", "update rule over the players")
+    batch_size: Count = option(64, "batch size over all processes", basic=True)
+    seed: Seed = option(0, "random seed of the weights, the data order and all noise", basic=True)
+    dynamics: DynamicsName = option("alternating", "update rule for the players")
     alternate: tuple[str, ...] = option(
         (),
-        "players that train in turns, over and over, each for a number of steps, or of epochs (e), "
-        "as in discriminator=2e,generator=1e; several in one turn: encoder+decoder=100. In its "
-        "turn a player moves in every step, whatever --critic-steps says. None: all move in each",
+        "players that alternate repeatedly, each for a number of steps or epochs (e), as in "
+        "discriminator=2e,generator=1e; several at once: encoder+decoder=100. During its turn a "
+        "player moves in every step, regardless of --critic-steps. None: all move in each step",
     )
-    schedule: ScheduleName = option("constant", "learning rate over the run")
-    warmup: NonNegative = option(0, "steps over which the learning rate rises from 0")
-    clip: AtLeastZero = option(0.0, "largest gradient norm of a player; 0: no clipping")
+    schedule: ScheduleName = option("constant", "learning rate schedule")
+    warmup: NonNegative = option(0, "warm-up steps of the learning rate, from 0")
+    clip: AtLeastZero = option(0.0, "maximum gradient norm of a player; 0: no clipping")
     ema: Annotated[float, Ge(0), Lt(1)] = option(
-        0.0, "decay of the moving average of the weights; 0: none is kept"
+        0.0, "decay of the moving average of the weights (EMA); 0: none"
     )
     beta: AtLeastZero = option(1.0, "weight of a loss term named kl (arXiv:1804.03599)")
-    beta_warmup: NonNegative = option(0, "steps over which beta rises from 0 (arXiv:1602.02282)")
+    beta_warmup: NonNegative = option(0, "warm-up steps of beta, from 0 (arXiv:1602.02282)")
     free_bits: AtLeastZero = option(
-        0.0, "nats of kl in each latent dimension that cost nothing (arXiv:1606.04934)"
+        0.0, "free nats of kl in each latent dimension (arXiv:1606.04934)"
     )
     held_out: NonNegative = option(
-        500, "training images set aside to choose the best checkpoint (at most a tenth)"
+        500, "training images held out to select the best checkpoint (at most a tenth)"
     )
     best: Literal["metric", "none"] = option(
-        "metric", "weights to use: the best by a metric on the held-out images, or the last"
+        "metric", "weights to keep: the best by a metric on the held-out images, or the last"
     )
     evaluate_every: NonNegative = option(
-        500, "steps between two such evaluations; 0: none that chooses weights"
+        500, "steps between these evaluations; 0: no selection of weights"
     )
     sample_every: NonNegative = option(
-        500, "steps between two sample grids, beside one at the end; 0: none at all"
+        500, "steps between sample grids, in addition to one at the end; 0: none"
     )
     sample_minutes: AtLeastZero = option(
         3.0,
-        "minutes between two sample grids where steps are slow; 0: by steps alone",
+        "minutes between sample grids if steps are slow; 0: by steps only",
         of="sample_every",
     )
-    checkpoint_every: NonNegative = option(500, "steps between two checkpoints; 0: at the end")
-    log_every: Count = option(50, "steps between two lines of metrics.jsonl")
-    device: Literal["auto", "cpu", "cuda", "mps"] = option("auto", "where to compute", basic=True)
+    checkpoint_every: NonNegative = option(500, "steps between checkpoints; 0: only at the end")
+    log_every: Count = option(50, "steps between lines of metrics.jsonl")
+    device: Literal["auto", "cpu", "cuda", "mps"] = option("auto", "device to train on", basic=True)
     processes: Annotated[int, Gt(0), Le(MOST_THREADS)] = option(
         1, "processes (devices) that share each batch"
     )
     sync_batch_norm: bool = option(
-        False, "of several processes: batch normalisation over the whole batch, not each share"
+        False,
+        "with several processes, batch normalisation over the whole batch instead of each share",
     )
     precision: Literal["auto", "32-true", "bf16-mixed"] = option(
-        "auto", "auto: bf16-mixed on a GPU that has it, else 32-true"
+        "auto", "auto: bf16-mixed on a GPU that supports it, else 32-true"
     )
     compile: bool = option(False, "torch.compile the losses")
-    threads: Threads = option(0, "CPU threads of a process; 0: as torch chooses")
-    tensorboard: bool = option(False, "write TensorBoard events too (extra: tensorboard)")
+    threads: Threads = option(0, "CPU threads per process; 0: torch's default")
+    tensorboard: bool = option(False, "also write TensorBoard events (extra: tensorboard)")
 
     def budget(self) -> TrainSettings:
-        """These settings, checked: exactly one of steps, minutes and epochs is given, and turns
-        can be read."""
+        """Validates these settings: exactly one of steps, minutes and epochs, and valid turns."""
         self.turns()
         lengths = {"steps": self.steps, "minutes": self.minutes, "epochs": self.epochs}
         given = [name for name, length in lengths.items() if length is not None]
@@ -120,39 +120,39 @@ class TrainSettings:
         return self
 
     def total_steps(self, per_epoch: int) -> int | None:
-        """The length of the run in steps; None where minutes decide."""
+        """The length of the run in steps; None if it is limited by minutes."""
         if self.epochs is not None:
             return max(1, math.ceil(self.epochs * per_epoch))
         return self.steps
 
     def turns(self) -> tuple[Turn, ...]:
-        """Who trains when. Raises PthetaError for a text that does not say it."""
+        """The turns of the players. Raises PthetaError for an invalid text."""
         return tuple(Turn.parse(text) for text in self.alternate)
 
     def lr_factor(self, step: int, progress: float) -> float:
-        """What the learning rate is multiplied with in step `step` (1, 2, ...).
+        """The multiplier of the learning rate in step `step` (1, 2, ...).
 
-        progress: share of the run that is done, 0..1
+        progress: fraction of the run that is done, 0..1
         """
         warm = min(1.0, step / self.warmup) if self.warmup else 1.0
         return warm * SCHEDULES[self.schedule].factor(progress)
 
     def kl_weight(self, step: int) -> float:
-        """What a term named kl is multiplied with in step `step` (1, 2, ...)."""
+        """The multiplier of a term named kl in step `step` (1, 2, ...)."""
         return self.beta * (min(1.0, step / self.beta_warmup) if self.beta_warmup else 1.0)
 
     @property
     def treats_kl(self) -> bool:
-        """Whether these settings touch a term named kl."""
+        """Whether these settings affect a term named kl."""
         return self.beta != 1.0 or bool(self.beta_warmup) or bool(self.free_bits)
 
 
-# What touches a term named kl alone.
+# Settings that only affect a term named kl.
 OF_KL = ("beta", "beta_warmup", "free_bits")
-NO_KL = f"{', '.join(OF_KL[:-1])} and {OF_KL[-1]} weigh a loss term named kl"
+NO_KL = f"{', '.join(OF_KL[:-1])} and {OF_KL[-1]} apply to a loss term named kl"
 
-# What may change when a run goes on: its length, its reports, where it computes and by how many
-# processes. Not the maths.
+# Settings that may change when a run is resumed: length, reports, device and number of processes,
+# but nothing that changes the results.
 RESUMABLE = (
     "steps",
     "minutes",
@@ -168,7 +168,7 @@ RESUMABLE = (
     "tensorboard",
 )
 
-# What is about gradients alone, and means nothing to a model that is fitted without them.
+# Settings about gradients, which have no effect on a model fitted without them.
 OF_GRADIENTS = (
     "dynamics",
     "alternate",

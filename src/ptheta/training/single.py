@@ -1,4 +1,4 @@
-"""Steps of one image: what batch normalisation cannot do."""
+"""Batches of one image, which batch normalisation cannot handle."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from ptheta.errors import PthetaError
 
 
 def refuse_single(model: nn.Module, share: int, processes: int) -> None:
-    """Raises PthetaError where a step gives a process one image, and a layer of the model subtracts
-    the mean of the batch from it: nothing would be left. Layers over maps have the pixels of the
-    one image to average over; where these are one pixel, the first step says so.
+    """Raises PthetaError if each process has one image per step and the model has batch
+    normalisation of vectors, whose output would be zero. Layers over feature maps average over
+    pixels; maps of one pixel are detected in the first step.
 
     share: images of a step for each process
     """
@@ -29,7 +29,7 @@ def refuse_single(model: nn.Module, share: int, processes: int) -> None:
 def _checks_maps(cure: str) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
     def check(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         x = inputs[0]
-        if layer.training and x.numel() == x.shape[1]:  # one value for each channel
+        if layer.training and x.numel() == x.shape[1]:  # one value per channel
             raise _refused(cure)
 
     return check
@@ -37,7 +37,7 @@ def _checks_maps(cure: str) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
 
 def _refused(cure: str) -> PthetaError:
     return PthetaError(
-        "a step of one image cannot pass through batch normalisation, which would make every "
-        f"image the same: {cure}, or choose a network without it (such as --g-norm layer, "
-        "where the model has it)"
+        "batch normalisation needs more than one image per step, since it would map every image "
+        f"to the same output: {cure}, or choose a network without it (such as --g-norm layer, if "
+        "the model has that option)"
     )

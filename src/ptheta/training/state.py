@@ -1,7 +1,7 @@
-"""What a checkpoint holds of a training, and how a run goes on from one.
+"""Contents of a checkpoint, and resuming from one.
 
-Nothing in it belongs to one of several processes: they have the same weights, the same random
-stream and the same sums, so that a run goes on with another number of them.
+It has no per-process state: all processes share weights, random stream and sums, so that a run can
+resume with another number of processes.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Checkpoints:
     """Writes and reads the checkpoints of a run.
 
     folder: of the run; every: steps between two checkpoints
-    damaged: those that could not be read
+    damaged: checkpoints that could not be read
     """
 
     folder: Path
@@ -49,19 +49,20 @@ class Checkpoints:
     # -- writing
 
     def write(self, progress: Progress, *, chosen: bool) -> None:
-        """chosen: whether model.safetensors holds the best weights, so that the last lie elsewhere
+        """Writes a checkpoint. chosen: whether model.safetensors has the best weights, so that the
+        last ones are stored elsewhere
 
-        Raises NonFinite where a weight is not finite.
+        Raises NonFinite if a weight is not finite.
         """
         self._check(progress.step)
         group, first = self.engine.group, self.engine.group.rank == 0
-        group.barrier()  # until nobody raises
+        group.barrier()  # wait until no process raises
         if first:
-            beside = checkpoint.begin(self.state, progress.step)
-            self._fill(beside, progress)
-            # before the checkpoint: a run that goes on from the one before writes them again
+            temporary = checkpoint.begin(self.state, progress.step)
+            self._fill(temporary, progress)
+            # before the checkpoint: a run resumed from the previous one rewrites them
             self.weights.write(self.folder / (LAST if chosen else BEST), progress.step)
-            checkpoint.commit(beside, self.damaged)
+            checkpoint.commit(temporary, self.damaged)
         group.barrier()
 
     def _check(self, step: int) -> None:
@@ -70,34 +71,34 @@ class Checkpoints:
             if not all(torch.isfinite(p).all() for p in parameters):
                 raise NonFinite(step, name, "weights", math.nan)
 
-    def _fill(self, beside: Path, progress: Progress) -> None:
+    def _fill(self, temporary: Path, progress: Progress) -> None:
         none: dict[str, str] = {}
-        checkpoint.write_streams(beside, self._interval())
-        save_tensors(beside / "model.safetensors", self.weights.model.state_dict(), none)
-        save_tensors(beside / "optimizers.safetensors", self.engine.state(), none)
+        checkpoint.write_streams(temporary, self._interval())
+        save_tensors(temporary / "model.safetensors", self.weights.model.state_dict(), none)
+        save_tensors(temporary / "optimizers.safetensors", self.engine.state(), none)
         if self.weights.ema is not None:
-            save_tensors(beside / "ema.safetensors", self.weights.ema.state(), none)
+            save_tensors(temporary / "ema.safetensors", self.weights.ema.state(), none)
             progress.ema_updates = self.weights.ema.updates
-        write_json(beside / "progress.json", progress.to_json())
+        write_json(temporary / "progress.json", progress.to_json())
 
     def _interval(self) -> checkpoint.Interval:
-        """What lies between two lines of the log."""
+        """State between two log lines."""
         found: checkpoint.Interval = {"sums": self.engine.averages.interval()}
         if (monitor := self._remembering()) is not None:
             found["alarm"] = monitor.memory()
         return found
 
     def _remembering(self) -> Remembering | None:
-        """The game's monitor, where it keeps something from one interval to the next."""
+        """The game's monitor, if it has a state."""
         monitor = self.engine.game.monitor
         return monitor if isinstance(monitor, Remembering) else None
 
-    # -- going on
+    # -- resuming
 
     def resume(self) -> Progress:
-        """Goes back to the newest checkpoint that is whole, or to the beginning.
+        """Loads the newest complete checkpoint, or starts from the beginning.
 
-        Raises PthetaError where there are some and none can be read.
+        Raises PthetaError if there are checkpoints but none can be read.
         """
         faults: list[str] = []
         progress = Progress()
@@ -118,7 +119,7 @@ class Checkpoints:
         return progress
 
     def _tried(self, folder: Path) -> tuple[Progress, str]:
-        """Loads a checkpoint: where the run is, and why it cannot be loaded, empty where it was."""
+        """Loads a checkpoint; returns the progress, and the reason if it cannot be loaded."""
         try:
             return self._load(folder), ""
         except PthetaError as error:
@@ -146,29 +147,27 @@ class Checkpoints:
             if monitor is not None and "alarm" in found:
                 monitor.recall(found["alarm"])
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise PthetaError(f"{folder} holds other sums than a run writes: {error}") from None
+            raise PthetaError(f"{folder} contains invalid sums: {error}") from None
 
     def _cut(self, progress: Progress, faults: list[str]) -> None:
-        """Files that go by steps end where the run goes on."""
+        """Truncates the log files to the step from which the run resumes."""
         step = progress.step
         if faults:
-            warnings.warn(f"{faults[0]}; the run goes on from step {step}", stacklevel=3)
+            warnings.warn(f"{faults[0]}; the run resumes from step {step}", stacklevel=3)
         progress.lines = keep_until(self.folder / "metrics.jsonl", step, progress.lines)
-        told = self.folder / "warnings.jsonl"
-        progress.warnings = keep_until(told, step, progress.warnings, schemas.Warned)
+        warned = self.folder / "warnings.jsonl"
+        progress.warnings = keep_until(warned, step, progress.warnings, schemas.Warned)
 
     def _check_begins(self) -> None:
-        """Raises PthetaError where a run without a checkpoint has had one: it would begin anew and
-        write over what it has learned."""
+        """Raises PthetaError if a run's checkpoints were removed, since it would start again and
+        overwrite its weights."""
         if self.state.exists() and not self.state.is_dir():
-            raise PthetaError(
-                f"{self.state} is not a folder: put the checkpoints back in its place"
-            )
+            raise PthetaError(f"{self.state} is not a folder: restore the checkpoints there")
         for name in (BEST, LAST):
             file = self.folder / name
             step = load_metadata(file).get("step", "") if file.is_file() else ""
             if self.every and step.isdecimal() and int(step) > self.every:
                 raise PthetaError(
-                    f"{file} is of step {step}, and {self.state} holds no checkpoint to go on "
-                    "from: put it back, or train into a new --out"
+                    f"{file} is from step {step}, and {self.state} has no checkpoint to resume "
+                    "from: restore it, or train into a new --out"
                 )

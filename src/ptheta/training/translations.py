@@ -1,5 +1,4 @@
-"""What a model that makes images of images is shown with: inputs of a data set, what it makes of
-them, and what is known to be right."""
+"""Example inputs, outputs and targets for image-to-image models."""
 
 from __future__ import annotations
 
@@ -16,17 +15,17 @@ from ptheta.conditions import Image, parts_of
 from ptheta.data.dataset import Dataset
 from ptheta.errors import PthetaError
 
-BLANK = 255  # where nothing is known
+BLANK = 255  # fill value for unknown targets
 NO_PAIRS = "give pairs, as the model was trained on"
 
 
 @dataclass(frozen=True)
 class Asked:
-    """Inputs for a model, and what is known of them.
+    """Inputs for a model, with conditions and targets.
 
     x: uint8 (N, C, H, W)
-    condition: all that each is asked for; None of a model that translates between domains
-    to: int64 (N,), the domain that each is carried over to; None for pairs
+    condition: conditions of the inputs; None for a model that translates between domains
+    to: int64 (N,), target domain of each input; None for pairs
     targets: uint8 (N, C', H, W), blank where `known`, bool (N,), is False
     """
 
@@ -41,19 +40,19 @@ class Asked:
 
 
 def makes_of_images(model: nn.Module) -> bool:
-    """Whether a model makes images of images: it translates, or is conditional on an image."""
+    """Whether a model is image-to-image: it translates, or is conditional on an image."""
     return isinstance(model, Translates) or image_part(model) is not None
 
 
 def can_ask(model: nn.Module, data: Dataset) -> bool:
-    """Whether a data set has inputs for a model that makes images of images."""
+    """Whether a data set has inputs for an image-to-image model."""
     if isinstance(model, Translates) and model.domains():
         return data.labels is not None and len(data.present_classes()) > 1
     return image_part(model) is not None and data.has_conditions
 
 
 def image_part(model: nn.Module) -> Image | None:
-    """The image that a model is conditional on."""
+    """The image part of a model's condition."""
     parts = parts_of(condition_of(model))
     return next((part for part in parts if isinstance(part, Image)), None)
 
@@ -61,11 +60,11 @@ def image_part(model: nn.Module) -> Image | None:
 def asked(
     model: nn.Module, data: Dataset, n: int, *, to: int | None = None, seed: int = 0
 ) -> Asked:
-    """The first n inputs of a data set, in an order that the seed gives; fewer where it has fewer.
+    """The first n inputs of a data set, in a random order by the seed; fewer if it has fewer.
 
-    to: of a model of several domains, the one that is wanted, and inputs are then of the others;
-        None for the other one of two, or the next one of more
-    Raises PthetaError where the data has none that the model takes.
+    to: target domain of a model with several, with inputs from the others; None for the other one
+        of two, or the next one of more
+    Raises PthetaError if the data has no inputs for the model.
     """
     if isinstance(model, Translates) and model.domains():
         return _of_domains(data.shuffled(seed), n, to, len(model.domains()))
@@ -84,14 +83,14 @@ def _of_pairs(data: Dataset, n: int) -> Asked:
 def _of_domains(data: Dataset, n: int, to: int | None, domains: int) -> Asked:
     if data.labels is None:
         raise PthetaError(
-            f"{data.name} ({data.split}) has no labels, which name the domains: give --data with a "
+            f"{data.name} ({data.split}) has no labels for the domains: give --data with a "
             "folder for each"
         )
     labels = data.labels[data.rows(slice(None))]
     places = np.flatnonzero((labels >= 0) & (labels != (-1 if to is None else to)))[:n]
     if not len(places):
         raise PthetaError(
-            f"{data.name} ({data.split}) holds images of the wanted domain alone: give --data with "
+            f"{data.name} ({data.split}) has only images of the target domain: give --data with "
             "images of another one"
         )
     x, own = data.batch(places).x, torch.from_numpy(labels[places].astype(np.int64))
@@ -102,7 +101,7 @@ def _of_domains(data: Dataset, n: int, to: int | None, domains: int) -> Asked:
 def _partners(
     data: Dataset, places: np.ndarray, wanted: Tensor, x: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """What shows the same thing in the wanted domain: uint8 (N, C, H, W), and where it is known."""
+    """The paired images in the target domain: uint8 (N, C, H, W), and where they are known."""
     targets, known = torch.full_like(x, BLANK), torch.zeros(len(x), dtype=torch.bool)
     if data.partners is None or data.labels is None:
         return targets, known
@@ -118,11 +117,11 @@ def _partners(
 def conditions_shown(
     model: nn.Module, n: int, data: Callable[[], Dataset], seed: int = 0
 ) -> Condition | None:
-    """n conditions to show a model with, the same ones for the same seed: of one that is given
-    images those of a data set, in turn where it has fewer; else its examples. None for an
-    unconditional model.
+    """n example conditions for a model, determined by the seed: images of a data set (cycled
+    through) for an image-conditional model, else examples of the spec. None for an unconditional
+    model.
 
-    data: opened where it is needed alone
+    data: opened only if needed
     """
     if image_part(model) is None:
         return some_conditions(model, n)
@@ -134,8 +133,8 @@ def conditions_shown(
 
 
 def answers(model: nn.Module, inputs: Asked) -> Tensor:
-    """What a model makes of each input, one answer: uint8 (N, C', H, W), on the CPU. Noise is drawn
-    from torch's stream as it stands."""
+    """One output for each input: uint8 (N, C', H, W), on the CPU. Noise is drawn from torch's
+    current random stream."""
     device = device_of(model)
     if isinstance(model, Translates):
         to = None if inputs.to is None else inputs.to.to(device)
@@ -146,14 +145,14 @@ def answers(model: nn.Module, inputs: Asked) -> Tensor:
 
 
 def rows_of(columns: list[Tensor]) -> Tensor:
-    """Image batches (N, C, H, W) side by side, row by row: (N * columns, C, H, W). Where one is in
-    colour the grey ones are, too."""
+    """Image batches (N, C, H, W) side by side, row by row: (N * columns, C, H, W). Grey ones are
+    converted to colour if any is in colour."""
     channels = max(column.shape[1] for column in columns)
     alike = [column.expand(-1, channels, -1, -1) for column in columns]
     return torch.stack(alike, 1).flatten(0, 1)
 
 
 def headings(outputs: int, *more: str) -> tuple[str, ...]:
-    """Of the columns: input, so many outputs, and more."""
+    """Column heads: input, outputs, and more."""
     numbered = ["output"] if outputs == 1 else [f"output {k}" for k in range(1, outputs + 1)]
     return ("input", *numbered, *more)

@@ -1,4 +1,4 @@
-"""Players in turns: the discriminator for two epochs, then the generator for one, and so on."""
+"""Alternating players: the discriminator for two epochs, then the generator for one, and so on."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FORM = re.compile(r"([^=+\s]+(?:\+[^=+\s]+)*)=(\d{1,9}|\d{0,9}\.?\d{1,9}e)")
 
 @dataclass(frozen=True)
 class Turn:
-    """players: that move; length: in steps, or in epochs"""
+    """players: players that move; length: in steps or epochs"""
 
     players: tuple[str, ...]
     length: float
@@ -27,7 +27,7 @@ class Turn:
     @classmethod
     def parse(cls, text: str) -> Turn:
         """`discriminator=2e` (two epochs), `encoder+decoder=100` (steps). Raises PthetaError for
-        another form and for a turn of no length."""
+        another form and for a length of zero."""
         match = FORM.fullmatch(text)
         length = float(match[2].removesuffix("e")) if match is not None else 0.0
         if match is None or not length:
@@ -38,16 +38,16 @@ class Turn:
         return cls(tuple(match[1].split("+")), length, match[2].endswith("e"))
 
     def steps(self, per_epoch: int) -> int:
-        """At least one."""
+        """Length in steps, at least one."""
         return max(1, math.ceil(self.length * per_epoch)) if self.in_epochs else int(self.length)
 
 
 def phases(turns: Sequence[Turn], players: Collection[str], per_epoch: int) -> tuple[Phase, ...]:
     """The turns of a game with these players, in steps.
 
-    Raises PthetaError for a player that the game does not have, and where one has no turn.
+    Raises PthetaError for an unknown player, and for a player without a turn.
     """
-    from ptheta.games import Phase  # imports torch, which the settings do without
+    from ptheta.games import Phase  # imports torch, which settings must not
 
     named = [name for turn in turns for name in turn.players]
     for name in named:
@@ -56,7 +56,7 @@ def phases(turns: Sequence[Turn], players: Collection[str], per_epoch: int) -> t
     idle = [name for name in players if name not in named]
     if turns and idle:
         raise PthetaError(
-            f"alternate gives {', '.join(idle)} no turn, so that it would never learn: name every "
-            f"one of {', '.join(players)}"
+            f"alternate has no turn for {', '.join(idle)}, which would never be trained: include "
+            f"all of {', '.join(players)}"
         )
     return tuple(Phase(frozenset(turn.players), turn.steps(per_epoch)) for turn in turns)

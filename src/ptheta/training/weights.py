@@ -1,4 +1,4 @@
-"""The weights that a user will have: averaged where an average is kept."""
+"""The weights for use: the moving average if there is one."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from ptheta.training.ema import EMA
 
 
 class Weights:
-    """A model in training, as it is at rest.
+    """A model in training, in the state in which it is used.
 
-    seed: of the random stream that it has then
+    seed: seed of its random stream
     """
 
     def __init__(self, model: nn.Module, ema: EMA | None, seed: int) -> None:
@@ -25,8 +25,8 @@ class Weights:
 
     @contextmanager
     def resting(self) -> Iterator[nn.Module]:
-        """The model as a user will have it: averaged weights, eval mode, a random stream of its
-        own, and no other process that shares what it draws."""
+        """The model as it will be used: averaged weights, eval mode, its own random stream, and
+        noise not shared among processes."""
         averaged = nullcontext() if self.ema is None else self.ema.in_use()
         with torch.no_grad(), alone(), seeded(self.seed):
             self.model.eval()

@@ -1,18 +1,18 @@
-"""What the columns of a table hold, for the user to look at."""
+"""A summary of the columns of a table for the user."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from ptheta.data.columns.told import ColumnAbout
+from ptheta.data.columns.summary import ColumnAbout
 from ptheta.data.vector_data import VectorDataset
 from ptheta.specs import Column
 
-FEW = 500  # training rows, of which a model may know each by heart
+FEW = 500  # number of training rows that a model may memorise
 
 
 def columns_about(data: VectorDataset) -> dict[str, ColumnAbout]:
-    """By name, in their order."""
+    """Summaries of the columns by name, in order."""
     cells = data.cells[data.rows(slice(None))]
     return {c.name: _about(c, cells[:, i]) for i, c in enumerate(data.vectors.columns)}
 
@@ -28,10 +28,10 @@ def _about(column: Column, cells: np.ndarray) -> ColumnAbout:
 
 
 def columns_advice(data: VectorDataset) -> list[str]:
-    """What to mend or to set before training on these rows."""
+    """Suggestions before training on these rows."""
     cells, lines = data.cells[data.rows(slice(None))], []
     if len(data) < FEW:
-        lines.append(f"{len(data)} training rows are few: a model may memorise them; give more")
+        lines.append(f"{len(data)} training rows only: a model may memorise them; add more")
     for i, column in enumerate(data.vectors.columns):
         there = cells[:, i][~np.isnan(cells[:, i])]
         different = len(np.unique(there))
@@ -39,7 +39,7 @@ def columns_advice(data: VectorDataset) -> list[str]:
             lines.append(f"column {column.name!r} is the same in every row")
         elif column.whole and different == len(cells):
             lines.append(
-                f"column {column.name!r} has another whole number in every row, as numbers of rows "
-                "do: leave it out with --columns"
+                f"column {column.name!r} has a different whole number in every row, like row "
+                "numbers: leave it out with --columns"
             )
     return lines

@@ -64,4 +64,4 @@ def notes_on(array: np.ndarray) -> tuple[str, ...]:
         shape = (n, side, side)
     else:
         return ()
-    return (f"{array.shape} is read as rows of numbers; images are stored as {shape}",)
+    return (f"{array.shape} is read as rows of numbers; images need the shape {shape}",)

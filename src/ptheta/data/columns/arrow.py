@@ -39,7 +39,7 @@ def _read(name: str, kind: ArrowType, parts: Sequence[Cells]) -> RawColumn:
 
 
 def _numbers(name: str, parts: Sequence[Cells]) -> RawColumn:
-    # whole numbers beyond 2^53 and decimals are rounded, as where they stand in a text
+    # whole numbers beyond 2^53 and decimals are rounded, as in text files
     cells = [part.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False) for part in parts]
     return RawColumn(name, np.concatenate([np.empty(0), *cells]))
 

@@ -1,4 +1,4 @@
-"""Arrays of rows whose gaps are filled: every other value stays."""
+"""Imputation in array files: all other values stay unchanged."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ptheta.errors import PthetaError
 
 @dataclass(frozen=True)
 class ArrayPart:
-    """rows: as they stand, (B, D)"""
+    """rows: as stored, (B, D)"""
 
     rows: np.ndarray
     cells: Tensor

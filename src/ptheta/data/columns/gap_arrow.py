@@ -1,4 +1,4 @@
-"""Files of Arrow rows whose gaps are filled: every other value stays. Needs pyarrow."""
+"""Imputation in Arrow files: all other values stay unchanged. Needs pyarrow."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from ptheta.specs import Column
 
 @dataclass(frozen=True)
 class ArrowPart:
-    """rows: as they stand, with other columns, too"""
+    """rows: as stored, including other columns"""
 
     rows: pa.RecordBatch
     cells: Tensor
@@ -79,8 +79,8 @@ class ArrowGaps(GapFile):
                 cells = _put(rows.column(at), gaps, filled[gaps, i], column)
             except pa.ArrowException as error:
                 raise PthetaError(
-                    f"{self.path}, column {column.name!r} of the type {field.type}: what is filled "
-                    f"in cannot stand there ({brief(error)}): store it as another type"
+                    f"{self.path}, column {column.name!r} of the type {field.type}: it cannot "
+                    f"store the imputed values ({brief(error)}): use another column type"
                 ) from None
             rows = rows.set_column(at, field, cells)
         return rows

@@ -39,7 +39,7 @@ class GapFile(ABC):
 
     @abstractmethod
     def parts(self) -> Iterator[Part]:
-        """Its rows in their order. Raises PthetaError for what is no such table."""
+        """Its rows in order. Raises PthetaError if it is not such a table."""
 
     @abstractmethod
     def writing(self, out: Path) -> AbstractContextManager[Put]:
@@ -49,19 +49,19 @@ class GapFile(ABC):
         for column in self.spec.columns:
             if column.name not in names:
                 raise PthetaError(
-                    f"{self.path} has no column {shortened(column.name)!r}, which was learned: it "
-                    f"has {some_of(names, LISTED)}"
+                    f"{self.path} has no column {shortened(column.name)!r}, which the model was "
+                    f"trained on: it has {some_of(names, LISTED)}"
                 )
             if names.count(column.name) > 1:
                 raise PthetaError(
-                    f"{self.path} has two columns {brief(column.name)!r}: give each a name of its "
-                    "own"
+                    f"{self.path} has two columns {brief(column.name)!r}: give each a different "
+                    "name"
                 )
 
 
 def cell_of(text: str, column: Column) -> float:
-    """What the text of a cell is in a column. Raises PthetaError for no number, and for a word that
-    is not known."""
+    """The value of a cell's text in a column. Raises PthetaError for an invalid number or unknown
+    category."""
     if is_missing(text):
         return math.nan
     if column.values:

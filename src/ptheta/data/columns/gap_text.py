@@ -1,5 +1,5 @@
-"""A .csv or .tsv file whose gaps are filled: every byte stays but those of the cells that are
-filled, be it quotes, spaces, line ends, digits, or columns that no model knows."""
+"""Imputation in .csv or .tsv files: every byte outside the filled cells stays unchanged, including
+quotes, spaces, line ends, digits, and columns that the model does not use."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ LONGEST = 2**20  # characters of a row
 
 
 class Head(NamedTuple):
-    """What stands up to the first row.
+    """The header of the file.
 
-    width: how many columns it names; places: those of the spec's columns among them
+    width: number of columns; places: positions of the spec's columns
     """
 
     text: str
@@ -40,8 +40,8 @@ class Head(NamedTuple):
 
 @dataclass(frozen=True)
 class TextPart:
-    """texts: the rows as they stand; spans: where the cells of each column of the spec lie in each,
-    none of a line that is no row"""
+    """texts: the rows as stored; spans: positions of the spec's cells in each row, empty for a line
+    that is not a row"""
 
     texts: list[str]
     spans: list[list[tuple[int, int]]]
@@ -108,7 +108,9 @@ class TextGaps(GapFile):
             with self.path.open(encoding=self._encoding(), newline="") as file:
                 yield file
         except UnicodeDecodeError as error:
-            raise PthetaError(f"{self.path} is not UTF-8 ({error.reason}): save it so") from None
+            raise PthetaError(
+                f"{self.path} is not UTF-8 ({error.reason}): save it as UTF-8"
+            ) from None
 
     def _head(self, file: TextIO) -> Head:
         blank, line = "", file.readline()
@@ -127,8 +129,8 @@ class TextGaps(GapFile):
         if len(spans) != head.width:
             raise PthetaError(
                 f"{self.path} row {number} has {len(spans)} cells, and the first line names "
-                f"{head.width} columns: mend it (a cell with {head.separator!r} in it stands in "
-                "quotes)"
+                f"{head.width} columns: correct it (quote cells that contain "
+                "{head.separator!r})"
             )
         return [spans[i] for i in head.places]
 
@@ -165,13 +167,13 @@ def _rows(lines: Iterable[str], separator: str, path: Path) -> Iterator[str]:
             yield "".join(row)
             row, size = [], 0
         elif size > LONGEST:
-            raise PthetaError(f"{path} has a row of over {LONGEST:,} characters: mend its quotes")
+            raise PthetaError(f"{path} has a row of over {LONGEST:,} characters: check its quotes")
     if row:
-        raise PthetaError(f"{path} ends within a cell in quotes: mend it")
+        raise PthetaError(f"{path} ends within a quoted cell: close the quotes")
 
 
 def _left_open(line: str, separator: str, opened: bool) -> bool:
-    """Whether a cell in quotes goes on behind a line. opened: whether one goes on before it"""
+    """Whether a quoted cell continues after a line. opened: whether one continues from before it"""
     end, at = len(line.rstrip("\r\n")), 0
     while True:
         stop = _closed(line, at) if opened else _end_of_quotes(line, at)
@@ -195,7 +197,7 @@ def _some(rows: Iterator[str]) -> Iterator[list[str]]:
 
 
 def _spans(row: str, separator: str) -> list[tuple[int, int]] | None:
-    """Where the cells of a row begin and end; None where a quote is still open."""
+    """Start and end of each cell of a row; None if a quote is still open."""
     end, at, found = len(row.rstrip("\r\n")), 0, []
     while True:
         stop = _end_of_quotes(row, at)
@@ -209,8 +211,8 @@ def _spans(row: str, separator: str) -> list[tuple[int, int]] | None:
 
 
 def _end_of_quotes(row: str, at: int) -> int | None:
-    """Where to look for the end of the cell that begins at `at`: behind its quotes, where it has
-    some; None where they do not end."""
+    """Where to search for the end of the cell that begins at `at`: after its closing quotes, if
+    any; None if they are not closed."""
     start = at
     while row[start : start + 1] in (" ", "\ufeff"):
         start += 1
@@ -220,7 +222,7 @@ def _end_of_quotes(row: str, at: int) -> int | None:
 
 
 def _closed(row: str, at: int) -> int | None:
-    """The place behind the quote that ends what is in quotes at `at`; None where none does."""
+    """The position after the closing quote of the quoted text at `at`; None if there is none."""
     while (close := row.find('"', at)) >= 0:
         if row[close + 1 : close + 2] != '"':
             return close + 1
@@ -229,14 +231,14 @@ def _closed(row: str, at: int) -> int | None:
 
 
 def _text(row: str, span: tuple[int, int]) -> str:
-    """What a cell holds. Raises PthetaError where something stands behind its quotes."""
+    """The content of a cell. Raises PthetaError for text after its closing quotes."""
     text = row[slice(*span)].lstrip(" ")
     bare = text.removeprefix("\ufeff")
     if not bare.startswith('"'):
         return text
     inner, _, behind = bare[1:].rpartition('"')
     if behind.strip() or '"' in inner.replace('""', ""):
-        raise PthetaError(f"a cell goes on behind its quotes: {brief(text)}: mend it")
+        raise PthetaError(f"text after the closing quotes of a cell: {brief(text)}: correct it")
     return inner.replace('""', '"')
 
 

@@ -1,4 +1,4 @@
-"""The kinds of tables whose gaps can be filled."""
+"""The table formats that support imputation."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def gaps_of(path: Path, spec: VectorSpec) -> GapFile:
     """The table at a path. Raises PthetaError where there is none, or of another kind."""
     kind = GAPS.get(path.suffix.lower())
     if kind is None or not path.is_file():
-        what = "is no file" if kind is not None else "is none of these"
+        what = "is no file" if kind is not None else "is not a supported table"
         raise PthetaError(f"{path} {what}: give a table as {', '.join(GAPS)}")
     return kind(path, spec)
 

@@ -1,4 +1,4 @@
-"""What the columns of a table are to a model, learned from its cells."""
+"""The column specs of a table, inferred from its cells."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ptheta.errors import PthetaError, nearest
 from ptheta.specs import Column
 
 LEAST = 2  # rows
-EXACT = 2**24  # whole numbers up to which float32 tells all apart
+EXACT = 2**24  # largest whole number below which float32 is exact
 FEW_WORDS = 20  # up to which words may all be different
 MOST_WORDS = 10_000  # of a category
 LISTED = 200  # letters of a list of names in a message
@@ -23,18 +23,18 @@ LISTED = 200  # letters of a list of names in a message
 def columns_of(
     raw: Sequence[RawColumn], categories: Collection[str] = (), *, place: str, bounded: bool = True
 ) -> tuple[Column, ...]:
-    """What each column is: numbers, whole numbers where all of them are, or words.
+    """Infer the spec of each column: real numbers, whole numbers if all are, or categories.
 
-    categories: the names of columns that are to be words, whatever they hold
-    place: what the source is called in a message
-    bounded: whether the least and the greatest number are the bounds of the column
+    Args:
+        categories: names of columns to treat as categories in any case.
+        place: name of the source in messages.
+        bounded: whether the smallest and the largest number are the bounds of the column.
 
-    Raises PthetaError for a column that is none of these, with what to do.
+    Raises:
+        PthetaError: for a column that is none of these, with a suggestion.
     """
     if len(raw[0]) < LEAST:
-        raise PthetaError(
-            f"{place} has {len(raw[0])} rows below the names of its columns: give at least {LEAST}"
-        )
+        raise PthetaError(f"{place} has {len(raw[0])} rows below the header: give at least {LEAST}")
     for column in raw:
         if fault := _fault(column, column.name in categories):
             others = [c.name for c in raw if not _fault(c, c.name in categories)]
@@ -60,9 +60,9 @@ def learned(columns: Sequence[Column], cells: np.ndarray, *, bounded: bool) -> t
 def chosen(
     raw: Sequence[RawColumn], wanted: Sequence[str], option: str, place: str
 ) -> list[RawColumn]:
-    """The columns of these names, in this order. Raises PthetaError for one that is not there.
+    """The columns with these names, in this order. Raises PthetaError for an unknown name.
 
-    option: what the user named them by
+    option: the option with which the user named them
     """
     by_name = {column.name: column for column in raw}
     for name in wanted:
@@ -80,21 +80,21 @@ def no_column(name: str, known: Iterable[str], option: str, place: str) -> Pthet
 
 
 def _fault(raw: RawColumn, asked: bool) -> str:
-    """Why this is no column of vectors, as the end of a sentence, and "" where it is one.
+    """The reason why a column cannot be used, as the end of a sentence; "" if it can.
 
-    asked: whether it is to be words by the user's wish
+    asked: whether the user wants it as a category
     """
     n, words = int(raw.there.sum()), len(raw.words)
     if raw.fault and not (asked and words):
         return f"holds {raw.fault}"
     if not n:
-        return "holds nothing: every cell is missing"
+        return "is empty: every cell is missing"
     if words > MOST_WORDS:
-        return f"holds {words:,} different words, and {MOST_WORDS:,} are the most of a category"
+        return f"holds {words:,} different words; a category has {MOST_WORDS:,} at most"
     if words > max(FEW_WORDS, n // 2) and not asked:
         return (
-            f"holds {words:,} different words in {n:,} rows, as names, codes and sentences do "
-            f"(a category all the same: --category-columns {raw.name})"
+            f"holds {words:,} different words in {n:,} rows, like names, codes or sentences "
+            f"(to treat it as a category: --category-columns {raw.name})"
         )
     if raw.words:
         return ""
@@ -115,7 +115,7 @@ def _fault_of_numbers(raw: RawColumn, asked: bool) -> str:
 
 
 def _leave_out(others: Sequence[str]) -> str:
-    """What to do where nothing else helps."""
+    """The suggestion to leave a column out."""
     names = ",".join(others)
     if not others:
         return "; no other column is left"
@@ -125,7 +125,7 @@ def _leave_out(others: Sequence[str]) -> str:
 
 
 def _column(raw: RawColumn, bounded: bool) -> Column:
-    """What a column without fault is."""
+    """The spec of a valid column."""
     missing = bool((~raw.there).any())
     if raw.words:
         return Column(raw.name, "category", raw.words, missing=missing)

@@ -1,4 +1,4 @@
-"""Columns as a source has them, before it is decided what they are to a model."""
+"""Raw columns of a source, before their kinds are inferred."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MISSING = frozenset(("", "na", "n/a", "nan", "null"))  # in small letters
 DATE = re.compile(
     r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}([ T]\d{1,2}:.*)?|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}( \d{1,2}:.*)?"
 )
-DATES = "dates: store a number in their place, such as days since the first"
+DATES = "dates: store numbers instead, such as days since the first"
 
 
 @dataclass(frozen=True)
@@ -67,8 +67,8 @@ class RawColumn:
 
 
 def of_texts(name: str, codes: np.ndarray, texts: Iterable[str]) -> RawColumn:
-    """A column of words. codes: int (N,), positions in `texts`, which are all different; -1 where a
-    cell is missing, as it is where the text stands for that (`MISSING`)"""
+    """A column of words. codes: int (N,), indices of the distinct `texts`; -1 for a missing cell,
+    including texts such as those in `MISSING`"""
     words = [shown(text.strip()) for text in texts]
     kept = [word for word in dict.fromkeys(words) if not is_missing(word)]
     ordered = sorted(kept, key=natural)
@@ -79,7 +79,7 @@ def of_texts(name: str, codes: np.ndarray, texts: Iterable[str]) -> RawColumn:
 
 
 def is_missing(text: str) -> bool:
-    """Whether a text stands for a cell that is missing."""
+    """Whether a text denotes a missing cell."""
     return text.strip().casefold() in MISSING
 
 

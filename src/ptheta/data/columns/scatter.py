@@ -38,11 +38,11 @@ JITTER = 0.28  # of cells that are words, which would else lie on one another
 
 @dataclass(frozen=True)
 class Scatter:
-    """Vectors to be drawn.
+    """Vectors to plot.
 
-    x: float32 (N, D); real: others to stand behind them, such as those of the data
-    log_density: of the model, of one or two real numbers: drawn as a curve or as contours
-    names: of real and of x, for the legend
+    x: float32 (N, D); real: others to plot behind them, such as the data
+    log_density: log-density of the model in one or two dimensions, plotted as a curve or contours
+    names: names of real and of x, for the legend
     """
 
     spec: VectorSpec
@@ -62,7 +62,7 @@ class Scatter:
         return self.spec.columns[k], _there(self.x[:, k]), real
 
     def limits(self, k: int) -> tuple[float, float]:
-        """Of the axis of a column: where the real cells lie, and nearly all of the others."""
+        """The range of a column's axis: all real cells, and nearly all of the others."""
         column, x, real = self.column(k)
         if column.values:
             return -0.6, column.width - 0.4
@@ -95,7 +95,7 @@ def _line(of: Scatter) -> Figure:
 
 
 def _plane(of: Scatter) -> Figure:
-    """Two numbers: a scatter with contours, and the marginals beside it."""
+    """Two columns: a scatter plot with contours, and the marginals at its sides."""
     figure = _figure(5.0, 5.0)
     axes = figure.subplots(
         2, 2, sharex="col", gridspec_kw={"width_ratios": (4, 1), "height_ratios": (1, 4)}
@@ -167,7 +167,7 @@ def _marginal(axis: Axes, of: Scatter, k: int, *, upright: bool = False) -> None
 
 
 def _edges_of(column: Column, low: float, high: float) -> np.ndarray:
-    """Of the bars: around whole numbers where there are few of them."""
+    """Edges of the histogram bars: around whole numbers if there are few of them."""
     if column.whole and high - low <= BINS:
         return np.arange(np.floor(low), np.ceil(high) + 1) - 0.5
     return np.linspace(low, high, BINS + 1)
@@ -216,7 +216,7 @@ def _contours(axis: Axes, of: Scatter) -> None:
 
 
 def _edges(axis: Axes, of: Scatter, i: int, j: int, k: int) -> None:
-    """Names and numbers of a matrix of panels stand at its edges alone."""
+    """Show labels and ticks only at the outer edges of a matrix of panels."""
     column = of.spec.columns[j]
     if i == k - 1:
         axis.set_xlabel(_short(column.name, 16), fontsize=8)
@@ -237,7 +237,7 @@ def _named(axis: Axes, of: Scatter, i: int, j: int) -> None:
 
 
 def _words(axis: Axes, of: Scatter, across: int, up: int | None) -> None:
-    """Words in the place of their numbers."""
+    """Label ticks with words instead of their numbers."""
     columns = of.spec.columns
     if words := columns[across].values:
         rotation = 30 if len(words) <= SLANTED else 90
@@ -247,7 +247,7 @@ def _words(axis: Axes, of: Scatter, across: int, up: int | None) -> None:
 
 
 def _ticks(words: tuple[str, ...]) -> tuple[range, list[str]]:
-    """Where words are named, and how."""
+    """Positions and labels of the ticks of words."""
     at = range(0, len(words), -(-len(words) // MOST_WORDS))
     return at, [_short(words[k], WORD) for k in at]
 
@@ -267,14 +267,14 @@ def _figure(width: float, height: float) -> Figure:
 
 
 def _saved(figure: Figure) -> bytes:
-    beside = io.BytesIO()
-    figure.savefig(beside, format="png", metadata={"Software": SOFTWARE})
-    return beside.getvalue()
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", metadata={"Software": SOFTWARE})
+    return buffer.getvalue()
 
 
 @contextmanager
 def _style() -> Iterator[None]:
-    """A text is what it says: `$` in the name of a column is no formula."""
+    """Escape a text, so that `$` in a column name does not start a formula."""
     from matplotlib import rc_context
 
     with rc_context(

@@ -1,7 +1,7 @@
 """Tables as text: .csv and .tsv, in UTF-8, whose first line names the columns.
 
-What separates the cells (a comma, a semicolon, a tab or a bar) is what the first line has most of.
-The file is read some rows at a time; a cell is in memory as a number, and each word once.
+The separator (comma, semicolon, tab or bar) is the most frequent one of the first line. The file is
+read in blocks of rows; cells are held in memory as numbers, and each word once.
 """
 
 from __future__ import annotations
@@ -118,11 +118,11 @@ def _header(cells: Sequence[str], path: Path) -> list[str]:
     number = next((name for name in names if _is_number(name)), None)
     if number is not None:
         raise PthetaError(
-            f"{path}: the first line names the columns, and {brief(number)} is a number: write a "
-            "line of names above it"
+            f"{path}: the first line has to name the columns, but {brief(number)} is a number: add "
+            "a header line"
         )
     if twice is not None:
-        raise PthetaError(f"{path} has two columns {brief(twice)!r}: give each a name of its own")
+        raise PthetaError(f"{path} has two columns {brief(twice)!r}: give each a different name")
     return names
 
 
@@ -147,7 +147,7 @@ def _reading(path: Path) -> Iterator[TextIO]:
         reason = error.reason if isinstance(error, UnicodeDecodeError) else brief(error)
         raise PthetaError(f"{path} is not UTF-8 ({reason}): save it as UTF-8") from None
     except csv.Error as error:
-        raise PthetaError(f"{path} is not a table of cells ({error}): mend it") from None
+        raise PthetaError(f"{path} is not a valid table ({error}): correct it") from None
     except OSError as error:
         raise PthetaError(f"cannot read {path}: {error.strerror}") from None
 
@@ -169,7 +169,7 @@ def _rows(file: TextIO, path: Path) -> Iterator[list[str]]:
         if len(row) != width:
             raise PthetaError(
                 f"{path} line {reader.line_num} has {len(row)} cells, and the first line names "
-                f"{width} columns: mend it (a cell with {separator!r} in it stands in quotes)"
+                f"{width} columns: correct it (quote cells that contain {separator!r})"
             )
         yield row
 

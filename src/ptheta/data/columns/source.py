@@ -88,10 +88,10 @@ def has_tables(path: Path) -> bool:
 
 
 def _tables_in(folder: Path) -> list[Path]:
-    """The tables of a folder, without what tells of pictures."""
+    """The tables of a folder, without metadata tables of pictures."""
     try:
         files = sorted(folder.iterdir())
-    except OSError:  # said where the folder is read
+    except OSError:  # reported when the folder is read
         return []
     return [
         file

@@ -1,8 +1,8 @@
-"""Tables as data sets of vectors: which columns are learned, which one is the label, and the parts.
+"""Tables as data sets of vectors: learned columns, the label column, and the splits.
 
-What the numbers of a column are (bounds, center, scale) is learned from the training rows. Words
-are numbered as they stand in all that the training file holds, so that a rare one that is held out
-is known; a word that only another file has is not.
+Bounds, center and scale of a numeric column are computed from the training rows. Words are numbered
+over the whole training file, so that a rare word that is held out is known; a word that occurs only
+in another file is not.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class ColumnFile(Protocol):
     """A part of a table. Raises PthetaError where it cannot be read."""
 
     def names(self) -> list[str]:
-        """Of its columns."""
+        """The roles of the columns of a table."""
 
     def read(self, wanted: Collection[str], words: Collection[str]) -> list[RawColumn]:
         """These columns, in the file's order. words: those that are to be words"""
@@ -36,8 +36,10 @@ class ColumnFile(Protocol):
 
 @dataclass(frozen=True)
 class Table:
-    """name: of the data set; place: for messages; parts: by split
-    classes: the names of the labels in a column of numbers, where the source tells
+    """A table with its splits.
+
+    name: name of the data set; place: its name in messages; parts: the tables by split
+    classes: the names of labels that are stored as numbers, if the source has them
     """
 
     name: str
@@ -55,7 +57,7 @@ class _Roles:
 
     @classmethod
     def of(cls, names: Sequence[str], settings: DataSettings, place: str) -> _Roles:
-        """Raises PthetaError for a column that is not there, and where none is left."""
+        """Choose the columns. Raises PthetaError for an unknown column, and if none is left."""
         label = settings.label_column
         if label is None and not settings.columns:
             free = [name for name in LABELS if name not in settings.category_columns]
@@ -68,7 +70,7 @@ class _Roles:
         wanted = settings.columns or tuple(name for name in names if name != label)
         if label in wanted:
             raise PthetaError(
-                f"{place}: {label!r} is the label, and among --columns: leave it out of one"
+                f"{place}: {label!r} is both the label and among --columns: remove it from one"
             )
         for name in wanted:
             if name not in names:
@@ -76,24 +78,24 @@ class _Roles:
         for name in settings.category_columns:
             if name not in wanted:
                 raise PthetaError(
-                    f"{place}: {name!r} is among --category-columns, and is not learned: leave it "
-                    "out, or give it to --columns"
+                    f"{place}: {name!r} is among --category-columns but not among --columns: leave "
+                    "it out, or add it to --columns"
                 )
         if not wanted:
-            raise PthetaError(f"{place} has no column but the label {label!r}: give others")
+            raise PthetaError(f"{place} has only the label column {label!r}: add other columns")
         return cls(wanted, label)
 
     @classmethod
     def known(
         cls, names: Sequence[str], vectors: VectorSpec, settings: DataSettings, place: str
     ) -> _Roles:
-        """Where the columns are known. Raises PthetaError for one that is not there."""
+        """The roles for a known spec. Raises PthetaError for a missing column."""
         wanted = [column.name for column in vectors.columns]
         for name in wanted:
             if name not in names:
                 raise PthetaError(
-                    f"{place} has no column {shortened(name)!r}, which was learned: it has "
-                    f"{some_of(names, LISTED)}"
+                    f"{place} has no column {shortened(name)!r}, which the model was trained "
+                    f"on: it has {some_of(names, LISTED)}"
                 )
         usual = LABELS if settings.label_column is None else (settings.label_column,)
         rest = [name for name in usual if name in names and name not in wanted]
@@ -103,13 +105,14 @@ class _Roles:
     def notes(self) -> tuple[str, ...]:
         if self.label is None:
             return ()
-        return (f"labels of the column {self.label!r}, which is none of those that are learned",)
+        return (f"labels of the column {self.label!r}, which is not among the learned columns",)
 
 
 def read_vectors(table: Table, request: Request) -> tuple[Dataset, Part]:
-    """The part of a table that answers to a split.
+    """Read the part of a table for a split.
 
-    Raises PthetaError where columns cannot be what they are asked to be, with what to do.
+    Raises:
+        PthetaError: if a column cannot be used as requested, with a suggestion.
     """
     request.refuse_pictures(table.place)
     part = choose(request.split, table.parts, table.place)
@@ -154,7 +157,7 @@ def _read(table: Table, part: str, roles: _Roles, categories: Collection[str]) -
 
 
 def _own(raw: RawColumn, like: Column) -> Column:
-    """What a column of another part is by itself. like: what it is in the training part"""
+    """The inferred spec of a column of another part. like: its spec in the training part"""
     words = raw.as_words().words if like.values else raw.words
     if words or like.values:
         return Column(raw.name, "category", words or like.values, missing=True)
@@ -177,6 +180,6 @@ def _labelled(
     values = own.values()
     labels, classes = number(values, [values, *others], table.classes.get(name, ()))
     if labels is None:
-        note = f"no labels are read: some rows have none in the column {name!r}, or one below 0"
+        note = f"no labels are read: the column {name!r} has missing or negative values"
         return replace(data, notes=(*data.notes, note))
     return replace(data, labels=labels, classes=classes)

@@ -1,5 +1,5 @@
-"""The data sets in the package: drawn ones, and pictures of handwriting and clothing, each split
-of which is one picture of 100 columns, and a byte a label.
+"""The built-in data sets: generated ones, and digits and clothing, stored per split as one picture
+of 100 columns and one byte per label.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def load_embedded(name: str, split: str) -> ImageDataset:
     return ImageDataset(name, split, images, labels=numbers, classes=CLASSES[name], resembles=name)
 
 
-# a split of a set; the path is that of the cache
+# a split of a data set; the path is the cache folder
 LOADERS: dict[str, Callable[[str, Path | None], ImageDataset]] = {
     "digits": lambda split, _: load_embedded("digits", split),
     "fashion": lambda split, _: load_embedded("fashion", split),
@@ -77,7 +77,7 @@ def read_embedded(name: str, request: Request) -> tuple[Dataset, Part]:
     if request.split not in shapes.RANGES:
         raise PthetaError(
             f"{name} has the splits train and test, not {request.split}: "
-            "hold images of train out with Dataset.hold_out"
+            "hold out training images with Dataset.hold_out"
         )
     data = LOADERS[name](request.split, request.cache_dir)
     of_train, of_test = groups(name, SIZES[name])
@@ -92,10 +92,10 @@ def read_embedded(name: str, request: Request) -> tuple[Dataset, Part]:
 
 
 def groups(name: str, sizes: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """What `ptheta.data.near.find_groups` finds among all images of an embedded set, for the
-    training and the test part: int64 (N,) each. A test compares it with what is found anew.
+    """Stored result of `ptheta.data.near.find_groups` on a built-in set: int64 (N,) for the
+    training and the test part. A test compares it with a new computation.
 
-    sizes: images of both parts
+    sizes: number of images of both parts
     """
     first = np.arange(sum(sizes))
     for group in json.loads((FOLDER / "near.json").read_text(encoding="utf-8"))[name]:

@@ -1,1 +1,1 @@
-"""Pairs: an input and a target that show the same thing, read from a source or made of images."""
+"""Pairs of an input and a target with the same content, read from a source or computed."""

@@ -18,9 +18,9 @@ CHUNK = 512  # inputs that are made at once
 
 
 def with_inputs(data: Dataset, request: Request) -> Dataset:
-    """The data with the inputs that are asked for; the data itself where a source stores them.
+    """The data with the requested inputs; unchanged if the source stores them.
 
-    Raises PthetaError where none can be made of such data.
+    Raises PthetaError if they cannot be computed from such data.
     """
     settings, learned = request.settings, request.learned
     if settings.pairs is None:
@@ -43,7 +43,7 @@ def _given(data: ImageDataset, inputs: Inputs) -> ImageDataset:
 
 
 def _exchanged(data: ImageDataset, inputs: Inputs, request: Request) -> ImageDataset:
-    """The pairs with what was made as the targets, which are kept in the cache."""
+    """The pairs with input and target swapped; computed targets are cached."""
 
     def build(writer: Writer) -> Nothing:
         for at in range(0, len(data.images), CHUNK):

@@ -1,4 +1,4 @@
-"""Pairs of two folders whose pictures have the same names."""
+"""Pairs from two folders with matching file names."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ class Partners:
 def partners(
     files: Sequence[File], tops: Mapping[str, str | None], inner: Mapping[str, str], place: str
 ) -> Partners:
-    """The pictures of the two folders, matched by their paths in these but for the suffix.
+    """The pictures of two folders, matched by relative path without suffix.
 
-    tops: the folder that each file is in; inner: its path in there
-    The folder whose name comes first holds the inputs. Raises PthetaError where there are not two
-    folders, and where no picture has a partner.
+    tops: the folder of each file; inner: its path in that folder
+    The folder with the alphabetically first name holds the inputs. Raises PthetaError unless there
+    are two folders, and if no picture has a partner.
     """
     folders = sorted({str(top) for top in tops.values() if top is not None}, key=natural)
     if len(folders) != 2:
         named = f" ({', '.join(folders[:8])})" if folders else ""
         raise PthetaError(
             f"{place} has {count(len(folders), 'folder')} with pictures{named}, and --pairs "
-            "folders is of two: give one for the inputs and one for the targets, such as A and B"
+            "folders needs two: give one for the inputs and one for the targets, such as A and B"
         )
     first, second = (
         _by_stem((file for file in files if tops[file[0]] == folder), inner) for folder in folders
@@ -50,7 +50,7 @@ def partners(
     if not both:
         raise PthetaError(
             f"{place}: no picture of {folders[0]}{os.sep} has the name of one of "
-            f"{folders[1]}{os.sep}: name the two of a pair alike"
+            f"{folders[1]}{os.sep}: give both pictures of a pair the same name"
         )
     taken = {file[0] for stem in both for file in (first[stem], second[stem])}
     alone = [file[0] for file in files if file[0] not in taken]

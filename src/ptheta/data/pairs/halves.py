@@ -1,4 +1,4 @@
-"""Pairs of which each picture holds both, side by side."""
+"""Pairs stored side by side in one picture."""
 
 from __future__ import annotations
 

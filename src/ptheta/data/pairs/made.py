@@ -1,7 +1,7 @@
-"""Pairs that are made of any images: the image is the target, the input is made from it.
+"""Computed pairs: the image is the target, and the input is computed from it.
 
-An input is a function of the image, of its number (`Dataset.number`) and of a seed, and of nothing
-else: it is the same in whatever batch, process and order it is made.
+An input is a function of the image, its number (`Dataset.number`) and a seed only, so that it does
+not depend on the batch, process or order.
 """
 
 from __future__ import annotations
@@ -32,15 +32,13 @@ LUMA = np.array([19595, 38470, 7471])  # of 2^16: ITU-R BT.601, as Pillow rounds
 
 @dataclass(frozen=True)
 class Making:
-    """How inputs are made.
+    """A degradation that computes inputs from images.
 
     make(x, numbers, seed, strength): uint8 (B, C, H, W) and the numbers of the images, int64 (B,)
         -> uint8 (B, C', H, W)
-    spec_of: what an input is, where the images are of a spec. Raises PthetaError where none can be
-        made of them
-    strength, unit: how strong it is by default, and what that is a number of; None where it has no
-        strength
-    least: the least strength there is
+    spec_of: maps the spec of images to that of inputs. Raises PthetaError if it is not applicable
+    strength, unit: default strength and its unit; None without a strength
+    least: the smallest strength
     """
 
     make: Callable[[np.ndarray, np.ndarray, int, float], np.ndarray]
@@ -178,7 +176,7 @@ def _alike(spec: ImageSpec) -> ImageSpec:
 def _of_colour(spec: ImageSpec) -> ImageSpec:
     if spec.channels == 1:
         raise PthetaError(
-            "--pairs grey is of colour images, and these are grey: choose other pairs, or add "
+            "--pairs grey needs colour images, but these are grey: choose other pairs, or add "
             "--channels 3"
         )
     return ImageSpec(1, spec.height, spec.width)
@@ -193,12 +191,12 @@ MAKINGS = {
     "edges": Making(edges, _of_two_levels),
     "small": Making(small, _alike, 4, "the factor", least=1),
     "hole": Making(hole, _alike),
-    "noise": Making(noise, _alike, 50, "the standard deviation, white being 255"),
+    "noise": Making(noise, _alike, 50, "the standard deviation, where white is 255"),
 }
 
 
 def inputs_of(making: Making, spec: ImageSpec, strength: float | None) -> MadeInputs:
-    """Raises PthetaError for images of which none can be made, and for too small a strength."""
+    """Raise PthetaError for unsuitable images and for too small a strength."""
     own = making.strength or 0.0 if strength is None else strength
     if own < making.least:
         raise PthetaError(

@@ -1,7 +1,7 @@
-"""Label maps in pictures: which colours they have, and what they are when they are made smaller.
+"""Label maps stored as pictures: detection of their colours, and resizing.
 
-Files of label maps are seldom exact: JPEG and smoothing add colours that mean nothing. The colours
-that mean something are those around which pixels crowd.
+Files of label maps are rarely exact: JPEG and smoothing add spurious colours. The colours of labels
+are those around which pixels cluster.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ VERSION = 1  # of the rule below; part of every cache key
 MOST_EXACT = 64  # colours up to which files are taken to be without noise
 NEARLY_ALL = 0.999  # share of the pixels that the colours of such files cover
 BIN = 8  # side of the cells of the histogram, in levels
-APART = 54  # levels between two colours of noisy files, unless more are asked for
+APART = 54  # levels between two colours of noisy files, unless more colours are requested
 CLOSER = (APART, 40, 32, 24, 16, 9)  # tried in turn where more are
 LEAST = 0.0005  # share of the pixels around a colour
 CROWDED = 0.12  # share of these that lie in one cell of the histogram
 ALIKE = 20  # levels between neighbours inside of an area
-MOST_SIDE = 1024  # of a picture whose pixels are counted; of a larger one its middle
+MOST_SIDE = 1024  # side of the region whose pixels are counted, at the centre of a larger picture
 BLOCK = 2**18  # pixels whose distances to the colours are held at once
 
 
 @dataclass(frozen=True)
 class Palette:
-    """What is known of the colours of label maps before these are read.
+    """Known properties of the colours of label maps.
 
-    colours: those of a run; none where they are to be found
-    count: how many there are; None where that is to be found, too
+    colours: the colours of a run; empty if they have to be detected
+    count: their number; None if it has to be detected as well
     """
 
     colours: tuple[Colour, ...] = ()
@@ -48,12 +48,12 @@ class Palette:
 def found(pictures: Iterable[Image.Image], count: int | None, name: str) -> tuple[Colour, ...]:
     """The colours of label maps, in ascending order: of grey pictures (v,), else (r, g, b).
 
-    pictures: L or RGB, some of the source; count: how many colours, None for as many as there are
-    Files with few colours have these (but for rare ones that cover less than a thousandth). In
-    others a colour is the centre of a crowd among the pixels whose neighbours are like them: at
+    pictures: L or RGB, some of the source; count: number of colours; None to detect it
+    In files with few colours, all are used (except rare ones that cover less than a thousandth). In
+    others, a colour is the centre of a cluster among the pixels that resemble their neighbours: at
     least 0.05 % of these lie within 54 levels of it, an eighth of them in one cell of 8x8x8 levels,
-    while what noise adds is spread out, and what smooth edges add has other neighbours.
-    Raises PthetaError where there are fewer than two, or than are asked for.
+    while noise is spread out, and pixels of smooth edges have different neighbours.
+    Raises PthetaError if there are fewer than two, or fewer than requested.
     """
     seen, counts, flat = _counted(pictures)
     if len(seen) <= max(MOST_EXACT, count or 0):
@@ -61,10 +61,10 @@ def found(pictures: Iterable[Image.Image], count: int | None, name: str) -> tupl
     else:
         chosen = _crowds(seen[flat > 0], flat[flat > 0], count)
     if len(chosen) < (count or 2):
-        asked = "" if count is None else f", and {count} are asked for"
+        asked = "" if count is None else f"; {count} were requested"
         raise PthetaError(
-            f"{name}: {len(chosen)} colour(s) stand out among the label maps{asked}: say how many "
-            "there are with --label-colours, or leave --label-maps out"
+            f"{name}: {len(chosen)} distinct colour(s) found in the label maps{asked}: give their "
+            "number with --label-colours, or leave --label-maps out"
         )
     return tuple(sorted(tuple(map(int, colour)) for colour in chosen))
 
@@ -98,11 +98,11 @@ def _middle(pixels: np.ndarray) -> np.ndarray:
 
 
 def _among_alike(pixels: np.ndarray) -> np.ndarray:
-    """Which pixels are like the four beside them: uint8 (H, W, C) -> bool (H, W)."""
+    """Which pixels resemble their four neighbours: uint8 (H, W, C) -> bool (H, W)."""
     wide = np.pad(pixels.astype(np.int16), ((1, 1), (1, 1), (0, 0)), mode="edge")
     middle = wide[1:-1, 1:-1]
-    beside = (wide[:-2, 1:-1], wide[2:, 1:-1], wide[1:-1, :-2], wide[1:-1, 2:])
-    alike: np.ndarray = np.all([(np.abs(middle - n) <= ALIKE).all(2) for n in beside], axis=0)
+    neighbours = (wide[:-2, 1:-1], wide[2:, 1:-1], wide[1:-1, :-2], wide[1:-1, 2:])
+    alike: np.ndarray = np.all([(np.abs(middle - n) <= ALIKE).all(2) for n in neighbours], axis=0)
     return alike
 
 
@@ -167,11 +167,11 @@ def numbers(pixels: np.ndarray, palette: tuple[Colour, ...]) -> np.ndarray:
 
 
 def in_colours(image: Image.Image, shape: Shape, palette: tuple[Colour, ...]) -> np.ndarray:
-    """A label map brought to a shape: uint8 (C, H, W) in the colours of the palette.
+    """Resize a label map: uint8 (C, H, W) in the colours of the palette.
 
-    Each pixel of the picture as it is stored is taken to the nearest colour; a pixel of the result
-    has the colour of most of the pixels in its cell, the first of the palette where several have
-    as many. A picture of another aspect is cropped at its centre.
+    Each stored pixel is mapped to the nearest colour; a pixel of the result gets the most frequent
+    colour in its cell, the first of the palette in a tie. Pictures of another aspect ratio are
+    cropped at the centre.
     """
     grey = len(palette[0]) == 1
     pixels = np.asarray(image.convert("L" if grey else "RGB"))

@@ -33,10 +33,10 @@ LABEL_MAPS: dict[LabelMaps, frozenset[Part]] = {
 
 @dataclass(frozen=True)
 class Wish:
-    """What is asked of inputs that are made of what was read.
+    """The request for computed inputs.
 
-    strength: None for the usual one; planes: whether they are to be label maps
-    known: what the inputs were that a run learned from
+    strength: None for the default; planes: whether they have to be label maps
+    known: the inputs that a run was trained on
     """
 
     strength: float | None = None
@@ -63,7 +63,7 @@ class PairKind(Entry):
 def _made(name: str, data: ImageDataset, wish: Wish) -> Inputs:
     if wish.planes:
         raise PthetaError(
-            f"--label-maps input: the inputs of --pairs {name} are made, and no label maps; leave "
+            f"--label-maps input: the inputs of --pairs {name} are computed, not label maps; leave "
             "it out"
         )
     return inputs_of(MAKINGS[name], data.spec, wish.strength)
@@ -97,8 +97,8 @@ def _of_making(name: str, about: str) -> PairKind:
 
 
 PAIRS: dict[str, PairKind] = {
-    SIDE_BY_SIDE: PairKind(about="each picture holds both, left the input"),
-    FOLDERS: PairKind(about="two folders with the same names, the first by name the input"),
+    SIDE_BY_SIDE: PairKind(about="each picture holds both, the input on the left"),
+    FOLDERS: PairKind(about="two folders with matching file names; the first by name is the input"),
     COLUMNS: PairKind(about="two columns, --input-column and --image-column"),
     MASKS: PairKind(about="the masks of the data are the input", inputs=_masks),
     "grey": _of_making("grey", "grey to colour"),

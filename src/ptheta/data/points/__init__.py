@@ -1,1 +1,1 @@
-"""Points whose density is known: toys for looking at what a model has learned."""
+"""Toy point distributions with known densities."""

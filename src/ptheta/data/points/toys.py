@@ -1,7 +1,7 @@
-"""Toys: points of one or two numbers whose density is known exactly.
+"""Toys: points in one or two dimensions with exactly known density.
 
-A toy is a mixture of parts; which part a point is of is its label. A new toy is an entry of
-`TOYS`, and a line of `ptheta.data.POINTS` says what it is.
+A toy is a mixture of components; the label of a point is its component. A new toy needs an entry of
+`TOYS` and a description in `ptheta.data.POINTS`.
 """
 
 from __future__ import annotations
@@ -103,9 +103,9 @@ def mixture(
     *,
     apart: bool = True,
 ) -> Toy:
-    """A mixture of Gaussians, of equal weights and numbered where nothing else is said.
+    """A mixture of Gaussians, by default with equal weights and numbered names.
 
-    apart: whether each is a peak of the density by itself
+    apart: whether each component is a separate mode of the density
     """
     k = len(gaussians)
     return Toy(
@@ -123,14 +123,14 @@ def equal(parts: Sequence[Part], names: Sequence[str]) -> Toy:
 
 
 def ring() -> Toy:
-    """As in Metz et al., 1611.02163: eight Gaussians on a circle of radius 2."""
+    """Eight Gaussians on a circle of radius 2 (Metz et al., 1611.02163)."""
     angles = [2 * math.pi * k / 8 for k in range(8)]
     centres = [(2 * math.cos(a), 2 * math.sin(a)) for a in angles]
     return mixture([Gaussian(c, 0.02) for c in centres])
 
 
 def grid() -> Toy:
-    """As in Srivastava et al., 1705.07761, and Lin et al., 1712.04086."""
+    """25 Gaussians on a grid (Srivastava et al., 1705.07761; Lin et al., 1712.04086)."""
     places = [(row, column) for row in range(5) for column in range(5)]
     gaussians = [Gaussian((2.0 * column - 4, 2.0 * row - 4), 0.05) for row, column in places]
     return mixture(gaussians, [f"row {row} column {column}" for row, column in places])
@@ -176,8 +176,8 @@ def pair() -> Toy:
 
 
 def unequal() -> Toy:
-    """What a single Gaussian is fitted to where modes are sought or covered: Theis et al.,
-    1511.01844, figure 1, in one dimension."""
+    """A wide and a narrow Gaussian, used to compare mode-seeking and mode-covering fits (Theis et
+    al., 1511.01844, figure 1, in one dimension)."""
     gaussians = [Gaussian((-2.0,), 0.8), Gaussian((3.0,), 0.4)]
     return mixture(gaussians, ("wide", "narrow"), (0.7, 0.3))
 

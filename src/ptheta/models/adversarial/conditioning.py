@@ -1,5 +1,5 @@
-"""How a condition enters a GAN: what the generator is given, what the discriminator is given, and
-what terms are added. Each entry of `CONDITIONING` is one way."""
+"""Conditioning of GANs: inputs of generator and discriminator, and additional loss terms. Each
+entry of `CONDITIONING` is one method."""
 
 from __future__ import annotations
 
@@ -23,19 +23,18 @@ LABELS_ALONE = (Labels.kind,)
 
 @dataclass(frozen=True)
 class Conditioning(Entry):
-    """The condition is given to the generator alone, as an extension of z.
+    """Base class: the condition enters only the generator, concatenated with z.
 
-    To be extended: each method says what the networks of a model with this condition get. Each
-    network has numbers of its own where they are learned: of a caption, where the options name an
-    encoder.
+    Subclasses override the inputs of the networks. A learned embedding, such as that of a caption
+    encoder, is separate for each network.
 
-    takes: kinds of the conditions that can enter so
+    takes: kinds of conditions that are supported
     """
 
     takes: tuple[str, ...] = EVERY_KIND
 
     def generator_dim(self, spec: Vectors) -> int:
-        """Numbers that the generator is given beside z."""
+        """Dimensions of the generator's input in addition to z."""
         return spec.size
 
     def generator_input(self, spec: Vectors, condition: Condition) -> Tensor:
@@ -43,7 +42,7 @@ class Conditioning(Entry):
         return spec.vector(condition)
 
     def discriminator_dim(self, spec: Vectors) -> int:
-        """Numbers that the discriminator is given beside the example."""
+        """Dimensions of the discriminator's input in addition to the example."""
         return 0
 
     def discriminator_input(self, spec: Vectors, condition: Condition) -> Tensor | None:
@@ -62,11 +61,11 @@ class Conditioning(Entry):
         return 0
 
     def real_terms(self, aux: Tensor | None, condition: Condition | None, weight: float) -> Terms:
-        """What the discriminator pays for its auxiliary output on real examples."""
+        """Auxiliary loss of the discriminator on real examples."""
         return {}
 
     def fake_terms(self, aux: Tensor | None, condition: Condition | None, weight: float) -> Terms:
-        """What both players pay for the auxiliary output on generated examples."""
+        """Auxiliary loss on generated examples, shared by both players."""
         return {}
 
 
@@ -113,12 +112,12 @@ class Projected(Conditioning):
 
 CONDITIONING: dict[str, Conditioning] = {
     "none": Conditioning(takes=()),
-    "label": BothNetworks(about="both networks are given it (1411.1784)"),
+    "label": BothNetworks(about="input of both networks (1411.1784)"),
     "auxiliary": Auxiliary(
-        about="the discriminator tells the label (1610.09585)", takes=LABELS_ALONE
+        about="auxiliary classifier in the discriminator (1610.09585)", takes=LABELS_ALONE
     ),
     "projection": Projected(
-        about="its embedding is projected on the features (1802.05637)",
+        about="projection discriminator (1802.05637)",
         excludes={"autoencoding": "a reconstruction error is not linear in features"},
     ),
 }

@@ -31,12 +31,12 @@ from ptheta.specs import DataSpec
 
 
 class Fakes(NamedTuple):
-    """What the moves of one step share.
+    """Values shared by the moves of a step.
 
-    real: the step's examples as a network sees them, (B, *scaled_shape) or of the present size of
-        networks that grow; z: codes (B, L)
-    fake: G(z), with its graph in the steps in which the generator moves
-    rated: the fakes that the discriminator learns from, past ones among them where they are kept
+    real: the step's examples in network scale, (B, *scaled_shape), or at the current size of
+        growing networks; z: codes (B, L)
+    fake: G(z), with its graph in steps in which the generator moves
+    rated: the fakes for the discriminator, including replayed ones
     """
 
     real: Tensor
@@ -88,8 +88,7 @@ class GAN(Pair):
         return Fakes(self.presented(self.spec.scaled(batch.x)), z, fake, rated)
 
     def with_past(self, new: Generated) -> Generated:
-        """What the discriminator learns from: the fakes of a step, half of them past ones where
-        some are kept, in full size."""
+        """The fakes for the discriminator at full size, half of them replayed if replay is on."""
         if self.replay is None:
             return new
         self.made = new._replace(x=self.enlarged(new.x))
@@ -165,7 +164,7 @@ class GAN(Pair):
         return self.discriminate_augmented(torch.cat([real, fake]), asked).split(len(real))
 
     def penalty_terms(self, found: Mapping[At, Evaluation]) -> Terms:
-        """Of the penalties that are taken at these points."""
+        """The sum of the penalties at these points."""
         weight = self.config.penalty_weight
         return {
             name: (weight or penalty.weight) * penalty.cost(found[penalty.at])
@@ -186,7 +185,7 @@ class GAN(Pair):
         return on_real + self.loss.labelled(d_fake, targets(d_fake, 0.0))
 
     def auxiliary_terms(self, aux: Tensor | None, z: Tensor, y: Condition | None) -> Terms:
-        """What both players pay for the auxiliary output on generated examples."""
+        """Auxiliary loss on generated examples, shared by both players."""
         return self.conditioning.fake_terms(aux, y, self.config.class_weight)
 
     def history_term(self, player: str, n: int) -> Terms:
@@ -219,12 +218,12 @@ class GAN(Pair):
         at = torch.arange(len(d.reference_images), device=batch.x.device) % len(batch)
         d.reference_images.copy_(self.spec.scaled(batch.x[at]))
         if d.reference_numbers is not None:
-            numbers = self.beside(self.given(batch.condition)[at])
+            numbers = self.conditional_input(self.given(batch.condition)[at])
             if numbers is not None:
                 d.reference_numbers.copy_(numbers)
 
     def after(self, step: int) -> None:
-        """What follows a step outside of gradients: clipping, k, the mean of past weights."""
+        """Updates after a step without gradients: clipping, k, the running mean of weights."""
         c = self.config
         self.steps.fill_(step)
         if c.weight_clip:
@@ -268,26 +267,26 @@ class GAN(Pair):
         left = self.config.instance_noise * remaining(self.steps, self.config.instance_noise_steps)
         fault = self.unreadable(replace(self.config, instance_noise=left.item()))
         if fault is not None:
-            raise PthetaError(f"this model cannot say how real an example is: {fault}")
+            raise PthetaError(f"this model cannot estimate the density ratio: {fault}")
         assert self.loss.log_ratio is not None
         return self.loss.log_ratio(self.discriminate(x, condition), 1 - self.labels.smoothing)
 
     @classmethod
     def unreadable(cls, config: object) -> str | None:
-        """Why a discriminator with these options does not tell p_data / p_model; None where it
-        does."""
+        """The reason why a discriminator with these options does not give p_data / p_model; None
+        if it does."""
         values = vars(config)
         if LOSSES[values["loss"]].log_ratio is None:
             readable = [name for name, loss in LOSSES.items() if loss.log_ratio is not None]
             return (
-                f"loss = {values['loss']}: its best discriminator does not tell p_data / p_model; "
-                f"train with {', '.join(readable)}"
+                f"loss = {values['loss']}: its optimal discriminator is not a "
+                f"function of p_data / p_model; train with {', '.join(readable)}"
             )
         odd = (n for n in BREAKS_DENSITY_RATIO if values[n] not in (0, (), "none"))
         name = next(odd, None)
         if name is None:
             return None
         return (
-            f"{name} changes what the discriminator learns, so that p_data / p_model cannot be "
-            "read off: train without it"
+            f"{name} changes what the discriminator learns, so p_data / p_model cannot be "
+            "computed: train without it"
         )

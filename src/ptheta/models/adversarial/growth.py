@@ -4,11 +4,11 @@ from __future__ import annotations
 
 
 def position(share: float, stages: int, growth: float, fade: float) -> float:
-    """Where networks of so many sizes stand, as `ptheta.nets.adversarial.growing.Growing` counts.
+    """The stage of growing networks, as counted by `ptheta.nets.adversarial.growing.Growing`.
 
-    Of the first `growth` of the run each size but the last has an equal part. It is learned alone,
-    and in the last `fade` of its part the layers of the next one fade in, with a weight that rises
-    evenly from 0 to 1 (Karras et al. 2018, section 2, arXiv:1710.10196).
+    The first share `growth` of the run is divided equally among all sizes but the last. In the last
+    `fade` of its part, the layers of the next size fade in with a linearly increasing weight
+    (Karras et al. 2018, section 2, arXiv:1710.10196).
     """
     last = stages - 1
     if share >= growth:

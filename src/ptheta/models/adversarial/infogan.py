@@ -1,4 +1,4 @@
-"""InfoGAN: a GAN whose code is made readable (Chen et al. 2016, arXiv:1606.03657)."""
+"""InfoGAN: a GAN with interpretable codes (Chen et al. 2016, arXiv:1606.03657)."""
 
 from __future__ import annotations
 
@@ -28,20 +28,22 @@ UNCONDITIONAL = {"none": CONDITIONING["none"]}
 @dataclass(frozen=True)
 class InfoGANConfig(GANConfig):
     conditioning: Annotated[str, OneOf(UNCONDITIONAL)] = option(
-        "none", "the code takes the place of labels", basic=True
+        "none", "always none: InfoGAN has codes instead of labels", basic=True
     )
-    categories: Count = option(10, "values of the categorical code", basic=True)
-    continuous: NonNegative = option(2, "continuous codes, U(-1, 1) each", basic=True)
+    categories: Count = option(10, "number of values of the categorical code", basic=True)
+    continuous: NonNegative = option(2, "number of continuous codes, each U(-1, 1)", basic=True)
     information: Positive = option(
-        1.0, "weight of the bound on the categorical code's information", basic=True
+        1.0, "weight of the mutual-information bound of the categorical code", basic=True
     )
-    continuous_information: Positive = option(0.1, "the same of the continuous codes")
-    latent: Count = option(62, "dimensions of the noise beside the codes", basic=True)
+    continuous_information: Positive = option(
+        0.1, "weight of the mutual-information bound of the continuous codes"
+    )
+    latent: Count = option(62, "dimensions of the noise z, in addition to the codes", basic=True)
 
 
 class InfoGAN(GAN):
-    """G(z, c, u) with a uniform category c and continuous codes u, against a discriminator that
-    also says Q(c, u | x).
+    """G(z, c, u) with a uniform category c and continuous codes u, and a discriminator that also
+    predicts Q(c, u | x).
 
     Both players maximise L_I = E log Q(c, u | G(z, c, u)) + H(c, u), a lower bound of the mutual
     information of codes and example (eq. 5). Q(u | x) is a Gaussian of learned mean and deviation.
@@ -130,7 +132,7 @@ class InfoGAN(GAN):
         noise, x = super().graph().variables
         codes = [Variable("k", "latent", f"one of {c.categories} categories")]
         if c.continuous:
-            codes.append(Variable("u", "latent", f"{c.continuous} numbers, U(-1, 1)"))
+            codes.append(Variable("u", "latent", f"{c.continuous} dimensions, U(-1, 1)"))
         return Graph(
             (noise, *codes, x),
             (
@@ -148,7 +150,7 @@ RECIPES: dict[str, dict[str, object]] = {
         "train": {"batch_size": 64, "epochs": 25.0, "ema": 0.999},
     },
     "digits": {
-        "about": "the embedded digits in ten CPU minutes: a small network with a dense layer",
+        "about": "the bundled digits in ten CPU minutes: a small network with a dense layer",
         "model": {"features": 16, "dense": 512, "information": 0.2, "lr": 1e-3, "d_lr": 2e-4},
         "train": {"batch_size": 64, "steps": 9000, "ema": 0.995, "evaluate_every": 0},
     },

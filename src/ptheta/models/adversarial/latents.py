@@ -21,18 +21,19 @@ def anywhere(z: Tensor) -> Tensor:
 
 
 def alike(z: Tensor) -> Tensor:
-    """Of what has one density wherever it lies."""
+    """A constant density."""
     return torch.zeros_like(z[:, 0])
 
 
 @dataclass(frozen=True)
 class LatentPrior(Entry):
-    """sample(n, latent, device) -> codes (n, latent), of mean square 1
-    nearest(z): codes (B, latent) brought to where the prior has its mass
-    truncated(n, latent, device, at): codes whose numbers lie in [-at, at]; None where that is not
-        defined
-    improbable(z): minus the log-density over the dimensions, up to a constant, (B,)
-    at(t): the number that stands under it where t does under N(0, 1)
+    """A prior over codes.
+
+    sample(n, latent, device) -> codes (n, latent), of mean square 1
+    nearest(z): codes (B, latent) projected to the support of the prior
+    truncated(n, latent, device, at): codes in [-at, at]; None if that is not defined
+    improbable(z): minus the log-density divided by the dimensions, up to a constant, (B,)
+    at(t): maps quantiles of N(0, 1) to those of the prior
     """
 
     sample: Callable[[int, int, torch.device], Tensor]
@@ -47,8 +48,8 @@ def normal(n: int, latent: int, device: torch.device) -> Tensor:
 
 
 def truncated_normal(n: int, latent: int, device: torch.device, at: float) -> Tensor:
-    """N(0, 1) given that it lies in [-at, at] (1809.11096), by its quantiles: one uniform number
-    stands for each, where drawing again would take many."""
+    """N(0, 1) truncated to [-at, at] (1809.11096), by inverse CDF: one uniform number per value,
+    without rejection."""
     u = streams.uniform(n, latent, device=device, dtype=torch.float64)
     half = 0.5 * math.erf(at / 2**0.5)  # of the mass on one side
     z: Tensor = torch.special.ndtri(0.5 + (2 * u - 1) * half)
@@ -60,7 +61,7 @@ def sphere(n: int, latent: int, device: torch.device) -> Tensor:
 
 
 def on_sphere(z: Tensor) -> Tensor:
-    """z (B, L) brought to the norm sqrt(L), the typical one of N(0, I)."""
+    """z (B, L) rescaled to the norm sqrt(L), the typical one of N(0, I)."""
     norm: float = z.shape[1] ** 0.5
     return normalize(z, dim=1) * norm
 
@@ -78,7 +79,7 @@ def at_in_cube(t: Tensor) -> Tensor:
 
 
 def half_square(z: Tensor) -> Tensor:
-    """Of N(0, I)."""
+    """The density term of N(0, I)."""
     return 0.5 * z.square().mean(1)
 
 

@@ -1,4 +1,4 @@
-"""What the numbers of an adversarial run say: mode collapse, and that there is nothing to learn."""
+"""Warnings from the metrics of an adversarial run: mode collapse, and a stopping signal."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ TOLERANCE = 0.02  # relative deviation of what counts as still
 FEW = 0.15  # share of the data's diversity that samples never reach
 FALL = 0.5  # of the largest diversity or number of classes so far, or of the real images' classes
 LOW = 3  # evaluations in a row with too few classes: no longer the start of training
-DIVERSITY, GAP = "diversity", "critic_gap"  # what a game logs for this: its moves' own numbers
+DIVERSITY, GAP = "diversity", "critic_gap"  # the logged metrics that the monitor reads
 CLASSES, REAL_CLASSES = "held_out/classes_", "held_out/real_classes_"
 
 
 class GANMonitor:
-    """Reads the averages of each logged interval; an instance is the monitor of one game.
+    """Monitor of one game, called with the averages of each logged interval.
 
-    A fall of diversity or of the number of classes is told when it comes. A run that never had
-    either is told of once it has lasted (`STILL` intervals, `LOW` evaluations), and at the end of
-    the run whatever it lasted: the trainer then calls once more, with `END` among the names.
+    It warns immediately when diversity or the number of classes falls. If they were low from the
+    start, it warns after `STILL` intervals or `LOW` evaluations, and in any case at the end of the
+    run, when the trainer calls it once more with `END` among the names.
 
-    probability: the discriminator's outputs are logits; label_smoothing: what it was trained with
+    probability: whether the discriminator's outputs are logits; label_smoothing: the setting used
     """
 
     def __init__(self, probability: bool, label_smoothing: float = 0.0) -> None:
         real = 1 - label_smoothing
-        # the loss of a discriminator that cannot tell: D = (1 - s) / 2 on real and fake alike
+        # the loss of an uninformed discriminator: D = (1 - s) / 2 on real and fake
         p = real / 2
         self.blind = -real * math.log(p) - (2 - real) * math.log1p(-p) if probability else None
         self.peak: dict[str, float] = {}
@@ -39,7 +39,7 @@ class GANMonitor:
         self.intervals = 0
         self.diversity = math.nan  # the last one
         self.low = 0  # evaluations in a row
-        self.few = ""  # what the last evaluation found, where it found too few classes
+        self.few = ""  # result of the last evaluation, if it had too few classes
 
     def memory(self) -> dict[str, Any]:
         return {
@@ -60,7 +60,7 @@ class GANMonitor:
         self.diversity = math.nan if memory["diversity"] is None else memory["diversity"]
 
     def __call__(self, averages: Mapping[str, float]) -> dict[str, str]:
-        """averages: of what was logged since the last call, names as in metrics.jsonl"""
+        """averages: averages of the metrics since the last call, named as in metrics.jsonl"""
         found: dict[str, str] = {}
         for name, value in averages.items():
             if name == f"generator/{DIVERSITY}":
@@ -77,7 +77,7 @@ class GANMonitor:
         self.diversity = value
         peak = self.peak["diversity"] = max(self.peak.get("diversity", 0.0), value)
         if peak > 2 * FEW and value < FALL * peak:
-            return _alike(value, f", after {peak:.2g}")
+            return _alike(value, f", down from {peak:.2g}")
         return _alike(value) if self.intervals >= STILL and value < FEW else {}
 
     def _classes(self, value: float, real: float | None) -> dict[str, str]:
@@ -86,10 +86,10 @@ class GANMonitor:
         peak = self.peak["classes"] = max(self.peak.get("classes", 0.0), value)
         fewer = real is not None and value - 1 < FALL * (real - 1)
         self.low = self.low + 1 if fewer else 0
-        self.few = f"{value:.2g} classes in effect, and real images of {real:.2g}" if fewer else ""
+        self.few = f"{value:.2g} effective classes, real images {real:.2g}" if fewer else ""
         if peak >= 3 and value < FALL * peak:
             text = (
-                f"mode collapse: samples are of {value:.2g} classes in effect, after {peak:.2g}: "
+                f"mode collapse: samples have {value:.2g} effective classes, down from {peak:.2g}: "
                 "go back to an earlier checkpoint, or try --minibatch stddev"
             )
             return {"mode collapse": text}
@@ -98,13 +98,13 @@ class GANMonitor:
     def _missing(self) -> dict[str, str]:
         early = "" if self.low >= LOW else "train for longer, or "
         text = (
-            f"mode collapse: samples are of {self.few}: "
+            f"mode collapse: samples have {self.few}: "
             f"{early}try --minibatch stddev, another --loss, or a lower --lr"
         )
         return {"mode collapse": text}
 
     def _last(self) -> dict[str, str]:
-        """What the run ends as."""
+        """Warnings at the end of the run."""
         if self.low:
             return self._missing()
         return _alike(self.diversity) if self.diversity < FEW else {}
@@ -119,8 +119,8 @@ class GANMonitor:
             if max(abs(loss - self.blind) for loss in self.losses) > TOLERANCE * self.blind:
                 return {}
             text = (
-                f"stopping signal: for {STILL} intervals the discriminator's loss has been "
-                f"{self.blind:.3f}, that of one which cannot tell real from fake"
+                f"stopping signal: for {STILL} intervals the discriminator's loss has stayed at "
+                f"{self.blind:.3f}, the value of a discriminator that cannot tell real from fake"
             )
         else:
             mean = sum(self.gaps) / STILL
@@ -135,7 +135,7 @@ class GANMonitor:
 def _alike(value: float, before: str = "") -> dict[str, str]:
     """The warning of a diversity of this value."""
     text = (
-        f"mode collapse: samples differ by {value:.2g} of what the data differs{before}: "
+        f"mode collapse: the diversity of samples is {value:.2g} of that of the data{before}: "
         "try --minibatch stddev, another --loss, or a lower --lr"
     )
     return {"mode collapse": text}

@@ -25,7 +25,7 @@ from ptheta.models.worded import TextConditional
 from ptheta.nets.adversarial.config import NetConfig, network_of, odd_network, stages_of
 from ptheta.nets.augment import AUGMENTATIONS
 from ptheta.nets.norms import norm_entry
-from ptheta.optimizers import BESIDE_LR, Decay, OptimizerName
+from ptheta.optimizers import OPTIMIZER_OPTIONS, Decay, OptimizerName
 from ptheta.specs import DataSpec
 
 LossName: TypeAlias = Annotated[str, OneOf(LOSSES)]
@@ -37,8 +37,12 @@ PriorName: TypeAlias = Annotated[str, OneOf(PRIORS)]
 
 @dataclass(frozen=True)
 class GANConfig(TextConditional, NetConfig):
-    loss: LossName = option("non_saturating", "what the two players minimise", basic=True)
-    penalty: tuple[PenaltyName, ...] = option((), "penalties, summed", basic=True)
+    loss: LossName = option(
+        "non_saturating", "adversarial loss of generator and discriminator", basic=True
+    )
+    penalty: tuple[PenaltyName, ...] = option(
+        (), "penalties on the discriminator, summed", basic=True
+    )
     penalty_weight: Positive | None = option(
         None,
         "weight of each penalty (default: the penalty's own, 10 for those on gradients)",
@@ -46,78 +50,76 @@ class GANConfig(TextConditional, NetConfig):
     )
     weight_clip: AtLeastZero = option(
         0.0,
-        "the discriminator's weights are clipped to +-this after each step (1701.07875); 0: no",
+        "clip the discriminator's weights to +-this value after each step (1701.07875); 0: off",
         basic=True,
     )
-    conditioning: ConditioningName = option("none", "how the condition enters", basic=True)
-    class_weight: Positive = option(1.0, "of the auxiliary classifier's cross-entropy")
-    latent: Count = option(100, "dimensions of the code z", basic=True)
+    conditioning: ConditioningName = option(
+        "none", "how the condition enters the networks", basic=True
+    )
+    class_weight: Positive = option(1.0, "weight of the auxiliary classifier's cross-entropy")
+    latent: Count = option(100, "dimensions of the latent code z", basic=True)
     prior: PriorName = option("normal", "distribution of z", basic=True)
     search_steps: NonNegative = option(
-        200, "steps of the search for a code when an example is completed (1607.07539)"
+        200, "optimisation steps of the latent search in inpainting (1607.07539)"
     )
     lr: Positive = option(2e-4, "learning rate", basic=True)
     d_lr: Positive | None = option(
-        None, "the discriminator's learning rate, if another (two time scales)", basic=True
+        None, "discriminator's learning rate (TTUR; default: --lr)", basic=True
     )
     d_optimizer: OptimizerName | None = option(
-        None, "the discriminator's optimizer, if another, such as sgd beside the generator's adam"
+        None, "discriminator's optimizer, such as sgd (default: --optimizer)"
     )
-    beta1: Decay | None = option(0.5, BESIDE_LR["beta1"].help)
-    critic_steps: Count = option(
-        1, "the discriminator moves in every step, the generator in every so many-th", basic=True
-    )
+    beta1: Decay | None = option(0.5, OPTIMIZER_OPTIONS["beta1"].help)
+    critic_steps: Count = option(1, "discriminator updates per generator update", basic=True)
     feature_matching: Fraction = option(
-        0.0, "share of the generator's loss that matches mean features (1606.03498); 1: all of it"
+        0.0, "share of feature matching in the generator's loss (1606.03498); 1: all of it"
     )
     label_smoothing: Fraction = option(
-        0.0, "real examples are labelled 1 - this, fakes 0 (one-sided, 1606.03498)"
+        0.0, "one-sided label smoothing: target 1 - this for real examples (1606.03498)"
     )
-    label_noise: Fraction = option(0.0, "each label is moved towards 1/2 by U(0, this)")
-    label_flips: Fraction = option(0.0, "share of labels that are the wrong way round")
+    label_noise: Fraction = option(0.0, "move each target towards 1/2 by U(0, this)")
+    label_flips: Fraction = option(0.0, "share of flipped real/fake labels")
     joint_batches: bool = option(
         False,
-        "give the discriminator real and fake examples in one batch, so that batch statistics are "
-        "of both; else each in a batch of its own",
+        "give the discriminator real and fake examples in one batch, with joint batch statistics "
+        "(default: separate batches)",
     )
     replay: NonNegative = option(
         0,
-        "past fakes that are kept, of which half of those of a step are taken for the "
-        "discriminator (1612.07828, with 50); 0: none",
+        "size of a buffer of past fakes, which supply half of the fakes in each discriminator "
+        "step (1612.07828, with 50); 0: none",
     )
     instance_noise: AtLeastZero = option(
         0.0,
-        "deviation of the noise on all that the discriminator sees: pixels in -1 to 1, numbers of "
-        "deviation 1",
+        "standard deviation of noise added to all discriminator inputs: pixels in -1 to 1, numbers "
+        "standardised",
     )
     instance_noise_steps: NonNegative = option(
         0,
-        "steps over which that noise falls to 0 (1610.04490); 0: it stays",
+        "steps over which that noise falls to 0 (1610.04490); 0: constant noise",
         of="instance_noise",
     )
     augment: tuple[AugmentationName, ...] = option(
         (),
-        "differentiable augmentation of all that the discriminator sees (2006.10738)",
+        "differentiable augmentation of all discriminator inputs (2006.10738)",
         basic=True,
     )
     historical_averaging: AtLeastZero = option(
-        0.0, "weight of the squared distance of weights to their past mean (1606.03498)"
+        0.0, "weight of the squared distance of parameters to their running mean (1606.03498)"
     )
-    gamma: Fraction = option(0.5, "diversity E L(G(z)) / E L(x) that began holds (1703.10717)")
+    gamma: Fraction = option(0.5, "target diversity ratio E L(G(z)) / E L(x) of began (1703.10717)")
     equilibrium_rate: Positive = option(1e-3, "learning rate of began's k")
-    code: Count = option(
-        64, "numbers that began's discriminator rebuilds an example from", basic=True
-    )
+    code: Count = option(64, "code dimensions of began's autoencoding discriminator", basic=True)
 
     growth: Fraction = option(
         0.5,
-        "share of the run after which the networks have their full size, of which each smaller "
-        "size has an equal part (growing)",
+        "share of the run in which the networks grow, divided equally among the smaller sizes "
+        "(growing)",
     )
     fade: Fraction = option(
-        0.5, "share of the part of a size, at its end, in which the next one fades in (growing)"
+        0.5, "share of each size's phase, at its end, in which the next size fades in (growing)"
     )
-    condition: Kinds = option("labels", f"where conditioning is not none, {GIVEN}", basic=True)
+    condition: Kinds = option("labels", f"unless conditioning is none: {GIVEN}", basic=True)
 
     def chosen(self) -> tuple[str, ...]:
         return (self.optimizer, self.d_optimizer or self.optimizer)
@@ -142,27 +144,24 @@ TRICKS: dict[str, Entry] = {
     "weight_clip": Entry(traits=frozenset({"clipped"})),
     "spectral_norm": Entry(
         traits=frozenset({"normalised_weights"}),
-        excludes={
-            "clipped": "both bound the same weights, and spectral_norm divides out what clipping "
-            "does"
-        },
+        excludes={"clipped": "both bound the same weights, and spectral_norm cancels the clipping"},
     ),
     "equalised": Entry(
         excludes={
-            "clipped": "the numbers that are clipped would be of deviation 1",
-            "normalised_weights": "spectral_norm divides out the constant of each weight",
+            "clipped": "it would clip weights of unit variance",
+            "normalised_weights": "spectral_norm cancels its constants",
         }
     ),
 }
 
-# options under which the best discriminator is not that of densities and hard labels
+# options that change the optimal discriminator, so that it gives no density ratio
 BREAKS_DENSITY_RATIO = (
     *("label_noise", "label_flips", "instance_noise", "augment", "minibatch"),
     *("penalty", "weight_clip", "spectral_norm", "historical_averaging", "replay"),
 )
 
 
-# options of the generator alone: an entry's trait is then that of another network
+# options of the generator only: their traits do not apply to the discriminator
 OF_GENERATOR = ("g_norm",)
 
 
@@ -186,8 +185,8 @@ def odd_growth(config: GANConfig, spec: DataSpec) -> str | None:
     if stages_of(config, spec) == 1 or not norm_entry(discriminator_norm(config, spec)).refers:
         return None
     return (
-        f"d_norm = {config.d_norm} does not go with stages = {config.stages}: its reference is "
-        "images of one size; take --stages 1 or another --d-norm"
+        f"d_norm = {config.d_norm} does not go with stages = {config.stages}: its reference batch "
+        "has one image size; use --stages 1 or another --d-norm"
     )
 
 
@@ -197,8 +196,8 @@ def odd_condition(config: GANConfig, condition: ConditionSpec | None) -> str | N
     usual = GANConfig.__dataclass_fields__["condition"].default
     if not takes and config.condition not in (usual, NONE):
         return (
-            f"condition = {config.condition} but conditioning = {config.conditioning}: choose how "
-            "it enters, such as conditioning = label"
+            f"condition = {config.condition} but conditioning = {config.conditioning}: choose "
+            "a conditioning, such as conditioning = label"
         )
     given = [part.kind for part in parts_of(condition)]
     if not given and takes:
@@ -220,7 +219,7 @@ def odd_condition(config: GANConfig, condition: ConditionSpec | None) -> str | N
 
 
 def discriminator_norm(config: GANConfig, spec: DataSpec) -> str:
-    """What `d_norm = auto` stands for."""
+    """The discriminator's normalisation, with `auto` resolved."""
     if config.d_norm != "auto":
         return config.d_norm
     alone = any("batchwise" in part.entry.excludes for part in parts(config))

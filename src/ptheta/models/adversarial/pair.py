@@ -1,4 +1,4 @@
-"""The two networks of a GAN: codes, examples, and what the discriminator makes of them."""
+"""The two networks of a GAN: codes, samples, and discriminator outputs."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ from ptheta.specs import DataSpec, ImageSpec, VectorSpec
 
 
 class Pair(ReadsBetween, Model):
-    """A generator G(z) and a discriminator d(x), with what each is given beside code and example.
+    """A generator G(z) and a discriminator d(x), with their conditional inputs.
 
-    Raises PthetaError for parts that do not go together, with the reason.
+    Raises PthetaError for incompatible parts, with the reason.
     """
 
     takes = EVERY_KIND
@@ -49,8 +49,8 @@ class Pair(ReadsBetween, Model):
         code_dim: int = 0,
         aux_dim: int = 0,
     ) -> None:
-        """code_dim: numbers of the generator's input beside z and labels; aux_dim: size of the
-        discriminator's auxiliary output, where the conditioning needs none."""
+        """code_dim: dimensions of the generator's input in addition to z and labels; aux_dim: size
+        of the discriminator's auxiliary output, if the conditioning defines none."""
         super().__init__(spec, config, condition)
         self.config = config
         self.loss, self.conditioning = LOSSES[config.loss], CONDITIONING[config.conditioning]
@@ -84,7 +84,7 @@ class Pair(ReadsBetween, Model):
             self.generator.reference = self._reference()
 
     def _reference(self) -> Tensor:
-        """What the generator's virtual normalisation refers to: (R, N)."""
+        """The reference codes of the generator's virtual batch normalisation: (R, N)."""
         n = self.config.reference
         every = None if self.condition is None else self.condition.examples(n)
         return self.generator_input(self.sample_latent(n, every), every).detach()
@@ -94,7 +94,7 @@ class Pair(ReadsBetween, Model):
         return parts(config)
 
     def _logit_term(self, width: int) -> nn.Module | None:
-        """Of a discriminator with features (B, width)."""
+        """The output head of a discriminator with features (B, width)."""
         if self.condition is None:
             return None
         return self.conditioning.logit_term(self.condition, width, self.config)
@@ -111,7 +111,7 @@ class Pair(ReadsBetween, Model):
         return PRIORS[self.config.prior].at(t)
 
     def settled(self, z: Tensor) -> Tensor:
-        """Codes (B, L) brought to where the prior has its mass."""
+        """Codes (B, L) projected to the support of the prior."""
         return PRIORS[self.config.prior].nearest(z)
 
     def improbable(self, z: Tensor) -> Tensor:
@@ -120,12 +120,12 @@ class Pair(ReadsBetween, Model):
         return PRIORS[self.config.prior].improbable(z)
 
     def generator_input(self, z: Tensor, condition: Condition | None) -> Tensor:
-        """What the generator sees: the code, and what the conditioning makes of the condition."""
+        """The generator's input: the code, and the embedded condition."""
         vectors = self.generator.vectors
         if vectors is None:
             return z
-        beside = self.conditioning.generator_input(vectors, self.given(condition))
-        return torch.cat([z, beside.to(z.dtype)], 1)
+        extra = self.conditioning.generator_input(vectors, self.given(condition))
+        return torch.cat([z, extra.to(z.dtype)], 1)
 
     def generate(
         self, z: Tensor, condition: Condition | None = None, *, drawn: bool = True
@@ -137,14 +137,14 @@ class Pair(ReadsBetween, Model):
         return self.generator(self.generator_input(z, condition), drawn)
 
     def discriminate_batch(self, x: Tensor, condition: Condition | None) -> DiscriminatorOutput:
-        """Of examples as a network sees them, and their conditions."""
+        """Discriminator outputs for examples in network scale and their conditions."""
         if self.condition is None:
             return self.discriminator(x)
-        condition, beside = self.given(condition), self.beside(condition)
-        return self.discriminator(x, None if beside is None else beside.to(x.dtype), condition)
+        condition, extra = self.given(condition), self.conditional_input(condition)
+        return self.discriminator(x, None if extra is None else extra.to(x.dtype), condition)
 
-    def beside(self, condition: Condition) -> Tensor | None:
-        """What the discriminator is given beside the examples, (B, K), where it is given some."""
+    def conditional_input(self, condition: Condition) -> Tensor | None:
+        """The discriminator's conditional input (B, K), if it has one."""
         vectors = self.discriminator.vectors
         if vectors is None:
             return None
@@ -164,8 +164,8 @@ class Pair(ReadsBetween, Model):
         return self.discriminate_batch(self.augmented(x), condition)
 
     def seen(self, x: Tensor) -> Tensor:
-        """Examples x as the discriminator sees them at present. Raises PthetaError for what is none
-        of the spec."""
+        """Examples x in network scale, at the current size. Raises PthetaError if x does not match
+        the spec."""
         return self.presented(self.spec.scaled(whole(self.spec, x)))
 
     # -- growth
@@ -176,7 +176,7 @@ class Pair(ReadsBetween, Model):
         return [m for m in self.modules() if isinstance(m, Growing) and m.plan.stages > 1]
 
     def grow(self, share: float) -> None:
-        """To where the networks stand when this share of a run is done."""
+        """Set the stage of the networks for this completed share of a run."""
         for part in self.growing():
             part.grow(position(share, part.plan.stages, self.config.growth, self.config.fade))
 
@@ -190,7 +190,7 @@ class Pair(ReadsBetween, Model):
         return next((part.sized(x) for part in self.growing()), x)
 
     def enlarged(self, x: Tensor) -> Tensor:
-        """What is generated at present, in full size."""
+        """Current samples, enlarged to full size."""
         return next((part.enlarged(x) for part in self.growing()), x)
 
     def present_stage(self) -> str:
@@ -220,8 +220,8 @@ class Pair(ReadsBetween, Model):
         if PRIORS[self.config.prior].truncated is None:
             able = [name for name, prior in PRIORS.items() if prior.truncated is not None]
             raise PthetaError(
-                f"this model cannot sample truncated codes: prior = {self.config.prior} has none "
-                f"that are far out; train with prior = {' or '.join(able)}"
+                f"this model cannot sample truncated codes: prior = {self.config.prior} has no "
+                f"tails; train with prior = {' or '.join(able)}"
             )
         self.truncation = truncation
         try:
@@ -237,15 +237,15 @@ class Pair(ReadsBetween, Model):
     def complete(
         self, x: Tensor, known: Tensor, condition: Condition | None = None, candidates: int = 1
     ) -> Tensor:
-        """What is unknown of x as in the generated example that agrees best with what is known:
-        of a search for its code (`search`). candidates: restarts of the search"""
+        """Fill the unknown elements of x from the generated example that fits the known ones best,
+        found by a latent search (`search`). candidates: restarts of the search"""
         x, known = self.spec.check(x), known.expand(x.shape)
         refuse_missing(self.spec, x[known])
         y = self.asked(condition)
         return search.completed(self, x, known, y, candidates)
 
     def networks(self) -> dict[str, nn.Module]:
-        """By player."""
+        """The optimizers by player."""
         return {"generator": self.generator, "discriminator": self.discriminator}
 
     def graph(self) -> Graph:

@@ -61,7 +61,7 @@ PRESETS: dict[str, Preset] = {
                 "data": {"levels": 4},
             },
             "points": {
-                "about": "points of many modes, such as points-grid25, in a minute on one core",
+                "about": "points with many modes, such as points-grid25, in a minute on one core",
                 "model": POINTS,
                 "train": {
                     "batch_size": 128,
@@ -72,7 +72,7 @@ PRESETS: dict[str, Preset] = {
                 },
             },
             "table": {
-                "about": "rows of numbers and words",
+                "about": "tables of numbers and categories",
                 "model": TABLE,
                 "train": {"batch_size": 256, "steps": 2000, "schedule": "cosine", "ema": 0.99},
             },

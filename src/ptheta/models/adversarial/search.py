@@ -1,13 +1,13 @@
-"""Examples completed by a GAN: a search for the code whose example agrees with what is known
-(Yeh et al. 2017, arXiv:1607.07539).
+"""Completion by a GAN: search for the code whose sample agrees with the known elements (Yeh et al.
+2017, arXiv:1607.07539).
 
-What is minimised is the context loss, the absolute difference where elements are known, most where
-they are near a hole; and, with small weights, the generator's loss by the discriminator and how
-improbable the code is. The better half of some codes drawn from the prior descend by Adam, whose
-rate falls to 0, and the best of them is kept; restarts do the same from other codes.
+The objective is the context loss, the absolute difference on known elements with more weight near a
+hole, plus small weights of the generator's adversarial loss and of the negative log-prior. The
+better half of some codes sampled from the prior are optimised by Adam with a decaying learning
+rate, and the best is kept; restarts begin with other codes.
 
-The codes of one example are worked at together, and those of no other: a completion does not depend
-on the examples beside it, to the bit.
+The codes of one example are optimised together, separately from other examples: a completion does
+not depend on the rest of the batch, bit by bit.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ IMAGES, ROWS = 4, 32  # codes that descend together: of an image, of a row
 DRAWN = 2  # times as many are drawn
 RATE = 0.1  # of the first step
 BETAS = (0.9, 0.999)  # Adam's
-WINDOW = 7  # pixels: of the neighbourhood whose unknown share weighs a known pixel
+WINDOW = 7  # pixels: neighbourhood whose unknown share is the weight of a known pixel
 FAR = 0.1  # weight of a pixel that has no unknown one near it
 JUDGED = 0.01  # weight of the discriminator, by the deviation of its loss over the first codes
 LIKELY = 0.01  # weight of the code's own prior
 
 
 class Found(NamedTuple):
-    """z: codes (B, L); objective: what they reach, (B,), less is better"""
+    """z: codes (B, L); objective: their objective, (B,), lower is better"""
 
     z: Tensor
     objective: Tensor
@@ -59,10 +59,10 @@ class Found(NamedTuple):
 
 
 class Target(NamedTuple):
-    """What codes are searched for: one example, with what each code is given beside it.
+    """The target of a search: one example, with the conditional input of its codes.
 
-    s: the example as a network sees it, (1, ...), 0 where unknown; weight: of each of its numbers,
-        0 where unknown
+    s: the example in network scale, (1, ...), 0 where unknown; weight: weight of each element, 0
+        where unknown
     """
 
     s: Tensor
@@ -73,8 +73,9 @@ class Target(NamedTuple):
 def completed(
     model: Pair, x: Tensor, known: Tensor, condition: Condition | None, restarts: int
 ) -> Tensor:
-    """Examples x (B, ...) with what is unknown as the best code of each has it. known: bool, as x.
-    restarts: codes that are tried at least
+    """Examples x (B, ...) with unknown elements from the sample of the best code.
+
+    known: bool, as x; restarts: minimum number of codes
     """
     found = searched(model, x, known, condition, restarts)
     made = []
@@ -126,7 +127,7 @@ def _seen(spec: DataSpec, x: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _weights(spec: DataSpec, there: Tensor) -> Tensor:
-    """Of known numbers, by the unknown share of the pixels around them (eq. 3 of the paper)."""
+    """Weights of known elements: the unknown share of the pixels around them (eq. 3)."""
     if not isinstance(spec, ImageSpec):
         return there.float()
     unknown = (~there).any(1, keepdim=True).float()
@@ -135,8 +136,8 @@ def _weights(spec: DataSpec, there: Tensor) -> Tensor:
 
 
 class Objective:
-    """What codes (G, L) are to make small, (G,), of one example. The loss of the discriminator is
-    told in deviations over the first codes that are asked for."""
+    """The objective of codes (G, L) for one example, (G,). The discriminator's loss is standardised
+    by its deviation over the first codes."""
 
     def __init__(self, model: Pair, target: Target) -> None:
         self.model, self.target = model, target

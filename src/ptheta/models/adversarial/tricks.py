@@ -1,4 +1,4 @@
-"""What is done to labels, images and weights in a GAN's training beside its losses."""
+"""Training tricks of GANs for labels, images and weights."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Autoencoder (Hinton & Salakhutdinov 2006), contractive if asked (Rifai et al. 2011)."""
+"""Autoencoder (Hinton & Salakhutdinov 2006), optionally contractive (Rifai et al. 2011)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from ptheta.specs import DataSpec, ImageSpec, VectorSpec, columns_of, from_unit,
 
 @dataclass(frozen=True)
 class PixelError(Entry):
-    """What a reconstruction costs, and how it is read.
+    """A reconstruction loss, and the mapping of outputs to grey values.
 
     loss: the decoder's output and the image, (B, C, H, W) in [0, 1] -> the loss of each sub-pixel
     to_unit: the decoder's output -> grey values in [0, 1]
@@ -42,7 +42,7 @@ PIXEL_ERRORS: dict[str, PixelError] = {
     "cross-entropy": PixelError(
         partial(binary_cross_entropy_with_logits, reduction="none"),
         torch.sigmoid,
-        about="of its grey value",
+        about="cross-entropy of the grey value",
     ),
 }
 
@@ -53,20 +53,18 @@ PixelErrorName: TypeAlias = Annotated[str, OneOf(PIXEL_ERRORS)]
 class AEConfig(CoderConfig, OptimizerConfig):
     loss: PixelErrorName = option(
         "squared",
-        "error of a pixel, white - black = 1, or of a number in its standard deviations; a word "
-        "has its cross-entropy",
+        "reconstruction error of a pixel (white - black = 1) or a standardised number; categories "
+        "always use cross-entropy",
         basic=True,
     )
     contractive: AtLeastZero = option(
-        0.0, "weight of |d code / d x|^2, x as the network sees it: pixels in [-1, 1]", basic=True
+        0.0, "weight of the contractive penalty |d code / d x|^2, pixels in [-1, 1]", basic=True
     )
 
     def unsupported(self, spec: DataSpec, condition: ConditionSpec | None) -> str | None:
         odd = super().unsupported(spec, condition) or odd_net(spec, self.net)
         if odd is None and self.loss != "squared" and not isinstance(spec, ImageSpec):
-            return (
-                f"loss = {self.loss} is of grey values, and these are {spec}: leave it at squared"
-            )
+            return f"loss = {self.loss} needs grey values, not {spec}: leave it at squared"
         return odd
 
 
@@ -85,8 +83,7 @@ class AE(Model):
         self.decoder = decoder(spec, config, 1)
 
     def errors(self, out: Tensor, x: Tensor) -> Tensor:
-        """The loss of each example, summed over its pixels or columns: (B,). out: what the decoder
-        gave"""
+        """The loss of each example, summed over its pixels or columns: (B,). out: decoder output"""
         if self.rows is not None:
             return column_errors(self.rows, out, x).sum(1)
         return PIXEL_ERRORS[self.config.loss].loss(out, to_unit(x)).flatten(1).sum(1)
@@ -147,7 +144,7 @@ class AE(Model):
         return Graph(
             (
                 Variable("x", "observed", self.spec.one),
-                Variable("z", "deterministic", f"code of {self.config.latent} numbers"),
+                Variable("z", "deterministic", f"code of {self.config.latent} dimensions"),
                 Variable(r"\hat{x}", "deterministic", "reconstruction"),
             ),
             (Arrow("x", "z", law="encoder"), Arrow("z", r"\hat{x}", law="decoder")),

@@ -1,4 +1,4 @@
-"""Where a chain begins that has no examples to begin with."""
+"""Initial states of Markov chains."""
 
 from __future__ import annotations
 

@@ -21,9 +21,9 @@ from ptheta.specs import DataSpec, ImageSpec, VectorSpec, filled, from_levels, f
 
 @dataclass(frozen=True)
 class DAEConfig(AEConfig):
-    noise: NoiseName = option("gaussian", "what damages the input", basic=True)
+    noise: NoiseName = option("gaussian", "noise that corrupts the input", basic=True)
     level: AtLeastZero = option(
-        0.5, "gaussian: standard deviation, white - black = 1; else share of sub-pixels or cells"
+        0.5, "noise level: standard deviation (gaussian, white - black = 1) or share of values"
     )
 
     def unsupported(self, spec: DataSpec, condition: ConditionSpec | None) -> str | None:
@@ -53,9 +53,9 @@ class DAE(AE):
         return from_noise(self.spec, n, next(self.parameters()).device)
 
     def transition(self, x: Tensor, condition: Condition | None = None) -> Tensor:
-        """Damages x, and restores it: of two levels and of words by a draw from what the decoder
-        gives them, of other numbers to their mean, for the squared error leaves their variance
-        open. For a chain that draws these as well: `gsn`."""
+        """Corrupt x and restore it: binary pixels and categories are sampled from the decoder's
+        probabilities; other values are set to their mean, since the squared error does not define
+        their variance. `gsn` samples these as well."""
         out = full(self.decoder(self.encoder(self.seen(self.corrupted(x)))))
         if isinstance(self.spec, VectorSpec):
             return self.spec.unscaled(out + _noise_of_words(self.spec, out))
@@ -93,7 +93,7 @@ RECIPES: Recipes = {
         "train": {"batch_size": 128, "epochs": 30.0, "schedule": "cosine"},
     },
     "points": {
-        "about": "small steps of the chain on points, which keep to the means",
+        "about": "points, low noise: small chain steps, which stay near the means",
         "model": {"level": 0.3, "hidden": (128, 128), "latent": 64},
         "train": {"batch_size": 256, "steps": 3000, "schedule": "cosine"},
     },

@@ -21,7 +21,7 @@ from ptheta.specs import DataSpec, ImageSpec, VectorSpec, full
 
 @runtime_checkable
 class Coder(Encodes, Decodes, Protocol):
-    """What a prior can be fitted to: a module that encodes images and decodes codes."""
+    """A module that encodes and decodes, to which a prior can be fitted."""
 
     spec: DataSpec
 
@@ -38,8 +38,8 @@ def as_coder(model: nn.Module) -> Coder:
 class Fitted(Model):
     """A model that encodes and decodes, with a mixture of Gaussians as its prior.
 
-    Density estimation of codes after training (Ghosh et al. 2020, arXiv:1903.12436). What the model
-    can do beside encoding and decoding is asked of the model itself.
+    Density estimation of codes after training (Ghosh et al. 2020, arXiv:1903.12436). All other
+    capabilities are those of the wrapped model.
 
     weights: (K,); means: (K, L); factors: lower Cholesky factors of the covariances, (K, L, L)
     """
@@ -78,7 +78,7 @@ class Fitted(Model):
 
     def generated(self, z: Tensor, condition: Condition | None = None) -> Tensor:
         if not isinstance(self.model, Generates):
-            raise PthetaError("this model makes no examples with gradients: it has no `generated`")
+            raise PthetaError("this model cannot decode with gradients: it has no `generated`")
         return self.model.generated(z, condition)
 
     def prior(self) -> GaussianMixture:
@@ -93,7 +93,7 @@ class Fitted(Model):
         return self.prior().expand(n).sample()
 
     def sample(self, n: int, condition: Condition | None = None) -> Tensor:
-        # an autoencoder says no distribution to draw from: its examples, rounded to their values
+        # an autoencoder defines no distribution to sample: its outputs, rounded to valid values
         x = self.decode(self.sample_latent(n, condition), condition)
         return self.spec.rounded(x)
 
@@ -101,7 +101,7 @@ class Fitted(Model):
         graph = Graph(
             (
                 Variable("k", "latent", f"one of {len(self.weights)} Gaussians"),
-                Variable("z", "latent", f"code of {self.means.shape[1]} numbers"),
+                Variable("z", "latent", f"code of {self.means.shape[1]} dimensions"),
                 Variable("x", "observed", self.spec.one),
             ),
             (
@@ -127,11 +127,11 @@ def _fault(tensors: Mapping[str, Tensor]) -> str:
         if not (k and size) or tuple(tensor.shape) != sizes[name]:
             return f"{name} has the shape {tuple(tensor.shape)}, want {shapes[name]}"
         if not tensor.is_floating_point() or not torch.isfinite(tensor).all():
-            return f"{name} holds numbers that are not finite"
+            return f"{name} contains NaN or infinity"
     if (tensors["weights"] < 0).any() or not tensors["weights"].sum() > 0:
-        return "weights are no probabilities"
+        return "weights are not probabilities"
     if not (tensors["factors"].diagonal(dim1=1, dim2=2) > 0).all():
-        return "factors are no Cholesky factors"
+        return "factors are not Cholesky factors"
     return ""
 
 
@@ -140,4 +140,4 @@ def _other_size(model: Coder, condition: Condition | None, means: Tensor) -> str
     """Why the mixture is not of this model's codes; empty where it is. condition: of one example"""
     blank = model.spec.unscaled(torch.zeros(1, *model.spec.scaled_shape))
     size = model.encode(blank, condition).shape[1]
-    return "" if size == means.shape[1] else f"codes of {means.shape[1]} numbers, want {size}"
+    return "" if size == means.shape[1] else f"codes of {means.shape[1]} dimensions, want {size}"

@@ -1,11 +1,11 @@
-"""Generative stochastic network (Bengio et al. 2014, arXiv:1306.1091): a denoising autoencoder that
-gives a distribution, and is sampled by its chain.
+"""Generative stochastic network (Bengio et al. 2014, arXiv:1306.1091): a denoising autoencoder with
+a probabilistic output, sampled by its Markov chain.
 
     x~ ~ C(x~ | x),    x ~ P(x | x~)
 
-Where P(x | x~) is that of the data, the chain that draws the two in turn has p(x) as its stationary
-distribution (theorem 1, if it reaches everything). Nothing has to be normalised to learn it: the
-loss is -log P(x | x~) of the example that was damaged.
+If P(x | x~) is the conditional distribution of the data, the chain that alternates the two steps
+has the stationary distribution p(x) (theorem 1, if it is ergodic). Training needs no normalisation:
+the loss is -log P(x | x~) of the corrupted example.
 """
 
 from __future__ import annotations
@@ -33,26 +33,26 @@ from ptheta.specs import DataSpec, ImageSpec, VectorSpec, filled, full
 
 @dataclass(frozen=True)
 class GSNConfig(CoderConfig, OptimizerConfig):
-    noise: NoiseName = option("salt-and-pepper", "what damages an example: C", basic=True)
+    noise: NoiseName = option("salt-and-pepper", "noise of the corruption process C", basic=True)
     level: AtLeastZero = option(
-        0.4, "gaussian: standard deviation, white - black = 1; else share of sub-pixels or cells"
+        0.4, "noise level: standard deviation (gaussian, white - black = 1) or share of values"
     )
     walkback: Parts = option(
         1,
-        "steps of the chain from each example after which it must be found again (algorithm 1)",
+        "chain steps from each example in training, each trained to reconstruct it (algorithm 1)",
         basic=True,
     )
-    sweeps: Count = option(100, "steps of the chain before a sample, from noise")
+    sweeps: Count = option(100, "Markov-chain steps from noise to a sample")
     likelihood: Likelihood = option(
         "auto",
-        "P(x | x~) of a pixel or a column; auto: bernoulli for 2 levels, categorical up to 16, "
+        "P(x | x~) per pixel or column; auto: bernoulli for 2 levels, categorical up to 16, "
         "else logistic; gaussian for numbers",
         basic=True,
     )
-    components: Count = option(1, "mixed in each pixel (logistic), or column of numbers")
-    sigma: Sigma = option("pixel", "where the width comes from (gaussian)", basic=True)
-    scale: Positive = option(0.1, "width at the start, or fixed; white - black = 1 (gaussian)")
-    latent: Count = option(500, "numbers between encoder and decoder", basic=True)
+    components: Count = option(1, "mixture components per pixel (logistic) or numeric column")
+    sigma: Sigma = option("pixel", "parametrisation of the width (gaussian)", basic=True)
+    scale: Positive = option(0.1, "initial or fixed width, white - black = 1 (gaussian)")
+    latent: Count = option(500, "dimensions between encoder and decoder", basic=True)
 
     def unsupported(self, spec: DataSpec, condition: ConditionSpec | None) -> str | None:
         return (
@@ -158,13 +158,13 @@ RECIPES: Recipes = {
         "train": {"batch_size": 128, "epochs": 30.0, "schedule": "cosine"},
     },
     "walkback": {
-        "about": "learns from five steps of its own chain, as the paper",
+        "about": "trained on five steps of its own chain (walkback), as in the paper",
         "model": {"walkback": 5},
         "train": {"batch_size": 128, "epochs": 30.0, "schedule": "cosine"},
         "data": {"levels": 2},
     },
     "points": {
-        "about": "Gaussian noise on points, mixtures of 5 Gaussians for what they were",
+        "about": "points: Gaussian noise, clean points as mixtures of 5 Gaussians",
         "model": {
             "noise": "gaussian",
             "level": 0.3,

@@ -1,9 +1,9 @@
-"""What every autoregressive model shares: p(x) = prod_i p(x_i | x_<i), one pixel after the other.
+"""The base class of autoregressive models: p(x) = prod_i p(x_i | x_<i), pixel by pixel.
 
-A model says how all conditionals are computed at once (`conditionals`: training and scoring) and
-how they are computed one pixel after the other (`stepper`: sampling and completion). The sampler
-of `walk` is the only one; given the same noise it draws the image that `conditionals`, evaluated
-anew for each sub-pixel, would draw.
+A model implements two views: `conditionals` evaluates all pixels in parallel (training and
+scoring), and `stepper` evaluates them sequentially (sampling and completion). The sampler of `walk`
+serves all models; given the same noise, it gives the same image as evaluating `conditionals` again
+for each sub-pixel.
 """
 
 from __future__ import annotations
@@ -32,20 +32,21 @@ from ptheta.specs import DataSpec, ImageSpec
 
 @dataclass(frozen=True)
 class AutoregressiveConfig(TextConditional):
-    """What every autoregressive model is told."""
+    """Options common to autoregressive models."""
 
 
 @dataclass(frozen=True)
 class LikelihoodConfig(AutoregressiveConfig):
-    """Of a model whose network gives the parameters of any likelihood."""
+    """Options of models with a choice of likelihood."""
 
     likelihood: Likelihood = option(
         "auto",
-        "auto: bernoulli for 2 levels, categorical to 16, logistic; gaussian for numbers",
+        "p(x_i | earlier); auto: bernoulli for 2 levels, categorical up to 16, else logistic; "
+        "gaussian for numbers",
         basic=True,
     )
     components: Count | None = option(
-        None, "mixed in each pixel (logistic; default 1), or in each column of numbers (default 10)"
+        None, "mixture components per pixel (logistic; default 1) or numeric column (default 10)"
     )
 
     def unsupported(self, spec: DataSpec, condition: ConditionSpec | None) -> str | None:
@@ -54,10 +55,10 @@ class LikelihoodConfig(AutoregressiveConfig):
 
 @dataclass(frozen=True)
 class MaskedConvConfig(AutoregressiveConfig):
-    """Of a model whose first layer and head are masked convolutions."""
+    """Options of models with a masked first convolution and a convolutional head."""
 
     first_kernel: Count = option(7, "width of the first kernel, pixels (odd)")
-    head: Count = option(64, "channels of the two last 1x1 convolutions")
+    head: Count = option(64, "channels of the last two 1x1 convolutions")
 
     def kernels(self) -> dict[str, int]:
         """The widths of kernels that have a middle, pixels, by the names of the options."""
@@ -117,13 +118,13 @@ class Autoregressive(ReadsBetween, Model, ABC):
     def complete(
         self, x: Tensor, known: Tensor, condition: Condition | None = None, candidates: int = 1
     ) -> Tensor:
-        """Draws the unknown elements of x, sub-pixels or cells; known: bool, as x. A cell that is
-        not known may be NaN.
+        """Sample the unknown elements of x, sub-pixels or cells; known: bool, as x. Unknown cells
+        may be NaN.
 
-        Each is drawn given the known ones before it in the order, exactly. Known ones that follow
-        are met by importance resampling: of `candidates` completions of an image one is chosen
-        with probability proportional to p(later known pixels | what precedes them). One candidate
-        looks at none of them; the more, the nearer to exact conditioning on all.
+        Each element is sampled exactly given the known ones before it in the order. Known elements
+        that follow are taken into account by importance resampling: one of `candidates` completions
+        is chosen with probability proportional to p(later known pixels | preceding ones). A single
+        candidate ignores them; more candidates approach exact conditioning.
         """
         x, known = self.spec.check(x), known.expand(x.shape)
         refuse_missing(self.spec, x[known])
@@ -138,7 +139,7 @@ class Autoregressive(ReadsBetween, Model, ABC):
         return walk.late(known, self.order)
 
     def noise(self, n: int) -> Tensor:
-        """Uniform noise that stands for n examples: (n, *shape)."""
+        """Uniform noise that determines n samples: (n, *shape)."""
         return walk.noise(self.spec, n, next(self.parameters()).device)
 
     def drawn(
@@ -149,7 +150,7 @@ class Autoregressive(ReadsBetween, Model, ABC):
         known: Tensor | None = None,
         order: Sequence[int] | None = None,
     ) -> Tensor:
-        """What the noise u stands for by this stepper. order: of the stepper, where it has one"""
+        """The samples determined by the noise u. order: of the stepper's pixels, if it has one"""
         return walk.draw(
             stepper,
             self.order if order is None else order,
@@ -165,9 +166,9 @@ class Autoregressive(ReadsBetween, Model, ABC):
         given: Tensor | None = None,
         known: Tensor | None = None,
     ) -> Tensor:
-        """The examples that uniform noise u (n, *shape) stands for, element by element.
+        """The samples determined by uniform noise u (n, *shape), element by element.
 
-        given, known: a batch and where it is known (bool); what is known is kept
+        given, known: a batch and its mask of known elements (bool), which are kept
         """
         return self.drawn(self.stepper(len(u), condition), u, given, known)
 
@@ -218,7 +219,7 @@ class Autoregressive(ReadsBetween, Model, ABC):
 
 
 class PixelModel(Autoregressive):
-    """Of images alone."""
+    """An autoregressive model of images only."""
 
     spec: ImageSpec
 
@@ -229,7 +230,7 @@ class PixelModel(Autoregressive):
 
 
 def element(spec: DataSpec) -> tuple[str, str]:
-    """(what the elements are called, what one of them is)"""
+    """(name of the elements, description of one)"""
     if isinstance(spec, ImageSpec):
         return "sub-pixels", f"one of {spec.levels} levels"
-    return "columns", "a number or a word"
+    return "columns", "a number or a category"

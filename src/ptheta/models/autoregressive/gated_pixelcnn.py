@@ -33,9 +33,9 @@ from ptheta.specs import ImageSpec, full, to_symmetric
 @dataclass(frozen=True)
 class GatedPixelCNNConfig(MaskedConvConfig):
     features: Count = option(48, "channels of each stack", basic=True)
-    layers: Parts = option(6, "gated layers, the first included", basic=True)
+    layers: Parts = option(6, "gated layers, including the first", basic=True)
     kernel: Count = option(3, "width of the other kernels, pixels (odd)")
-    position: bool = option(False, "learn a bias for each place in the first layer")
+    position: bool = option(False, "learn a bias per pixel position in the first layer")
 
     def kernels(self) -> dict[str, int]:
         return super().kernels() | {"kernel": self.kernel}

@@ -33,22 +33,20 @@ from ptheta.specs import DataSpec, ImageSpec, VectorSpec, full
 @dataclass(frozen=True)
 class MADEConfig(LikelihoodConfig):
     hidden: tuple[Count, ...] = option((1000,), "units of the hidden layers", basic=True)
-    direct: bool = option(False, "a linear path from the inputs to the outputs as well")
-    orders: Parts = option(
-        1, "orders of pixels or columns trained together; more than 1 is an ensemble of them"
-    )
+    direct: bool = option(False, "add a linear path from inputs to outputs")
+    orders: Parts = option(1, "pixel or column orders trained jointly; more than 1: an ensemble")
 
 
 class MADE(Autoregressive):
-    """An autoencoder whose masks leave only earlier sub-pixels, or columns of a vector, visible.
-    The numbers of a column of words are seen, or not, together.
+    """A masked autoencoder: each sub-pixel, or column of a vector, depends on earlier ones only.
+    The one-hot dimensions of a category are masked together.
 
-    With several orders p(x) = 1/M sum_m p_m(x), the uniform mixture of the densities of its
-    members. `log_prob`, `sample` and `complete` are those of the mixture. It has no single order,
-    hence neither `conditionals` nor a stepper: those of a member are `of_order` and `MADEStepper`.
+    With several orders, p(x) = 1/M sum_m p_m(x) is the uniform mixture of the members' densities.
+    `log_prob`, `sample` and `complete` are those of the mixture. It has no single order, hence
+    neither `conditionals` nor a stepper: a member has `of_order` and `MADEStepper`.
 
-    Where cells are missing in training, it is told which: each column is then learned given those
-    of the earlier ones that are there, and p(x) is of what is there.
+    If training data have missing cells, their mask is an input: each column is then learned given
+    the observed earlier ones, and p(x) is the density of the observed cells.
     """
 
     specs = (ImageSpec, VectorSpec)
@@ -60,7 +58,7 @@ class MADE(Autoregressive):
         super().__init__(spec, config, condition)
         self.config = config
         e = self.elements = elements(
-            spec, config.likelihood, config.components, told=bool(spec.missing)
+            spec, config.likelihood, config.components, with_mask=bool(spec.missing)
         )
         inputs, outputs, d = e.inputs.total, e.outputs.total, spec.dims
         sizes = [inputs, *config.hidden, outputs]
@@ -227,7 +225,7 @@ RECIPES: Recipes = {
         "train": {"batch_size": 100, "epochs": 50.0, "schedule": "cosine"},
     },
     "direct": {
-        "about": "3000 units and a linear path, raster order: 87.87 +- 0.23 nats, of 59,500 images",
+        "about": "3000 units and a linear path, raster order: 87.87 +- 0.23 nats, 59,500 images",
         "model": {"hidden": (3000,), "direct": True, "lr": 3e-3},
         "train": {"batch_size": 100, "epochs": 12.0, "schedule": "cosine", "ema": 0.999},
         "data": {"levels": 2},
@@ -239,7 +237,7 @@ RECIPES: Recipes = {
         "data": {"levels": 2},
     },
     "table": {
-        "about": "8 orders of 64 units, mixtures of 3: tables of some hundred rows, with gaps",
+        "about": "8 orders of 64 units, mixtures of 3: tables of some hundred rows, incomplete",
         "model": {"hidden": (64,), "orders": 8, "components": 3, "weight_decay": 1e-3, "lr": 5e-3},
         "train": {"batch_size": 128, "steps": 1500, "schedule": "cosine"},
     },

@@ -25,8 +25,10 @@ from ptheta.specs import ImageSpec, to_symmetric
 
 @dataclass(frozen=True)
 class MultiScaleConfig(PixelCNNConfig):
-    scales: Parts = option(2, "grids; each has every second row and column of the next", basic=True)
-    context: Parts = option(3, "3x3 convolutions over the coarser grid's pixels")
+    scales: Parts = option(
+        2, "number of grids; each has every second row and column of the next", basic=True
+    )
+    context: Parts = option(3, "number of 3x3 convolutions over the pixels of the coarser grid")
 
 
 class Context(nn.Module):

@@ -30,8 +30,8 @@ class PixelCNNConfig(MaskedConvConfig):
     )
     blocks: Parts = option(8, "residual blocks, each with one masked convolution", basic=True)
     kernel: Count = option(3, "width of the kernels in the blocks, pixels (odd)")
-    dilation: Count = option(1, "largest dilation; the blocks take 1, 2, 4, ... in turn, pixels")
-    position: bool = option(False, "learn a bias for each place after the first convolution")
+    dilation: Count = option(1, "largest dilation, pixels; the blocks cycle through 1, 2, 4, ...")
+    position: bool = option(False, "learn a bias per pixel position after the first convolution")
 
     def kernels(self) -> dict[str, int]:
         return super().kernels() | {"kernel": self.kernel}
@@ -213,7 +213,7 @@ RECIPES: Recipes = {
         "train": {"batch_size": 32, "epochs": 20.0, "clip": 1.0, "ema": 0.999},
     },
     "demo": {
-        "about": "digits in four minutes and a bit on two cores",
+        "about": "digits in just over four minutes on two cores",
         "model": {
             "features": 48,
             "blocks": 4,

@@ -36,7 +36,7 @@ from ptheta.specs import ImageSpec, full, to_symmetric
 class PixelCNNPPConfig(AutoregressiveConfig):
     features: Count = option(48, "channels of each stream", basic=True)
     blocks: Parts = option(6, "gated residual blocks of each stream", basic=True)
-    components: Count = option(5, "logistics mixed in each pixel")
+    components: Count = option(5, "mixture components (logistics) per pixel")
     dropout: Annotated[float, Ge(0), Lt(1)] = option(0.0, "share of features dropped in a block")
 
 

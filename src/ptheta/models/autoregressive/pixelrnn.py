@@ -28,16 +28,18 @@ from ptheta.specs import ImageSpec, full, to_symmetric
 
 @dataclass(frozen=True)
 class PixelRNNConfig(MaskedConvConfig):
-    features: Count = option(16, "units h of an LSTM", basic=True)
+    features: Count = option(16, "units h of each LSTM", basic=True)
     layers: Parts = option(
         2, "LSTM layers, each with a residual connection of 2 h channels", basic=True
     )
-    head: Count = option(32, "channels of the two last 1x1 convolutions")
+    head: Count = option(32, "channels of the last two 1x1 convolutions")
 
 
 @dataclass(frozen=True)
 class RowLSTMConfig(PixelRNNConfig):
-    kernel: Count = option(3, "columns of the row above whose states a pixel sees (odd)")
+    kernel: Count = option(
+        3, "width of the state-to-state convolution over the row above, pixels (odd)"
+    )
 
     def kernels(self) -> dict[str, int]:
         return super().kernels() | {"kernel": self.kernel}

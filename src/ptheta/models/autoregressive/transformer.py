@@ -25,7 +25,7 @@ from ptheta.specs import DataSpec, ImageSpec, to_levels
 
 @dataclass(frozen=True)
 class ImageTransformerConfig(AutoregressiveConfig):
-    width: Count = option(64, "numbers that stand for a sub-pixel; a multiple of the heads")
+    width: Count = option(64, "embedding dimensions; a multiple of the number of heads")
     layers: Parts = option(4, "layers of attention and MLP", basic=True)
     heads: Count = option(4, "attention heads", basic=True)
 

@@ -111,8 +111,8 @@ def at_temperature(p: ElementDistribution, temperature: float) -> ElementDistrib
     if isinstance(p, HasLogits):
         return p.tempered(temperature)
     raise PthetaError(
-        "this model cannot sample at a temperature: it draws from mixtures of densities, which "
-        "have no logits over values; train with a head of categories, or fewer levels"
+        "this model cannot sample at a temperature: it samples mixtures of densities, which "
+        "have no logits over values; train with a categorical likelihood, or fewer levels"
     )
 
 

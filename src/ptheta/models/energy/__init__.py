@@ -1,1 +1,1 @@
-"""Models of an energy: p(x) = exp(-E(x)) / Z, whose Z nobody has to know to learn them."""
+"""Energy-based models: p(x) = exp(-E(x)) / Z, trained without knowing Z."""

@@ -204,9 +204,9 @@ class Boltzmann:
         return total.item()
 
 
-def all_states(n: int, like: Tensor, beside: int = 1) -> Iterator[Tensor]:
-    """The 2^n states of n binary units, in blocks (m, n). beside: numbers that each is met by"""
-    size, places = max(1, AT_ONCE // max(n, beside)), torch.arange(n, device=like.device)
+def all_states(n: int, like: Tensor, width: int = 1) -> Iterator[Tensor]:
+    """The 2^n states of n binary units, in blocks (m, n). width: values computed per state"""
+    size, places = max(1, AT_ONCE // max(n, width)), torch.arange(n, device=like.device)
     for start in range(0, 2**n, size):
         numbers = torch.arange(start, min(2**n, start + size), device=like.device)
         yield (numbers[:, None] >> places & 1).to(like.dtype)

@@ -1,14 +1,14 @@
-"""Where the negative examples of a Boltzmann machine come from: the other half of its gradient,
+"""Negative samples of Boltzmann machines, for the second term of the gradient,
 
     d/dtheta mean of -log p(v) = mean over data of dF(v)/dtheta - mean over p of dF(v)/dtheta.
 
-- Contrastive divergence (Hinton 2002): k Gibbs steps from the data. Biased, quick to settle.
-- Persistent (Tieleman 2008): chains that go on from step to step, while the weights change slowly.
-- Tempered (Desjardins et al. 2010; Cho et al. 2010): each persistent chain has hotter ones beside
-  it, on the path to independent units (`boltzmann`), and neighbours swap states by the rule of
-  Metropolis, so that a chain can leave a mode.
+- Contrastive divergence (Hinton 2002): k Gibbs steps from the data. Biased, converges quickly.
+- Persistent (Tieleman 2008): chains that continue across steps, while the weights change slowly.
+- Tempered (Desjardins et al. 2010; Cho et al. 2010): each persistent chain has replicas at higher
+  temperatures, on the path to independent units (`boltzmann`), and neighbours swap states by the
+  Metropolis rule, so that a chain can leave a mode.
 
-Persistent chains belong to the step and not to an example: every process moves all of them, alike.
+Persistent chains are independent of the batch: every process updates all of them identically.
 """
 
 from __future__ import annotations
@@ -114,12 +114,12 @@ def swapped(machine: Boltzmann, chains: Chains, first: int) -> Tensor:
 NEGATIVES: dict[str, Negative] = {
     "cd": Negative(from_data, persistent=False, about="Gibbs steps from the data (Hinton 2002)"),
     "pcd": Negative(
-        persistent, about="chains that go on (Tieleman 2008)", reads=frozenset({"chains"})
+        persistent, about="persistent chains (Tieleman 2008)", reads=frozenset({"chains"})
     ),
     "tempered": Negative(
         tempered,
         tempered=True,
-        about="which swap states with hotter ones (Desjardins 2010)",
+        about="persistent chains with parallel tempering (Desjardins 2010)",
         reads=frozenset({"chains", "tempering", "ladder", "hottest"}),
     ),
 }
@@ -145,7 +145,7 @@ def harmonic(n: int, least: float) -> Tensor:
 
 
 LADDERS: dict[str, Ladder] = {
-    "linear": Ladder(linear, about="beta falls evenly"),
-    "geometric": Ladder(geometric, about="by one factor"),
-    "harmonic": Ladder(harmonic, about="1 / beta rises evenly"),
+    "linear": Ladder(linear, about="linear in beta"),
+    "geometric": Ladder(geometric, about="geometric in beta"),
+    "harmonic": Ladder(harmonic, about="linear in 1 / beta"),
 }

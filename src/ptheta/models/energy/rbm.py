@@ -37,39 +37,45 @@ LEAST_SD = 0.05  # of a Gaussian unit: what is constant in training is not certa
 class RBMConfig(OptimizerConfig):
     hidden: Count = option(500, "hidden units", basic=True)
     negative: Annotated[str, OneOf(NEGATIVES)] = option(
-        "pcd", "where negative examples come from", basic=True
+        "pcd", "source of the negative samples", basic=True
     )
-    gibbs: Parts = option(1, "Gibbs steps of the chain in each training step")
+    gibbs: Parts = option(1, "Gibbs steps per training step")
     chains: Count = option(100, "persistent chains (pcd, tempered)")
-    tempering: Annotated[Parts, Ge(2)] = option(10, "temperatures of each chain (tempered)")
-    ladder: Annotated[str, OneOf(LADDERS)] = option("linear", "how they are spaced (tempered)")
+    tempering: Annotated[Parts, Ge(2)] = option(
+        10, "number of temperatures of each chain (tempered)"
+    )
+    ladder: Annotated[str, OneOf(LADDERS)] = option(
+        "linear", "spacing of the temperatures (tempered)"
+    )
     hottest: Fraction = option(
-        0.0, "inverse temperature of the hottest; at 0 its units are independent (tempered)"
+        0.0, "inverse temperature of the hottest chain; 0: independent units (tempered)"
     )
     centred: bool = option(True, "centred gradients (1203.4416)")
-    offset_rate: Fraction = option(0.01, "how fast the means that they centre at follow the data")
+    offset_rate: Fraction = option(0.01, "rate at which the centring means follow the data")
     learn_sigma: bool = option(
         True,
-        "learn the standard deviation of each number (images of more than 2 levels, tables); else "
-        "that of the first batch stays",
+        "learn the standard deviations of the visible units (images of more than 2 levels, "
+        "tables); else keep those of the first batch",
     )
-    sweeps: Count = option(200, "Gibbs steps before a sample, from a persistent chain")
-    temperatures: Count = option(10_000, "of annealed importance sampling, for log Z")
-    ais_chains: Annotated[Count, Ge(2)] = option(100, "chains of it, for each of both sides")
-    optimizer: OptimizerName = option("sgd", "how weights follow their gradients")
+    sweeps: Count = option(200, "Gibbs steps from a persistent chain to a sample")
+    temperatures: Count = option(10_000, "temperatures of annealed importance sampling, for log Z")
+    ais_chains: Annotated[Count, Ge(2)] = option(
+        100, "annealed importance sampling chains per direction"
+    )
+    optimizer: OptimizerName = option("sgd", "optimizer")
     lr: Positive = option(
-        0.15, "learning rate; of images of more than 2 levels a fiftieth of it is taken", basic=True
+        0.15, "learning rate; divided by 50 for images of more than 2 levels", basic=True
     )
 
     def unsupported(self, spec: DataSpec, condition: ConditionSpec | None) -> str | None:
         if not seen_as(spec).dims:
-            return "all columns of these rows have but one value: there is nothing to learn"
+            return "all columns are constant: there is nothing to learn"
         return None
 
 
 @dataclass(frozen=True)
 class Phases:
-    """What the gradient is the difference of. data: (B, D); model: negative examples, (n, D)"""
+    """The two sides of the gradient. data: (B, D); model: negative samples, (n, D)"""
 
     data: Tensor
     model: Tensor
@@ -171,8 +177,8 @@ class RBM(Model):
         return Phases(v, model)
 
     def loss(self, batch: Batch, shared: Phases) -> Terms:
-        """F(v) - mean of F over the negative examples: (B,). Its gradient is that of -log p(v), as
-        far as these are of the model; its value says how far apart both are in energy."""
+        """F(v) - mean of F over the negative samples: (B,). Its gradient is that of -log p(v) if
+        these are samples of the model; its value is the difference of the energies."""
         n, machine = len(shared.data), self.machine(learning=True)
         both = torch.cat([shared.data, shared.model])
         with precise(both.device):  # in half the difference of two energies would be noise
@@ -235,8 +241,8 @@ class RBM(Model):
     def complete(
         self, x: Tensor, known: Tensor, condition: Condition | None = None, candidates: int = 1
     ) -> Tensor:
-        """Draws what is unknown by `candidates` times `sweeps` Gibbs steps in which what is known
-        stays: in the limit a draw given all of it (of what has a bin, given its middle)."""
+        """Sample the unknown elements by `candidates` times `sweeps` Gibbs steps with the known
+        ones clamped: exact in the limit (for discrete columns, given the middle of the bin)."""
         known = known.expand(x.shape)
         refuse_missing(self.spec, x[known])
         given, fixed = self.seen.middle(self.spec.check(x)), self.seen.elements(known)
@@ -274,7 +280,7 @@ TEN_MINUTES = {
 RECIPES: Recipes = {
     "default": {
         "about": "images of 2 levels (--levels 2): 500 hidden units, persistent chains, averaged "
-        "weights; for others see the recipes levels and points",
+        "weights; for other data see the recipes levels and points",
         "model": {},
         "train": {**TEN_MINUTES, "epochs": 50.0, "sample_every": 2000},
     },
@@ -292,12 +298,12 @@ RECIPES: Recipes = {
         "data": {"levels": 2, "dynamic": True},
     },
     "levels": {
-        "about": "Gaussian visible units, of images of more levels: clipped gradients",
+        "about": "Gaussian visible units, for images of more levels: clipped gradients",
         "model": {},
         "train": {**TEN_MINUTES, "epochs": 30.0, "clip": 200.0},
     },
     "points": {
-        "about": "Gaussian visible units: a mixture of Gaussians that share their factors",
+        "about": "Gaussian visible units: a mixture of Gaussians with shared factors",
         "model": {"hidden": 20, "lr": 0.3},
         "train": {**TEN_MINUTES, "steps": 10_000, "clip": 5.0},
     },

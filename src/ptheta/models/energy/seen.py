@@ -28,7 +28,7 @@ class Seen(ABC):
 
     @abstractmethod
     def examples(self, v: Tensor) -> Tensor:
-        """The examples that visible units (B, D) stand for."""
+        """The examples of visible units (B, D)."""
 
     @abstractmethod
     def elements(self, mask: Tensor) -> Tensor:
@@ -40,7 +40,7 @@ class Seen(ABC):
 
 
 class Bits(Seen):
-    """Of images of two levels: 0 and 1."""
+    """Visible units of binary images: 0 and 1."""
 
     exact = True
 
@@ -75,8 +75,8 @@ class Reals(Seen):
         self.dims, self.exact = self.numbers.dims, False
         if isinstance(spec, VectorSpec):
             columns = [column for column in spec.columns for _ in range(column.width)]
-            told = [not (c.continuous and c.low == c.high) for c in columns]
-            self.places = [i for i, says in enumerate(told) if says]
+            varying = [not (c.continuous and c.low == c.high) for c in columns]
+            self.places = [i for i, says in enumerate(varying) if says]
             self.dims = len(self.places)
             self.exact = all(columns[i].continuous for i in self.places)
 

@@ -12,8 +12,12 @@ from ptheta.nets.flows.laws import LAWS, SCALES, Law
 
 @dataclass(frozen=True)
 class AffineConfig(FlowConfig):
-    transform: Annotated[str, OneOf(LAWS)] = option("affine", "how a number is moved", basic=True)
-    scale: Annotated[str, OneOf(SCALES)] = option("tanh", "scale s of an affine map")
+    transform: Annotated[str, OneOf(LAWS)] = option(
+        "affine", "elementwise transformation", basic=True
+    )
+    scale: Annotated[str, OneOf(SCALES)] = option(
+        "tanh", "parametrisation of the scale s of affine maps"
+    )
 
     def law(self) -> Law:
         return LAWS[self.transform].make(self.components, self.scale)

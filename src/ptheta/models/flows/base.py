@@ -1,10 +1,10 @@
-"""What every normalising flow shares: a density of dequantised examples by a change of variables.
+"""The base class of normalising flows: a density of dequantised examples by change of variables.
 
     z = f(v),    log p(v) = log p(z) + log |det df/dv|
 
 with p(z) standard normal (or logistic), v an example in real numbers (`ptheta.models.numbers`).
-Of what has bins, levels, whole numbers and words, log p(v) gives a bound (`dequantisation`); of
-real numbers alone it is the log-density itself.
+For discrete values (levels, whole numbers and categories), log p(v) gives a bound
+(`dequantisation`); for real numbers only, it is the log-density itself.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def logistic_at(t: Tensor) -> Tensor:
 PRIORS: dict[str, FlowPrior] = {
     "normal": FlowPrior(log_normal, normal, about="N(0, I)"),
     "logistic": FlowPrior(
-        log_logistic, logistic, logistic_at, about="independent logistic numbers (1410.8516)"
+        log_logistic, logistic, logistic_at, about="independent logistic distributions (1410.8516)"
     ),
 }
 
@@ -92,10 +92,10 @@ class Input(Entry):
 
 
 INPUTS: dict[str, Input] = {
-    "logit": Input(about="of levels (1605.08803)"),
+    "logit": Input(about="logit of the levels (1605.08803)"),
     "mixture-cdf": Input(
         margins=True,
-        about="logit, then the CDF of a mixture of logistics for each number",
+        about="logit, then the CDF of a mixture of logistics per dimension",
         reads=frozenset({"components"}),
     ),
 }
@@ -107,18 +107,20 @@ SHARE = 0.8  # of the range of logits that the means of a mixture cover at the s
 @dataclass(frozen=True)
 class FlowConfig(OptimizerConfig):
     dequantisation: Annotated[str, OneOf(DEQUANTISATIONS)] = option(
-        "uniform", "how a level, a whole number or a word becomes a number of its bin"
+        "uniform", "dequantisation of levels, whole numbers and categories"
     )
     input: Annotated[str, OneOf(INPUTS, "none")] = option(
-        "logit", "what numbers go through first; none: levels as numbers in (-1/2, 1/2)"
+        "logit", "transformation of the inputs; none: levels scaled to (-1/2, 1/2)"
     )
     edge: Annotated[float, Ge(0), Le(0.5)] = option(
         0.05,
-        "share of (0, 1) that levels do not reach, so that logits are bounded; 1e-5 where many "
+        "margin of (0, 1) that levels do not reach, which bounds the logits; use 1e-5 if many "
         "pixels are black or white",
         of="input",
     )
-    components: Count = option(8, "of a mixture of logistics, at the input or in a coupling")
+    components: Count = option(
+        8, "components of mixtures of logistics, at the input or in couplings"
+    )
 
     def unsupported(self, spec: DataSpec, condition: ConditionSpec | None) -> str | None:
         odd = super().unsupported(spec, condition)
@@ -132,7 +134,7 @@ class FlowConfig(OptimizerConfig):
                 "bins; leave it out"
             )
         if all(column.continuous and column.low == column.high for column in spec.columns):
-            return f"every column of {spec} has but one value: give columns that vary"
+            return f"every column of {spec} is constant: give columns that vary"
         return None
 
 
@@ -154,11 +156,11 @@ class Flow(Model):
         with torch.device("cpu"):  # what decides the layers is known where weights are only counted
             self.numbers = numbers_of(spec)
         width = self.numbers.width.to("cpu")
-        told = [not bool(v.isnan()) for v in self._middle_example()]
-        self.told = [d for d, there in enumerate(told) if there]
-        self.binned = [d for d in self.told if width[d] > 0]
+        varying = [not bool(v.isnan()) for v in self._middle_example()]
+        self.varying = [d for d, there in enumerate(varying) if there]
+        self.binned = [d for d in self.varying if width[d] > 0]
         self.widths = [float(width[d]) for d in self.binned]
-        self.inner = tuple(spec.shape) if isinstance(spec, ImageSpec) else (len(self.told),)
+        self.inner = tuple(spec.shape) if isinstance(spec, ImageSpec) else (len(self.varying),)
         self.dims = math.prod(self.inner)
         self.noise = self._noise()
         self.flow = Chain([*self._input(), self.transform()])
@@ -207,7 +209,7 @@ class Flow(Model):
 
     def _inside(self, v: Tensor) -> Tensor:
         """Numbers as the flow takes them: (B, D) -> (B, *inner)"""
-        v = v[:, self.told] if len(self.told) < v.shape[1] else v
+        v = v[:, self.varying] if len(self.varying) < v.shape[1] else v
         return v.to(torch.get_default_dtype()).view(len(v), *self.inner)
 
     def drawn(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -222,7 +224,7 @@ class Flow(Model):
                 dequantisation.uniform(seen) if self.noise is None else self.noise.drawn(seen)
             )
             return v + (u - 0.5), log_q
-        at = [self.told.index(d) for d in self.binned]
+        at = [self.varying.index(d) for d in self.binned]
         part = v[:, at]
         u, log_q = dequantisation.uniform(part) if self.noise is None else self.noise.drawn(v)
         widths = torch.tensor(self.widths, dtype=v.dtype, device=v.device)
@@ -277,10 +279,10 @@ class Flow(Model):
 
     def decode(self, z: Tensor, condition: Condition | None = None) -> Tensor:
         v = self.flow.inverse(z).flatten(1)
-        if len(self.told) == self.numbers.dims:
+        if len(self.varying) == self.numbers.dims:
             return self.numbers.examples(v)
         every = v.new_full((len(v), self.numbers.dims), self.numbers.middle)
-        every[:, self.told] = v
+        every[:, self.varying] = v
         return self.numbers.examples(every)
 
     def sample(self, n: int, condition: Condition | None = None) -> Tensor:
@@ -315,12 +317,12 @@ class Flow(Model):
                 (latent, seen),
                 (Arrow("z", "x", law="inverse of f"), Arrow("x", "z", "inference", "f")),
             )
-        number = Variable("v", "deterministic", "real numbers, x and noise within its bin")
+        number = Variable("v", "deterministic", "real numbers, x plus noise within its bin")
         return Graph(
             (latent, number, seen),
             (
                 Arrow("z", "v", law="inverse of f"),
-                Arrow("v", "x", law="the bin that v lies in"),
+                Arrow("v", "x", law="the bin that contains v"),
                 Arrow("x", "v", "inference", f"{self.config.dequantisation} in the bin"),
                 Arrow("v", "z", "inference", "f"),
             ),

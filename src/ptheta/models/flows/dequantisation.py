@@ -76,13 +76,13 @@ def of_images(shape: tuple[int, int, int], features: int) -> Noise:
     return Noise(Chain(parts), shape, squeezed)
 
 
-def of_vectors(dims: int, told: int, hidden: Sequence[int]) -> Noise:
-    """dims: numbers that have a bin; told: numbers of x"""
+def of_vectors(dims: int, width: int, hidden: Sequence[int]) -> Noise:
+    """dims: discrete dimensions; width: dimensions of x"""
     law = Affine("tanh")
-    parts: list[Transform] = [Moved(perceptron(told, law.numbers * dims, hidden), law)]
+    parts: list[Transform] = [Moved(perceptron(width, law.numbers * dims, hidden), law)]
     for i in range(COUPLINGS if dims > 1 else 0):
         halves = Interleaved(dims, bool(i % 2))
-        net = perceptron(halves.seen + told, law.numbers * halves.moved, hidden)
+        net = perceptron(halves.seen + width, law.numbers * halves.moved, hidden)
         parts.append(Coupling(halves, net, law))
     return Noise(Chain(parts), (dims,), squeezed=False)
 

@@ -22,9 +22,11 @@ from ptheta.specs import DataSpec, ImageSpec
 
 @dataclass(frozen=True)
 class GlowConfig(CouplingConfig):
-    scale: Annotated[str, OneOf(SCALES)] = option("sigmoid", "scale s of an affine map")
+    scale: Annotated[str, OneOf(SCALES)] = option(
+        "sigmoid", "parametrisation of the scale s of affine maps"
+    )
     conditioner: Annotated[str, OneOf(CONDITIONERS)] = option(
-        "plain", "network of a coupling of images", basic=True
+        "plain", "network in the couplings (images)", basic=True
     )
 
     def unsupported(self, spec: DataSpec, condition: ConditionSpec | None) -> str | None:
@@ -33,8 +35,8 @@ class GlowConfig(CouplingConfig):
             return odd
         if spec.channels == 1 and not halvings(spec.height, spec.width):
             return (
-                f"{spec} has one channel and a side that is odd, so that no half of its channels "
-                "can move the other: resize to even sides (--size), or take realnvp"
+                f"{spec} has one channel and an odd side, so its channels cannot be split into "
+                "halves: resize to even sides (--size), or use realnvp"
             )
         return None
 
@@ -82,7 +84,7 @@ RECIPES: Recipes = {
     },
     "ten-minutes": {
         "about": "mixtures of 4, two scales of 7 steps, learned noise: 1.15 bits/dim on MNIST "
-        "after five minutes of one core",
+        "after five minutes on one core",
         "model": {
             "transform": "mixture",
             "input": "mixture-cdf",

@@ -16,8 +16,10 @@ from ptheta.nets.flows.transform import Chain, Transform
 
 @dataclass(frozen=True)
 class MAFConfig(AffineConfig):
-    transforms: Parts = option(5, "masked networks, their orders reversed in turn", basic=True)
-    hidden: Layers = option((512, 512), "units of the hidden layers of each", basic=True)
+    transforms: Parts = option(
+        5, "masked networks; each reverses the order of the one before", basic=True
+    )
+    hidden: Layers = option((512, 512), "units of each network's hidden layers", basic=True)
 
 
 class MAF(Flow):

@@ -18,8 +18,8 @@ from ptheta.nets.flows.transform import Chain, Transform
 
 @dataclass(frozen=True)
 class NICEConfig(FlowConfig):
-    couplings: Parts = option(4, "additive couplings")
-    hidden: Layers = option((1000,) * 5, "units of the hidden layers of a coupling", basic=True)
+    couplings: Parts = option(4, "number of additive couplings")
+    hidden: Layers = option((1000,) * 5, "units of each coupling's hidden layers", basic=True)
     prior: Annotated[str, OneOf(PRIORS)] = option("logistic", "p(z)", basic=True)
 
 

@@ -16,19 +16,23 @@ from ptheta.nets.flows.laws import Affine, Law
 class CouplingConfig(AffineConfig):
     scales: Parts = option(
         3,
-        "scales of an image, as far as its sides can be halved; half of it leaves at each",
+        "maximum number of scales (images); half of the dimensions are factored out at each",
         basic=True,
     )
-    depth: Parts = option(4, "steps at each scale, or of a vector", basic=True)
+    depth: Parts = option(4, "flow steps per scale, or in total (vectors)", basic=True)
     conditioner: Annotated[str, OneOf(CONDITIONERS)] = option(
-        "residual", "network of a coupling of images", basic=True
+        "residual", "network in the couplings (images)", basic=True
     )
     features: Layers = option(
-        (32,), "channels of these networks at each scale; the last for all further ones", basic=True
+        (32,),
+        "channels of these networks per scale; the last value applies to all further scales",
+        basic=True,
     )
-    blocks: NonNegative = option(1, "their blocks between the first layer and the last", basic=True)
+    blocks: NonNegative = option(
+        1, "blocks of these networks between the first and the last layer", basic=True
+    )
     hidden: Layers = option(
-        (128, 128), "units of the hidden layers of a coupling of vectors", basic=True
+        (128, 128), "units of the couplings' hidden layers (vectors)", basic=True
     )
 
     def coupling(self, parting: Parting, scale: int, law: Law | None = None) -> Coupling:

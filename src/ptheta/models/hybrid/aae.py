@@ -23,13 +23,13 @@ class AAEConfig(HybridConfig):
         (500, 500), "units of the discriminator of codes", basic=True
     )
     category_temperature: Positive = option(
-        1.0, "of the softmax of a category's words: at 1 they are drawn as they are learned"
+        1.0, "softmax temperature of categories; 1: sampled with the learned probabilities"
     )
-    weight: Positive = option(10.0, "weight of the adversarial term beside the squared error")
+    weight: Positive = option(10.0, "weight of the adversarial term relative to the squared error")
 
 
 class AAE(WithCodeDiscriminator):
-    """An autoencoder whose codes are made to look like N(0, I) by a discriminator of codes."""
+    """An autoencoder with codes matched to N(0, I) by a discriminator of codes."""
 
     config: AAEConfig
 

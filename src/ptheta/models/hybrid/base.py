@@ -1,4 +1,4 @@
-"""What autoencoders with discriminators share: VAE-GAN, adversarial autoencoder, alpha-GAN."""
+"""The base of autoencoders with discriminators: VAE-GAN, adversarial autoencoder, alpha-GAN."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ from ptheta.nets.coders import CoderConfig, CoderNet, decoder, encoder, odd_net
 from ptheta.nets.convolutional import ConvEncoder
 from ptheta.nets.mlp import mlp
 from ptheta.nets.outputs import OutputConfig, output
-from ptheta.optimizers import BESIDE_LR, Decay, OptimizerConfig
+from ptheta.optimizers import OPTIMIZER_OPTIONS, Decay, OptimizerConfig
 from ptheta.specs import DataSpec, ImageSpec, VectorSpec, full
 
 
 @dataclass(frozen=True)
 class HybridConfig(CoderConfig, OutputConfig, OptimizerConfig):
     net: CoderNet = option("conv", "encoder and decoder", basic=True)
-    lr: Positive = option(3e-4, "learning rate, all players", basic=True)
-    beta1: Decay | None = option(0.5, BESIDE_LR["beta1"].help)
+    lr: Positive = option(3e-4, "learning rate of all players", basic=True)
+    beta1: Decay | None = option(0.5, OPTIMIZER_OPTIONS["beta1"].help)
 
     def unsupported(self, spec: DataSpec, condition: ConditionSpec | None) -> str | None:
         return super().unsupported(spec, condition) or odd_net(spec, self.net)
 
 
 class Hybrid(Model):
-    """Codes with a prior N(0, I), examples without a density: what the three have in common."""
+    """A model with codes of the prior N(0, I), and without a density of examples."""
 
     specs = (ImageSpec, VectorSpec)
 
@@ -67,7 +67,7 @@ class Hybrid(Model):
         return Coded(x, self.code(x))
 
     def seen(self, x: Tensor) -> Tensor:
-        """Examples x as a network sees them. Raises PthetaError for what is none of the spec."""
+        """Examples x in network scale. Raises PthetaError if x does not match the spec."""
         return self.spec.scaled(whole(self.spec, x))
 
     def code(self, x: Tensor) -> Tensor:
@@ -113,7 +113,7 @@ class Hybrid(Model):
     def graph(self) -> Graph:
         return Graph(
             (
-                Variable("z", "latent", f"{self.config.latent} numbers, N(0, I)"),
+                Variable("z", "latent", f"{self.config.latent} dimensions, N(0, I)"),
                 Variable("x", "observed", self.spec.one),
             ),
             (Arrow("z", "x", law="G(z), implicit"), Arrow("x", "z", "inference", "encoder")),
@@ -122,9 +122,9 @@ class Hybrid(Model):
 
 @dataclass(frozen=True)
 class Coded:
-    """What the moves of one step share.
+    """Values shared by the moves of a step.
 
-    x: the step's examples as a network sees them, (B, *scaled_shape)
+    x: the step's examples in network scale, (B, *scaled_shape)
     z: their codes (B, L), with the encoder's graph
     """
 

@@ -29,7 +29,7 @@ from ptheta.specs import DataSpec, full
 @dataclass(frozen=True)
 class VAEGANConfig(HybridConfig):
     gamma: AtLeastZero = option(
-        1e-2, "weight of the feature error in the decoder's loss, beside the adversarial one"
+        1e-2, "weight of the feature error in the decoder's loss, relative to the adversarial term"
     )
 
 
@@ -41,7 +41,7 @@ class Drawn(Decoded):
 
 
 class VAEGAN(WithDiscriminator):
-    """A VAE whose reconstruction error is measured in features of a discriminator.
+    """A VAE with the reconstruction error measured in discriminator features.
 
     Encoder: KL + 1/2 |f(x) - f(x~)|^2. Decoder: gamma 1/2 |f(x) - f(x~)|^2 and fools D with x~ and
     with samples. D: x real; x~ and samples not (algorithm 1 of the paper, the decoder's adversarial

@@ -1,15 +1,15 @@
 """Generative moment matching network (Li et al. 2015, arXiv:1502.02761; Dziugaite et al. 2015,
 arXiv:1505.03906), and drifting (Deng et al. 2026, arXiv:2602.04770).
 
-A generator G makes examples of noise. Nothing is trained against it: its samples are held against
-those of the data by a kernel, in big batches (`matching`):
+A generator G maps noise to examples. There is no discriminator: its samples are compared with the
+data by a kernel, in large batches (`matching`):
 
     mmd: the maximum mean discrepancy of both (`ptheta.losses.mmd`)
     drifting: G(z) is regressed on G(z) + V(G(z)), V a field from one to the other
         (`ptheta.losses.drifting`)
 
-In pixels a distance says little of images. In codes (section 4 of the first paper) an autoencoder
-learns first and is then fixed; G makes codes, and what is matched are codes.
+Pixel distances are not very informative for images. With codes (section 4 of the first paper), an
+autoencoder is trained first and then frozen; G generates codes, and codes are matched.
 """
 
 from __future__ import annotations
@@ -48,31 +48,34 @@ from ptheta.specs import DataSpec, ImageSpec, VectorSpec, full
 
 @dataclass(frozen=True)
 class GMMNConfig(MatchingConfig, CoderConfig, OutputConfig, OptimizerConfig):
-    latent: Count = option(10, "numbers that an example is made of", basic=True)
-    prior: Annotated[str, OneOf(PRIORS)] = option("uniform", "their distribution", basic=True)
-    matching: MatchingName = option("mmd", "how samples are brought to the data", basic=True)
-    space: SpaceName = option("pixels", "where they are matched", basic=True)
-    code: Count = option(16, "dimensions of the codes of the autoencoder (codes)", basic=True)
+    latent: Count = option(10, "dimensions of the noise z", basic=True)
+    prior: Annotated[str, OneOf(PRIORS)] = option("uniform", "distribution of z", basic=True)
+    matching: MatchingName = option("mmd", "objective that matches samples to the data", basic=True)
+    space: SpaceName = option(
+        "pixels", "space in which samples are matched: pixels or autoencoder codes", basic=True
+    )
+    code: Count = option(16, "code dimensions of the autoencoder (codes)", basic=True)
     generator: tuple[Count, ...] = option(
         (256, 256, 256), "units of the layers from noise to code (codes)", basic=True
     )
     pretraining: Annotated[float, Gt(0), Lt(1)] = option(
-        0.5, "share of the run in which the autoencoder learns; then the generator does (codes)"
+        0.5, "share of the run that trains the autoencoder, before the generator (codes)"
     )
     code_noise: AtLeastZero = option(
-        0.1, "deviation of the noise on codes, from which the decoder learns (codes)"
+        0.1, "standard deviation of noise on the decoder's codes in training (codes)"
     )
     code_weight: AtLeastZero = option(
         0.2,
-        "weight of |code|^2 / 2, without which codes grow until noise counts for nothing (codes)",
+        "weight of |code|^2 / 2, which stops codes from growing until the noise has no effect "
+        "(codes)",
     )
     likelihood: Likelihood = option(
-        "auto", "p(x | code) of a pixel or a column, as of vae (codes)", basic=True
+        "auto", "p(x | code) per pixel or column, as in vae (codes)", basic=True
     )
     temperature: AtLeastZero = option(
         1.0,
-        "of p(x | code) in samples (codes): the log-odds of the noise by which it is drawn are "
-        "multiplied by it, so that 0 gives medians; those of 2 levels are divided by it",
+        "temperature of p(x | code) in sampling (codes): multiplies the log-odds of the uniform "
+        "noise, so that 0 gives medians; for 2 levels, divides the logits",
     )
 
     def unsupported(self, spec: DataSpec, condition: ConditionSpec | None) -> str | None:
@@ -84,7 +87,7 @@ class GMMNConfig(MatchingConfig, CoderConfig, OutputConfig, OptimizerConfig):
 
 
 class GMMN(Model):
-    """learned: whether the autoencoder has learned what it will, where there is one."""
+    """learned: whether the autoencoder is completely trained, if there is one"""
 
     config: GMMNConfig
     specs = (ImageSpec, VectorSpec)
@@ -199,7 +202,7 @@ class GMMN(Model):
         x = Variable("x", "observed", self.spec.one)
         if not self.coded:
             return Graph((noise, x), (Arrow("z", "x", law="G(z), implicit"),))
-        code = Variable("h", "deterministic", f"code of {c.code} numbers")
+        code = Variable("h", "deterministic", f"code of {c.code} dimensions")
         return Graph(
             (noise, code, x),
             (
@@ -214,7 +217,7 @@ _BIG = {"batch_size": 500, "epochs": 300.0, "schedule": "cosine"}
 
 RECIPES: Recipes = {
     "default": {
-        "about": "MMD in codes of an autoencoder of two hidden layers, batches of 500",
+        "about": "MMD in the codes of an autoencoder with two hidden layers, batches of 500",
         "model": {"space": "codes"},
         "train": _BIG,
     },
@@ -224,13 +227,13 @@ RECIPES: Recipes = {
         "train": {**_BIG, "batch_size": 1000},
     },
     "drifting": {
-        "about": "the drifting field in codes of an autoencoder (2602.04770)",
+        "about": "the drifting field in the codes of an autoencoder (2602.04770)",
         "model": {"space": "codes", "matching": "drifting", "prior": "normal"},
         "train": _BIG,
     },
     "eight-minutes": {
-        "about": "digits of 2 levels in eight minutes on one core: drifting in codes, whose pixels "
-        "are drawn more calmly than the decoder says",
+        "about": "digits of 2 levels in eight minutes on one core: drifting in codes, pixels "
+        "sampled at a lower temperature",
         "model": {
             "space": "codes",
             "matching": "drifting",

@@ -1,4 +1,4 @@
-"""How two samples are brought together, and where: `MATCHINGS` and `SPACES`."""
+"""Objectives that match samples to data, and their spaces: `MATCHINGS` and `SPACES`."""
 
 from __future__ import annotations
 
@@ -24,30 +24,31 @@ Widths: TypeAlias = Annotated[tuple[Width, ...], *Layers.__metadata__]
 class MatchingConfig:
     """The options of `MATCHINGS`."""
 
-    kernel: KernelName = option("gaussian", "of the samples of both sides (mmd)")
+    kernel: KernelName = option("gaussian", "kernel that compares samples with data (mmd)")
     widths: Widths = option(
-        (0.25, 0.5, 1.0), "of the kernel, in median distances of the data, or their squares (mmd)"
+        (0.25, 0.5, 1.0), "kernel widths, in (squared) median distances of the data (mmd)"
     )
-    root: bool = option(True, "take the root of MMD^2, so that its gradient does not vanish (mmd)")
+    root: bool = option(
+        True, "minimise MMD instead of MMD^2, so that its gradient does not vanish (mmd)"
+    )
     temperatures: Widths = option(
-        (0.02, 0.05, 0.2), "of the kernel, in mean distances of samples and data (drifting)"
+        (0.02, 0.05, 0.2), "kernel temperatures, in mean distances of samples and data (drifting)"
     )
     normalised: bool = option(
-        True, "bring the field of each temperature to a mean square of 1 (drifting)"
+        True, "normalise the field of each temperature to a mean square of 1 (drifting)"
     )
 
 
 @dataclass(frozen=True)
 class Matching(Entry):
-    """terms(config, x, y): what samples x (n, D) of the model cost beside those of the data, y
-    (m, D): (n,)"""
+    """terms(config, x, y): loss (n,) of samples x (n, D) of the model, given data y (m, D)"""
 
     terms: Callable[[MatchingConfig, Tensor, Tensor], Tensor]
 
 
 def several(x: Tensor) -> Tensor:
-    """x itself (n, D). Raises PthetaError for one example, which has no other to be held against:
-    an unbiased MMD is no number then, and nothing repels it in the drifting field."""
+    """x itself (n, D). Raises PthetaError for a single example: the unbiased MMD is undefined for
+    it, and the drifting field has no repulsion."""
     if len(x) < 2:
         raise PthetaError(
             "this loss holds the examples of a step against one another, and one has no other: "
@@ -71,12 +72,12 @@ def drifting(config: MatchingConfig, x: Tensor, y: Tensor) -> Tensor:
 MATCHINGS: dict[str, Matching] = {
     "mmd": Matching(
         mmd,
-        about="a distance of both samples by a kernel (1502.02761)",
+        about="kernel distance between samples and data (1502.02761)",
         reads=frozenset({"kernel", "widths", "root"}),
     ),
     "drifting": Matching(
         drifting,
-        about="along a field from one to the other (2602.04770)",
+        about="drifting field from samples to data (2602.04770)",
         reads=frozenset({"temperatures", "normalised"}),
     ),
 }
@@ -90,8 +91,8 @@ class Space(Entry):
 
 
 SPACES: dict[str, Space] = {
-    "pixels": Space(about="as a network sees an example"),
-    "codes": Space(coded=True, about="of an autoencoder, which learns first"),
+    "pixels": Space(about="examples as the network sees them"),
+    "codes": Space(coded=True, about="codes of a pretrained autoencoder"),
 }
 
 MatchingName: TypeAlias = Annotated[str, OneOf(MATCHINGS)]
@@ -99,6 +100,6 @@ SpaceName: TypeAlias = Annotated[str, OneOf(SPACES)]
 
 
 def matched(name: str, config: MatchingConfig, x: Tensor, y: Tensor) -> Tensor:
-    """What the samples here cost, (B,), by those of all processes. x, y: (B, ...)"""
+    """The loss of this process's samples, (B,), given those of all processes. x, y: (B, ...)"""
     both = (streams.whole(part.flatten(1)) for part in (x, y))
     return streams.back(MATCHINGS[name].terms(config, *both))

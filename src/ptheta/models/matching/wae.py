@@ -16,7 +16,7 @@ from ptheta.models.hybrid.base import Coded, Hybrid, HybridConfig
 from ptheta.models.matching.options import KernelName, Widths, several
 from ptheta.models.recipes import Recipes
 from ptheta.nets.coders import CoderNet
-from ptheta.optimizers import BESIDE_LR, Decay
+from ptheta.optimizers import OPTIMIZER_OPTIONS, Decay
 from ptheta.specs import DataSpec, full
 
 
@@ -25,29 +25,31 @@ class WAEConfig(HybridConfig):
     net: CoderNet = option("mlp", "encoder and decoder", basic=True)
     latent: Count = option(8, "dimensions of the code z", basic=True)
     lr: Positive = option(1e-3, "learning rate", basic=True)
-    beta1: Decay | None = option(None, BESIDE_LR["beta1"].help)
-    weight: Positive = option(100.0, "weight of MMD^2 beside the squared error")
-    kernel: KernelName = option("inverse-multiquadric", "of codes and of what the prior gives")
+    beta1: Decay | None = option(None, OPTIMIZER_OPTIONS["beta1"].help)
+    weight: Positive = option(100.0, "weight of MMD^2 relative to the squared error")
+    kernel: KernelName = option(
+        "inverse-multiquadric", "kernel that compares codes with prior samples"
+    )
     widths: Widths = option(
         (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0),
-        "of the kernel; in units of 2 latent, the mean squared distance of two codes of the prior, "
-        "or of its root",
+        "kernel widths, in units of 2 * latent (the mean squared distance of two prior samples) or "
+        "of its root",
     )
     random: bool = option(
-        False, "draw a code about what the encoder says, with a deviation that it says, too"
+        False, "stochastic encoder: sample codes around its mean with its standard deviation"
     )
 
 
 class WAE(Hybrid):
-    """An autoencoder whose codes, all together, are made to look like N(0, I) by their MMD.
+    """An autoencoder with the aggregate distribution of codes matched to N(0, I) by MMD.
 
-    The squared error of what is decoded bounds the Wasserstein distance of model and data where the
-    codes have the prior's distribution (theorem 1); that is asked for by
+    The squared reconstruction error bounds the Wasserstein distance of model and data if the codes
+    have the prior's distribution (theorem 1), which is enforced by the second term of
 
         E |x - G(E(x))|^2 + weight * MMD^2(q(z), p(z))
 
-    MMD^2 is the unbiased estimate of the codes of a batch and of as many of the prior, which may be
-    negative. A VAE makes the codes of each example alike to the prior instead.
+    MMD^2 is estimated without bias from the codes of a batch and as many prior samples, and may be
+    negative. A VAE instead pulls the posterior of each example towards the prior.
     """
 
     config: WAEConfig
@@ -105,7 +107,7 @@ RECIPES: Recipes = {
         "data": {"size": 32},
     },
     "points": {
-        "about": "a code of 2 numbers: points in a minute on one core",
+        "about": "a two-dimensional code: points in a minute on one core",
         "model": {"hidden": (128, 128), "latent": 2, "weight": 10.0},
         "train": {"batch_size": 256, "steps": 3000, "schedule": "cosine"},
     },

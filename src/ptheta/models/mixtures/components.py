@@ -1,4 +1,4 @@
-"""What a mixture is made of, by name: `COMPONENTS`.
+"""Components of mixtures, by name: `COMPONENTS`.
 
 K components of D numbers are kept together: their means (K, D), and what else a kind keeps, (K,
 ...). Numbers are `wide` (B, D), NaN where one is missing. Where numbers have bins or a ridge, they
@@ -283,7 +283,7 @@ class Bernoulli(_Stored):
     def odd(self, spec: DataSpec) -> str | None:
         if isinstance(spec, ImageSpec) and spec.levels == 2:
             return None
-        return f"is of pixels of 2 levels, and these are {spec}: give --levels 2, or choose another"
+        return f"needs pixels of 2 levels, not {spec}: give --levels 2, or choose another"
 
     def shape(self, dims: int) -> tuple[int, ...]:
         return (0,)
@@ -329,7 +329,7 @@ def _probabilities(kept: Kept) -> Tensor:
 
 
 COMPONENTS: dict[str, Component] = {
-    "full": Full(about="Gaussians of any covariance"),
-    "diagonal": Diagonal(about="Gaussians of independent numbers"),
-    "bernoulli": Bernoulli(about="independent pixels of 2 levels, whose log p is exact"),
+    "full": Full(about="Gaussians with full covariance"),
+    "diagonal": Diagonal(about="Gaussians with diagonal covariance"),
+    "bernoulli": Bernoulli(about="independent binary pixels, with exact log p"),
 }

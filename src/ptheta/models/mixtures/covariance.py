@@ -110,9 +110,9 @@ class Isotropic(Diagonal):
 
 
 COVARIANCES: dict[str, Covariance] = {
-    "full": Full(about="of all pairs of sub-pixels"),
-    "diagonal": Diagonal(about="independent sub-pixels, a variance each"),
-    "isotropic": Isotropic(about="independent sub-pixels of one variance"),
+    "full": Full(about="all pairs of sub-pixels"),
+    "diagonal": Diagonal(about="independent sub-pixels, one variance each"),
+    "isotropic": Isotropic(about="independent sub-pixels with one shared variance"),
 }
 
 

@@ -39,15 +39,15 @@ LOWEST = -1e9  # nats: below any likelihood that a first pass is held against
 @dataclass(frozen=True)
 class GaussianConfig:
     covariance: Annotated[str, OneOf(COVARIANCES)] = option(
-        "full", "what is kept of it", basic=True
+        "full", "structure of the covariance", basic=True
     )
     ridge: AtLeastZero = option(
         0.0,
-        "added to every variance: levels squared, of tables standard deviations squared; "
-        "dequantisation adds 1/12 of the width of a bin, squared, in any case",
+        "value added to every variance: levels squared, for tables standard deviations squared; "
+        "dequantisation always adds 1/12 of the squared bin width",
     )
     tolerance: AtLeastZero = option(
-        1e-4, "EM on incomplete rows ends where a pass gains less, nats/row"
+        1e-4, "stop EM (incomplete rows) when a pass gains less than this, nats/row"
     )
 
 
@@ -209,8 +209,9 @@ class Gaussian(Model):
         spec, kind = images_only(self.spec, "denoising"), noise_of(noise, level)
         if kind.moments is None:
             raise PthetaError(
-                f"noise = {noise}: its moments are not known, which a Gaussian repairs by: give "
-                f"`moments` with it, or take {' or '.join(n for n in NOISES if NOISES[n].moments)}"
+                f"noise = {noise}: a Gaussian needs its moments to denoise, which are unknown: "
+                "give `moments` with it, or use "
+                f"{' or '.join(n for n in NOISES if NOISES[n].moments)}"
             )
         if not level:
             return spec.check(x).clone()
@@ -227,28 +228,28 @@ class Gaussian(Model):
 
 RECIPES: Recipes = {
     "default": {
-        "about": "mean and full covariance, by one pass over the data; of incomplete rows by EM",
+        "about": "mean and full covariance in one pass over the data; by EM for incomplete rows",
         "model": {},
         "train": {"batch_size": 512, "epochs": 500.0, "log_every": 1},
     },
     "ridge": {
-        "about": "the same with a ridge, for pixels that are constant in most images",
+        "about": "full covariance with a ridge, for pixels that are constant in most images",
         "model": {"ridge": 1.0},
         "train": {"batch_size": 512, "epochs": 500.0, "log_every": 1},
     },
     "table": {
-        "about": "the same with a ridge for tables of few rows, or of columns that say nearly the "
-        "same",
+        "about": "full covariance with a ridge, for tables with few rows or nearly collinear "
+        "columns",
         "model": {"ridge": 1e-2},
         "train": {"batch_size": 512, "epochs": 500.0, "log_every": 1},
     },
     "points": {
-        "about": "points of known density, such as points-moons: what two moments say of them",
+        "about": "points of known density, such as points-moons: what mean and covariance capture",
         "model": {},
         "train": {"batch_size": 512, "epochs": 500.0, "log_every": 1},
     },
     "independent": {
-        "about": "mean and variance of every number",
+        "about": "mean and variance of every dimension",
         "model": {"covariance": "diagonal"},
         "train": {"batch_size": 512, "epochs": 500.0, "log_every": 1},
     },

@@ -120,8 +120,8 @@ class BernoulliWindow(Entry):
 
 
 WINDOWS: dict[str, Window] = {
-    "gaussian": GaussianWindow(about="of dequantised examples"),
-    "bernoulli": BernoulliWindow(about="of pixels of 2 levels, whose log p is exact (1976)"),
+    "gaussian": GaussianWindow(about="Gaussian kernel on dequantised examples"),
+    "bernoulli": BernoulliWindow(about="kernel on binary pixels, with exact log p (1976)"),
 }
 
 
@@ -133,31 +133,33 @@ class Rule(Entry):
 
 
 RULES: dict[str, Rule] = {
-    "leave-one-out": Rule(about="the best likelihood of each centre under the others"),
-    "scott": Rule(lambda n, dims: n ** (-1 / (dims + 4)), about="N^(-1/(D+4)) deviations"),
+    "leave-one-out": Rule(about="maximises the likelihood of each centre under the others"),
+    "scott": Rule(lambda n, dims: n ** (-1 / (dims + 4)), about="N^(-1/(D+4)) standard deviations"),
     "silverman": Rule(
         lambda n, dims: (n * (dims + 2) / 4) ** (-1 / (dims + 4)),
-        about="(N (D+2)/4)^(-1/(D+4)) deviations",
+        about="(N (D+2)/4)^(-1/(D+4)) standard deviations",
     ),
 }
 
 
 @dataclass(frozen=True)
 class KDEConfig:
-    kernel: Annotated[str, OneOf(WINDOWS)] = option("gaussian", "around each centre", basic=True)
+    kernel: Annotated[str, OneOf(WINDOWS)] = option(
+        "gaussian", "kernel around each centre", basic=True
+    )
     centres: Count = option(
-        10_000, "training examples that it keeps, at most; they are stored with the weights"
+        10_000, "maximum number of training examples kept; stored with the weights"
     )
     rule: Annotated[str, OneOf(RULES)] = option(
-        "leave-one-out", "the width of the kernel", basic=True
+        "leave-one-out", "rule that sets the kernel width", basic=True
     )
     width: Annotated[float, Ge(0), Le(1e6)] = option(
         0.0,
-        "the width itself: standard deviations (gaussian), share of flipped pixels (bernoulli); 0: "
-        "by the rule",
+        "kernel width: standard deviation (gaussian) or share of flipped pixels (bernoulli); 0: "
+        "set by the rule",
     )
     each: bool = option(
-        False, "widths in units of each number's own standard deviation, not of the mean one"
+        False, "scale the width per dimension by its standard deviation, not by the mean one"
     )
 
     def unsupported(self, spec: DataSpec, condition: ConditionSpec | None) -> str | None:
@@ -170,9 +172,9 @@ class KDEConfig:
         if not kernel.exact:
             return None
         if RULES[self.rule].width is not None or self.each:
-            return f"standard deviations are of kernel = gaussian: leave {self.rule} and each out"
+            return f"{self.rule} and each need kernel = gaussian: leave them out"
         if self.width > kernel.widths[1]:
-            return f"width = {self.width}: a share of flipped pixels is 0.5 at most"
+            return f"width = {self.width}: the share of flipped pixels is at most 0.5"
         return None
 
 
@@ -370,7 +372,7 @@ def _between(low: float, high: float) -> list[float]:
 
 
 def _fixed(x: Tensor) -> nn.Parameter:
-    """What is learned without gradients."""
+    """The quantities learned without gradients."""
     return nn.Parameter(x.to(torch.get_default_dtype()), requires_grad=False)
 
 
@@ -378,12 +380,12 @@ _FIT = {"batch_size": 512, "epochs": 1.0, "log_every": 1}
 
 RECIPES: Recipes = {
     "default": {
-        "about": "a Gaussian around each of 10,000 examples, of the likeliest width",
+        "about": "a Gaussian around each of 10,000 examples, with the most likely width",
         "model": {},
         "train": _FIT,
     },
     "bernoulli": {
-        "about": "pixels of 2 levels that may differ from those of an example: exact log p",
+        "about": "binary pixels, each flipped with some probability: exact log p",
         "model": {"kernel": "bernoulli"},
         "train": _FIT,
         "data": {"levels": 2},

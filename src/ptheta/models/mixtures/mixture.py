@@ -45,22 +45,24 @@ LOWEST = -1e9  # nats: below any likelihood that a first pass is held against
 
 @dataclass(frozen=True)
 class MixtureConfig:
-    component: Annotated[str, OneOf(COMPONENTS)] = option("full", "what is mixed", basic=True)
-    components: Count = option(10, "how many of them, K", basic=True)
+    component: Annotated[str, OneOf(COMPONENTS)] = option(
+        "full", "type of the components", basic=True
+    )
+    components: Count = option(10, "number of components K", basic=True)
     ridge: AtLeastZero = option(
         0.0,
-        "added to every variance (full, diagonal): levels squared, of tables standard deviations "
-        "squared; dequantisation adds 1/12 of the width of a bin, squared, in any case",
+        "value added to every variance (full, diagonal): levels squared, for tables standard "
+        "deviations squared; dequantisation always adds 1/12 of the squared bin width",
     )
     prior: AtLeastZero = option(
         1.0,
-        "examples that each component is thought to have beside those of the data: of its weight; "
-        "(full, diagonal) around its mean as all examples are around theirs; (bernoulli) of pixels "
-        "as they are in the mean of all examples",
+        "pseudo-examples per component, for its weight and for its covariance (full, diagonal: "
+        "with the covariance of all examples) or its pixels (bernoulli: with the mean of all "
+        "examples)",
         basic=True,
     )
-    restarts: Parts = option(3, "starts, of which the one with the nearest centres is taken")
-    tolerance: AtLeastZero = option(1e-4, "EM ends where a pass gains less, nats/example")
+    restarts: Parts = option(3, "random starts; the one with the closest centres is kept")
+    tolerance: AtLeastZero = option(1e-4, "stop EM when a pass gains less than this, nats/example")
 
     def unsupported(self, spec: DataSpec, condition: ConditionSpec | None) -> str | None:
         kind = COMPONENTS[self.component]
@@ -68,7 +70,7 @@ class MixtureConfig:
         if odd is not None:
             return f"component = {self.component} {odd}"
         if kind.exact and self.ridge:
-            return f"ridge = {self.ridge} is of variances: leave it out with {self.component}"
+            return f"ridge = {self.ridge} is added to variances: leave it out with {self.component}"
         return None
 
 
@@ -131,11 +133,11 @@ class Mixture(Model):
             self.before.fill_(found)
             weight = wide(self.log_weight).exp()
             entropy = -(weight * weight.clamp_min(1e-30).log()).sum()
-            told = {"negative_objective": -found, "used": entropy.exp().item()}
+            metrics = {"negative_objective": -found, "used": entropy.exp().item()}
             if gain < self.config.tolerance:
-                yield LastPass(told)
+                yield LastPass(metrics)
                 return
-            yield told
+            yield metrics
 
     def _seed(self, batches: Iterable[Batch]) -> bool:
         """Where EM starts, by some of the examples; False where there are none."""
@@ -238,9 +240,9 @@ class Mixture(Model):
     def complete(
         self, x: Tensor, known: Tensor, condition: Condition | None = None, candidates: int = 1
     ) -> Tensor:
-        """Draws the unknown elements given the known ones: a component given these, and then what
-        it says of the rest. Of levels and of real numbers exactly; of dequantised ones, given the
-        middle of their bins. One candidate is as good as many."""
+        """Sample the unknown elements given the known ones: first a component, then the rest given
+        the component. Exact for levels and real numbers; dequantised values are conditioned on the
+        middle of their bins. More candidates have no effect."""
 
         def fill(v: Tensor) -> Tensor:
             return self.kind.drawn(self.kept(), streams.categorical(self.joint(v)), v)
@@ -274,7 +276,7 @@ class Mixture(Model):
 
 
 def _fixed(x: Tensor) -> nn.Parameter:
-    """What is learned without gradients."""
+    """The quantities learned without gradients."""
     return nn.Parameter(x.to(torch.get_default_dtype()), requires_grad=False)
 
 
@@ -282,24 +284,24 @@ _FIT = {"batch_size": 512, "epochs": 200.0, "log_every": 1}
 
 RECIPES: Recipes = {
     "default": {
-        "about": "10 Gaussians of any covariance; of images of many pixels each pass takes long",
+        "about": "10 Gaussians with full covariance; slow for images of many pixels",
         "model": {},
         "train": _FIT,
     },
     "bernoulli": {
-        "about": "100 components of independent pixels, of images of 2 levels: exact log p",
+        "about": "100 components of independent pixels, for binary images: exact log p",
         "model": {"component": "bernoulli", "components": 100},
         "train": _FIT,
         "data": {"levels": 2},
     },
     "diagonal": {
-        "about": "100 Gaussians of independent pixels, a ridge against pixels that are constant",
+        "about": "100 Gaussians of independent pixels, with a ridge for constant pixels",
         "model": {"component": "diagonal", "components": 100, "ridge": 1.0},
         "train": _FIT,
         "data": {"levels": 16},
     },
     "points": {
-        "about": "16 Gaussians of any covariance: points in seconds on one core",
+        "about": "16 Gaussians with full covariance: points in seconds on one core",
         "model": {"components": 16, "restarts": 10, "prior": 0.0},
         "train": _FIT,
     },

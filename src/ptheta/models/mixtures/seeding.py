@@ -1,4 +1,4 @@
-"""Where EM starts: centres drawn far from one another, and the means of what is nearest to them.
+"""Initialisation of EM: k-means++ centres, and the means of their nearest examples.
 
 k-means++ (Arthur & Vassilvitskii 2007): the next centre is an example drawn in proportion to its
 squared distance to the nearest centre there is. Some rounds of Lloyd's algorithm follow. All of it

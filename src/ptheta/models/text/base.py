@@ -1,4 +1,4 @@
-"""What models have in common that make an image of a caption."""
+"""The base of text-to-image models."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class TextToImage(ReadsBetween, ImageModel, ABC):
 
     @property
     def reader(self) -> TextEncoder:
-        """What reads captions."""
+        """The caption encoder."""
         if self.matcher is not None:
             return self.matcher.encoder
         assert self.encoder is not None
@@ -101,7 +101,7 @@ class TextToImage(ReadsBetween, ImageModel, ABC):
         return {"match": self.matcher.loss(batch.x, self.tokens(batch.condition))}
 
     def match_term(self, batch: Batch, images: Tensor) -> Terms:
-        """What the generator pays where the encoder does not find its images in the captions."""
+        """The generator's matching loss of its images and their captions by the encoder."""
         weight = self.config.matching_weight
         if self.matcher is None or not weight:
             return {}
@@ -115,7 +115,7 @@ class TextToImage(ReadsBetween, ImageModel, ABC):
         """Images of sentences (N, W) by this stage, with its graph."""
 
     def step(self, stage: Stage, batch: Batch, clock: Clock, real: Tensor, moves: bool) -> Step:
-        """What the moves of a step of this stage share. moves: whether the generator does"""
+        """Values shared by the moves of a step of this stage. moves: whether the generator moves"""
         if clock.movers == {ENCODER}:
             return Step(clock.step, real, None)
         given = self.sentences(batch.condition)
@@ -183,17 +183,17 @@ class TextToImage(ReadsBetween, ImageModel, ABC):
         """How many numbers are drawn for an image."""
 
     def sample_latent(self, n: int, condition: Condition | None = None) -> Tensor:
-        """All that is drawn for n images: the code, and what is drawn about their captions."""
+        """All noise of n images: the code, and the noise of conditioning augmentation."""
         return streams.normal(n, self.drawn, device=next(self.parameters()).device)
 
     def seen(self, x: Tensor) -> Tensor:
-        """Images x as a network sees them. Raises PthetaError for what is none of the spec."""
+        """Images x in network scale. Raises PthetaError if x does not match the spec."""
         return self.spec.scaled(whole(self.spec, x))
 
     def graph(self) -> Graph:
         return Graph(
             (
-                Variable("z", "latent", f"{self.drawn} numbers, N(0, I)"),
+                Variable("z", "latent", f"{self.drawn} dimensions, N(0, I)"),
                 Variable("x", "observed", self.spec.one),
             ),
             (Arrow("z", "x", law="G(z, c), implicit"),),

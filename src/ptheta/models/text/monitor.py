@@ -1,4 +1,4 @@
-"""What the numbers of a game of several stages say, stage by stage."""
+"""Monitor of a game with several stages."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class StagesMonitor:
         self.monitors = [GANMonitor(probability) for _ in self.pairs]
 
     def __call__(self, averages: Mapping[str, float]) -> dict[str, str]:
-        """What is of no player, such as the classes of samples, is of them all: the first monitor
-        hears it."""
+        """Averages without a player, such as the classes of samples, are passed to the first
+        monitor."""
         found: dict[str, str] = {}
         of_all = {n: v for n, v in averages.items() if n.partition("/")[0] not in self.players}
         for pair, monitor in zip(self.pairs, self.monitors, strict=True):

@@ -18,7 +18,7 @@ from ptheta.nets.text import TextEncoderName
 from ptheta.nets.text_to_image.discriminator import JudgeOptions
 from ptheta.nets.text_to_image.fusion import FusionName
 from ptheta.nets.text_to_image.generator import MapOptions
-from ptheta.optimizers import BESIDE_LR, Decay
+from ptheta.optimizers import OPTIMIZER_OPTIONS, Decay
 from ptheta.specs import DataSpec
 
 PairPenaltyName: TypeAlias = Annotated[str, OneOf(PAIR_PENALTIES, "none")]
@@ -27,47 +27,45 @@ BeforeTheEnd = Annotated[float, Ge(0), Lt(1)]
 
 @dataclass(frozen=True)
 class TextConfig(TextConditional):
-    condition: Kinds = option(
-        "text", "what the model is given of each example: its caption", basic=True
-    )
-    text_encoder: TextEncoderName = option("gru", "what reads a caption")
-    text_width: Count = option(64, "numbers that an encoder makes of a caption")
+    condition: Kinds = option("text", "condition of each example: its caption", basic=True)
+    text_encoder: TextEncoderName = option("gru", "caption encoder")
+    text_width: Count = option(64, "dimensions of the caption embedding")
     matching: BeforeTheEnd = option(
         0.1,
-        "share of the run in which the encoder learns first, to match images and captions, and is "
-        "frozen afterwards; 0: the discriminator teaches it all along",
+        "share of the run, at its start, that pretrains the encoder to match images and captions "
+        "and then freezes it; 0: trained with the discriminator",
         basic=True,
     )
     matching_weight: AtLeastZero = option(
         0.0,
-        "weight of a term of the generator's loss: how badly the encoder that has learned first "
-        "matches made images with their captions (1711.10485); 0: no such term",
+        "weight of the pretrained encoder's matching loss between generated images and their "
+        "captions in the generator's loss (1711.10485); 0: off",
         basic=True,
     )
     wrong_captions: Fraction = option(
         0.5,
-        "share of the discriminator's loss that is for real images with the captions of others "
-        "(1605.05396); 0: none",
+        "share of the discriminator's loss for real images with mismatched captions (1605.05396); "
+        "0: none",
     )
     interpolated: AtLeastZero = option(
         0.0,
-        "weight of the generator's loss on images of captions half way between two (1605.05396, "
-        "with 1); 0: none are made",
+        "weight of the generator's loss on midpoints of two caption embeddings (1605.05396, with "
+        "1); 0: off",
     )
     fusion: FusionName = option("deep", "how the caption enters the generator's layers")
     augmented: NonNegative = option(
         0,
-        "numbers that are drawn about a caption for the generator, whose KL is a term "
-        "(1612.03242, with 128); 0: the generator is given the sentence itself",
+        "dimensions of conditioning augmentation, whose KL is a loss term (1612.03242, with 128); "
+        "0: the generator gets the sentence embedding itself",
     )
-    latent: Count = option(32, "dimensions of the code z", basic=True)
+    latent: Count = option(32, "dimensions of the latent code z", basic=True)
     features: Count = option(32, "channels of the generator's largest map", basic=True)
     d_features: Count | None = option(
         None, "channels of the discriminator's first map (default: as --features)"
     )
-    norm: NormName = option("none", "between the generator's layers")
-    d_norm: NormName = option("none", "between the discriminator's layers")
-    loss: LossName = option("hinge", "what generator and discriminator minimise", basic=True)
+    norm: NormName = option("none", "normalisation between the generator's layers")
+    d_norm: NormName = option("none", "normalisation between the discriminator's layers")
+    loss: LossName = option("hinge", "adversarial loss of generator and discriminator", basic=True)
     penalty: PairPenaltyName = option(
         "matching", "penalty on the discriminator at real images and their captions", basic=True
     )
@@ -78,23 +76,23 @@ class TextConfig(TextConditional):
     )
     penalty_every: Count = option(
         1,
-        "steps of which one has the penalty, as many times as heavy (1912.04958, with 16)",
+        "lazy regularisation: steps between penalties, scaled up to match (1912.04958, with 16)",
         of="penalty",
     )
     augment: tuple[AugmentationName, ...] = option(
         (),
-        "differentiable augmentation of all that the discriminator sees (2006.10738)",
+        "differentiable augmentation of all discriminator inputs (2006.10738)",
         basic=True,
     )
     lr: Positive = option(2e-4, "learning rate", basic=True)
     d_lr: Positive | None = option(
-        None, "the discriminator's learning rate, if another", basic=True
+        None, "discriminator's learning rate (default: --lr)", basic=True
     )
-    matching_lr: Positive = option(1e-3, "learning rate of what learns first", of="matching")
-    beta1: Decay | None = option(0.5, BESIDE_LR["beta1"].help)
-    critic_steps: Count = option(
-        1, "the discriminator moves in every step, the generator in every so many-th", basic=True
+    matching_lr: Positive = option(
+        1e-3, "learning rate of the encoder's pretraining", of="matching"
     )
+    beta1: Decay | None = option(0.5, OPTIMIZER_OPTIONS["beta1"].help)
+    critic_steps: Count = option(1, "discriminator updates per generator update", basic=True)
 
     def maps(self) -> MapOptions:
         return MapOptions(self.features, self.fusion, self.norm)
@@ -103,7 +101,7 @@ class TextConfig(TextConditional):
         return JudgeOptions(self.d_features or self.features, self.d_norm, self.text_width)
 
     def has_kl(self) -> bool:
-        """Whether the generator pays for what is drawn about a caption, which training weighs."""
+        """Whether the generator has a KL term of conditioning augmentation."""
         return bool(self.augmented)
 
     def unsupported(self, spec: DataSpec, condition: ConditionSpec | None) -> str | None:
@@ -119,7 +117,7 @@ class TextConfig(TextConditional):
         return odd_norm({name: vars(self)[name] for name in OF_NORMS}) or odd_loss(self.loss)
 
 
-OF_GENERATOR = ("norm",)  # an entry's trait is then that of another network
+OF_GENERATOR = ("norm",)  # their traits belong to another network
 OF_NORMS = (*OF_GENERATOR, "d_norm")
 
 
@@ -129,6 +127,6 @@ def odd_condition(condition: ConditionSpec | None) -> str | None:
         return None
     got = "got none" if condition is None else f"cannot learn from {word(condition)} alone"
     return (
-        f"a model of captions {got}: give data with captions (such as a .txt beside each image), "
+        f"a model of captions {got}: give data with captions (such as a .txt next to each image), "
         "or condition=ptheta.Text(vocabulary, length)"
     )

@@ -1,4 +1,4 @@
-"""What the recipes of models that make an image of a caption have in common."""
+"""Common recipes of text-to-image models."""
 
 from __future__ import annotations
 

@@ -30,16 +30,16 @@ Within = Annotated[float, Gt(0), Lt(1)]
 class StackGANConfig(TextConfig):
     augmented: NonNegative = option(
         32,
-        "numbers that are drawn about a caption for each generator, whose KL is a term "
-        "(1612.03242, with 128); 0: the generators are given the sentence itself",
+        "dimensions of conditioning augmentation, per generator, whose KL is a loss term "
+        "(1612.03242, with 128); 0: the generators get the sentence embedding itself",
     )
     coarse: Within = option(
         0.5,
-        "share of the run up to which the first stage learns, at half the size; then the second",
+        "share of the run that trains the first stage, at half the size, before the second",
     )
     residual: bool = option(
         False,
-        "the second stage adds to the enlarged image of the first one, and begins with nothing "
+        "the second stage predicts a residual on the upsampled first-stage image, initially zero "
         "(1506.05751)",
         basic=True,
     )
@@ -47,22 +47,23 @@ class StackGANConfig(TextConfig):
     def unsupported(self, spec: DataSpec, condition: ConditionSpec | None) -> str | None:
         if self.coarse <= self.matching:
             return (
-                f"the encoder learns up to {self.matching:g} of the run and the first stage up to "
-                f"{self.coarse:g}, so that it has no time: give --coarse above --matching"
+                f"the encoder is trained up to {self.matching:g} of the run and the first stage up "
+                f"to {self.coarse:g}, which leaves it no time: give --coarse above --matching"
             )
         return super().unsupported(spec, condition)
 
 
 class StackGAN(TextToImage):
-    """Two generators, each against a discriminator of its own: one makes an image of half the size
-    of code and caption, the other the whole image of that one and the caption, when the first has
-    learned. Before that an image is the small one, enlarged.
+    """Two generators, each with its own discriminator. The first makes an image of half the size
+    from the code and the caption; after its training, the second makes the full image from that one
+    and the caption. Until then, samples are small images, enlarged.
 
-    What a caption leaves open is drawn about it; that KL, summed over its numbers, is the term
-    `kl`, weighed by the training's beta. The paper's equation 4 has 1; its program takes the mean
-    over 128 numbers, twice, which is 1 / 64. With 1 hardly any of the caption is left.
+    Conditioning augmentation samples around the caption embedding; its KL, summed over dimensions,
+    is the term `kl`, weighted by the training's beta. Equation 4 of the paper has weight 1; its
+    program takes the mean over 128 dimensions, twice, which is 1 / 64. With 1, hardly any
+    information of the caption is left.
 
-    fine: whether the second stage has begun to learn
+    fine: whether training of the second stage has begun
     """
 
     config: StackGANConfig

@@ -24,10 +24,10 @@ from ptheta.nets.text_to_image.generator import Coarse, Refiner, TextGenerator
 
 
 class Made(NamedTuple):
-    """Images that were made of sentences, those of interpolated ones behind the others.
+    """Images generated from sentence embeddings, those of interpolated ones last.
 
     images: in [-1, 1], (N, C, H, W); sentences: (N, W)
-    q: what was drawn about the sentences, where something was
+    q: the distribution of conditioning augmentation, if used
     """
 
     images: Tensor
@@ -36,10 +36,10 @@ class Made(NamedTuple):
 
 
 class Step(NamedTuple):
-    """What the moves of a step share.
+    """Values shared by the moves of a step.
 
-    number: 1, 2, ...; real: its images as networks see them, of the size of the stage that learns
-    made: images of its captions, and of interpolated ones; None while the encoder learns alone
+    number: 1, 2, ...; real: its images in network scale, at the size of the stage in training
+    made: images of its captions, and of interpolated ones; None during pretraining of the encoder
     """
 
     number: int
@@ -95,11 +95,11 @@ class Stage(nn.Module):
         q = None if self.augmentation is None else self.augmentation(sentences)
         given = sentences if q is None else q.mean + torch.exp(0.5 * q.log_var) * drawn
         numbers = torch.cat([z, given], 1)
-        beside = () if coarse is None else (coarse,)
-        made: Tensor = self.generator(numbers, *beside)
+        extra = () if coarse is None else (coarse,)
+        made: Tensor = self.generator(numbers, *extra)
         return Made(made, sentences, q)
 
-    # -- what the players pay
+    # -- losses of the players
 
     def augmented(self, images: Tensor) -> Tensor:
         """As the discriminator sees them in training."""
@@ -152,8 +152,8 @@ class Stage(nn.Module):
         return terms
 
     def _log(self, batch: Batch, right: Tensor, wrong: Tensor, fake: Tensor) -> None:
-        """Outputs for real pairs, wrong captions and made images, and how often they are told
-        apart."""
+        """Outputs for real pairs, wrong captions and generated images, and the accuracy of
+        classification."""
         read = torch.sigmoid if self.loss.probability else torch.Tensor.clone
         batch.logs |= {"D(x)": read(right), "D(x, wrong)": read(wrong), "D(G(z))": read(fake)}
         batch.logs["accuracy"] = accuracy(right, fake, self.loss.boundary)

@@ -1,5 +1,5 @@
-"""Toward multimodal image-to-image translation, BicycleGAN (Zhu et al. 2017, arXiv:1711.11586):
-many answers to one input, told apart by a code."""
+"""Multimodal image-to-image translation, BicycleGAN (Zhu et al. 2017, arXiv:1711.11586): a code
+selects one of many outputs for an input."""
 
 from __future__ import annotations
 
@@ -36,23 +36,23 @@ from ptheta.specs import ImageSpec, full
 @dataclass(frozen=True)
 class BicycleGANConfig(PairsConfig):
     latent: Count = option(
-        8, "numbers of the code that tells answers to one input apart", basic=True
+        8, "dimensions of the code that selects one of several outputs", basic=True
     )
-    code_place: CodePlaceName = option("all", "where the generator is given the code")
+    code_place: CodePlaceName = option("all", "where the code enters the generator")
     latent_weight: AtLeastZero = option(
-        0.5, "of the L1 distance of a drawn code to the one found in the image made of it"
+        0.5, "weight of the L1 distance between a sampled code and the one encoded from its output"
     )
     one_discriminator: bool = option(
-        False, "one discriminator of images of found and of drawn codes, in the place of one each"
+        False, "share one discriminator between encoded and sampled codes, instead of two"
     )
     l1_weight: AtLeastZero = option(
-        10.0, "of the L1 distance to the target, or of the cross-entropy of label maps; 0: none"
+        10.0, "weight of the L1 distance to the target (label maps: cross-entropy); 0: none"
     )
     loss: LossName = option(
-        "least_squares", "what generator and discriminators minimise", basic=True
+        "least_squares", "adversarial loss of generator and discriminators", basic=True
     )
     discriminators: Parts = option(
-        2, "sizes that a discriminator rates an image at, each half the one before (1711.11585)"
+        2, "discriminator scales, each half the size of the one before (1711.11585)"
     )
 
     def generator_options(self) -> UNetOptions:
@@ -207,7 +207,7 @@ class BicycleGAN(PairsModel):
 
     def graph(self) -> Graph:
         graph = super().graph()
-        code = Variable("z", "latent", f"{self.config.latent} numbers, N(0, I)")
+        code = Variable("z", "latent", f"{self.config.latent} dimensions, N(0, I)")
         arrows = (Arrow("z", "y", law="G(x, z)"), Arrow("y", "z", "inference", "encoder"))
         return Graph((*graph.variables, code), (*graph.arrows, *arrows))
 
@@ -219,7 +219,7 @@ RECIPES: Recipes = {
         "train": {"batch_size": 16, "minutes": 10.0, "beta": 0.01, "ema": 0.99},
     },
     "paper": {
-        "about": "the paper's 256 pixels: eight numbers at all layers, least squares, L1 times 10",
+        "about": "the paper's 256 pixels: code size 8 at all layers, least squares, L1 times 10",
         "model": {"augment": ("flip", "jitter")},
         "train": {"batch_size": 2, "epochs": 60.0, "beta": 0.01},
         "data": {"size": 256},

@@ -29,7 +29,7 @@ from ptheta.nets.translation.dilated import DilatedGenerator, DilatedOptions
 from ptheta.nets.translation.fill import FILLS, FillName
 from ptheta.nets.translation.patch import per_example
 from ptheta.nets.translation.two_heads import HeadsOutput, TwoHeads
-from ptheta.optimizers import BESIDE_LR, Decay, OptimizerConfig
+from ptheta.optimizers import OPTIMIZER_OPTIONS, Decay, OptimizerConfig
 from ptheta.specs import DataSpec, ImageSpec
 
 TILE = 256  # pixels: larger images are completed tile by tile
@@ -40,38 +40,38 @@ class ContextGANConfig(OptimizerConfig):
     features: Count = option(
         16, "channels of the generator's largest map, doubled when halved", basic=True
     )
-    halvings: Parts = option(2, "how often the generator halves a map")
+    halvings: Parts = option(2, "number of times the generator halves its maps")
     dilations: tuple[Side, ...] = option(
-        (1, 2, 4, 8, 1, 1), "of the generator's residual blocks, in turn"
+        (1, 2, 4, 8, 1, 1), "dilation of each of the generator's residual blocks"
     )
-    skips: bool = option(True, "add the maps on the way down to those on the way up")
-    fill: FillName = option("smooth", "what the generator is given in the place of a hole")
-    norm: NormName = option("none", "between the generator's layers")
+    skips: bool = option(True, "add the encoder's maps to the decoder's maps of the same size")
+    fill: FillName = option("smooth", "values that fill a hole in the generator's input")
+    norm: NormName = option("none", "normalisation between the generator's layers")
     d_features: Count = option(16, "channels of the discriminator's first map")
-    d_norm: NormName = option("instance", "between the discriminator's layers")
-    shared: Parts = option(2, "halvings of the trunk that the discriminator's two heads share")
+    d_norm: NormName = option("instance", "normalisation between the discriminator's layers")
+    shared: Parts = option(2, "halvings in the trunk shared by the discriminator's two heads")
     masks: tuple[MaskName, ...] = option(
         ("hole", "half", "strokes", "pixels"),
-        "what is unknown in training, drawn for each example",
+        "masks of missing pixels in training, drawn per example",
         basic=True,
     )
     mask_shares: tuple[Positive, ...] = option(
-        (), "how often each of these masks comes, relative to the others (default: equally often)"
+        (), "relative frequencies of these masks (default: equal)"
     )
     loss: LossName = option(
-        "non_saturating", "what generator and discriminator minimise", basic=True
+        "non_saturating", "adversarial loss of generator and discriminator", basic=True
     )
-    l1_weight: AtLeastZero = option(1.0, "of the L1 distance where pixels are unknown")
+    l1_weight: AtLeastZero = option(1.0, "weight of the L1 distance on missing pixels")
     l2_weight: AtLeastZero = option(
-        0.0, "of the squared distance, least for the mean of several answers: more dB, more blur"
+        0.0, "weight of the squared distance on missing pixels: higher PSNR, more blur"
     )
-    global_weight: AtLeastZero = option(0.0025, "of the generator's loss by the global head")
-    patch_weight: AtLeastZero = option(0.0025, "of the generator's loss by the patch head")
+    global_weight: AtLeastZero = option(
+        0.0025, "weight of the generator's loss from the global head"
+    )
+    patch_weight: AtLeastZero = option(0.0025, "weight of the generator's loss from the patch head")
     lr: Positive = option(1e-3, "learning rate", basic=True)
-    d_lr: Positive | None = option(
-        2e-4, "the discriminator's learning rate, if another", basic=True
-    )
-    beta1: Decay | None = option(0.5, BESIDE_LR["beta1"].help)
+    d_lr: Positive | None = option(2e-4, "discriminator's learning rate (none: --lr)", basic=True)
+    beta1: Decay | None = option(0.5, OPTIMIZER_OPTIONS["beta1"].help)
 
     @property
     def plays(self) -> bool:
@@ -87,14 +87,14 @@ class ContextGANConfig(OptimizerConfig):
     def _odd(self) -> str | None:
         """Why the options do not go together; None where they do."""
         if not self.masks:
-            return "masks is empty: name what is unknown in training, such as hole"
+            return "masks is empty: name the masks used in training, such as hole"
         if self.mask_shares and len(self.mask_shares) != len(self.masks):
             return (
                 f"{len(self.mask_shares)} mask_shares of {len(self.masks)} masks: give one for "
                 "each, or none"
             )
         if not (self.l1_weight or self.l2_weight or self.plays):
-            return "all weights of the generator's losses are 0: nothing is left to learn"
+            return "all weights of the generator's losses are 0: give at least one above 0"
         return odd_norm({"norm": self.norm, "d_norm": self.d_norm}) or odd_loss(self.loss)
 
 
@@ -268,12 +268,12 @@ def mean_of_hole(each: Tensor, unknown: Tensor) -> Tensor:
 
 RECIPES: Recipes = {
     "default": {
-        "about": "16 channels, for 32 to 64 pixels on a CPU; a smooth filling is corrected",
+        "about": "16 channels, for 32 to 64 pixels on a CPU; corrects a smooth fill",
         "model": {"l2_weight": 1.0},
         "train": {"batch_size": 8, "minutes": 10.0, "schedule": "cosine", "ema": 0.99},
     },
     "paper": {
-        "about": "Demir & Unal 2018: 256 pixels, 64 channels, the hole grey, batch norm",
+        "about": "Demir & Unal 2018: 256 pixels, 64 channels, grey holes, batch norm",
         "model": {
             "features": 64,
             "halvings": 3,

@@ -1,9 +1,9 @@
-"""CycleGAN: from one domain to another, learned without pairs (Zhu et al. 2017, arXiv:1703.10593);
-between more than two domains in the way of StarGAN (Choi et al. 2018, arXiv:1711.09020).
+"""CycleGAN: unpaired translation between domains (Zhu et al. 2017, arXiv:1703.10593); for more than
+two domains as in StarGAN (Choi et al. 2018, arXiv:1711.09020).
 
-There and back again gives the image itself: so what is made keeps what is in the image. Of two
-domains each has a generator into it and a discriminator; shared weights, and more domains, have one
-generator that is told the domain and one discriminator with a classifier of domains.
+Cycle consistency (there and back gives the same image) preserves the content. With two domains,
+each has its own generator and discriminator; with shared weights or more domains, there is one
+domain-conditional generator, and one discriminator with a domain classifier.
 """
 
 from __future__ import annotations
@@ -194,8 +194,8 @@ class CycleGAN(ImageModel):
             sized = dataclasses.replace(sized, height=x.shape[2], width=x.shape[3])
         if to is None:
             raise PthetaError(
-                f"this model carries images over to {' or '.join(self.domains())} and was not told "
-                "which: give the number of the domain of each"
+                f"this model translates images to {' or '.join(self.domains())}, but no target "
+                "domain was given: give the index of the domain of each image"
             )
         to = tensor_of(self.condition.check(to), "labels")
         if len(to) != len(sized.check(x)):
@@ -227,7 +227,7 @@ def difference(a: Tensor, b: Tensor) -> Tensor:
 
 RECIPES: Recipes = {
     "default": {
-        "about": "for images of 32 pixels and a quarter of an hour of two cores",
+        "about": "32 pixels in a quarter of an hour on two cores",
         "model": {
             "output": "mask",
             "features": 24,
@@ -245,7 +245,7 @@ RECIPES: Recipes = {
         },
     },
     "paper": {
-        "about": "Zhu et al. 2017, appendix 7: 256 pixels, one image of each domain in a step",
+        "about": "Zhu et al. 2017, appendix 7: 256 pixels, one image of each domain per step",
         "model": {
             "features": 64,
             "blocks": 9,

@@ -14,52 +14,54 @@ from ptheta.nets.translation.ends import EndName
 from ptheta.nets.translation.generators import GENERATORS, ImageGeneratorName
 from ptheta.nets.translation.moves import PairMoveName
 from ptheta.nets.translation.patch import PatchName
-from ptheta.optimizers import BESIDE_LR, Decay, OptimizerConfig
+from ptheta.optimizers import OPTIMIZER_OPTIONS, Decay, OptimizerConfig
 from ptheta.specs import DataSpec
 
 
 @dataclass(frozen=True)
 class CycleGANConfig(Conditional, OptimizerConfig):
-    generator: ImageGeneratorName = option("residual", "what carries images over", basic=True)
+    generator: ImageGeneratorName = option("residual", "generator network", basic=True)
     features: Count = option(32, "channels of the generator's largest map", basic=True)
     blocks: Parts = option(6, "residual blocks", basic=True)
     resize: bool = option(
-        False, "enlarge maps by copying pixels, then convolve; else by transposed convolutions"
+        False, "upsample by nearest neighbour and convolution, not by transposed convolution"
     )
     kernel: Parts = option(
-        7, "side of the residual generator's first and last convolutions, pixels; odd"
+        7, "kernel size of the residual generator's first and last convolutions, pixels; odd"
     )
-    output: EndName = option("image", "what the generator makes")
-    norm: NormName = option("instance", "between the layers of all networks")
-    receptive_field: PatchName = option("34", "side of what one logit of the discriminator sees")
+    output: EndName = option("image", "output of the generator")
+    norm: NormName = option("instance", "normalisation in all networks")
+    receptive_field: PatchName = option("34", "receptive field of a discriminator logit, pixels")
     d_features: Count = option(32, "channels of the discriminator's first layer")
-    d_norm: NormName | None = option(None, "the discriminator's, if another")
+    d_norm: NormName | None = option(None, "normalisation in the discriminator (default: --norm)")
     shared: bool = option(
-        False, "one generator, told the domain, and one discriminator; of more than two always"
+        False, "one domain-conditional generator and discriminator; always for 3 or more domains"
     )
-    loss: LossName = option("least_squares", "what the two players minimise", basic=True)
+    loss: LossName = option(
+        "least_squares", "adversarial loss of generator and discriminator", basic=True
+    )
     adversarial_weight: Positive = option(
-        2.0, "of the generator's adversarial term; 2: least squares that are not halved"
+        2.0, "weight of the generator's adversarial term; 2: least squares without the factor 1/2"
     )
     cycle_weight: AtLeastZero = option(
-        10.0, "of the mean difference there and back again, pixels in -1..1; 0: none"
+        10.0, "weight of the cycle-consistency L1 loss, pixels in -1..1; 0: none"
     )
     identity_weight: AtLeastZero = option(
-        0.5, "of the change of images of the domain itself, as a part of cycle_weight; 0: none"
+        0.5, "weight of the identity loss, relative to cycle_weight; 0: none"
     )
-    class_weight: Positive = option(1.0, "of the classification of domains, where one is for all")
+    class_weight: Positive = option(1.0, "weight of the domain classification loss (shared)")
     pool: NonNegative = option(
-        50, "past images of each domain that discriminators see again (1612.07828); 0: none"
+        50, "replay buffer of past images per domain for the discriminators (1612.07828); 0: none"
     )
-    augment: tuple[PairMoveName, ...] = option((), "how the training images are moved", basic=True)
+    augment: tuple[PairMoveName, ...] = option(
+        (), "augmentation of the training images", basic=True
+    )
     lr: Positive = option(2e-4, "learning rate", basic=True)
     d_lr: Positive | None = option(
-        None, "the discriminator's learning rate, if another", basic=True
+        None, "discriminator's learning rate (default: --lr)", basic=True
     )
-    beta1: Decay | None = option(0.5, BESIDE_LR["beta1"].help)
-    critic_steps: Count = option(
-        1, "the discriminator moves in every step, the generator in every so many-th", basic=True
-    )
+    beta1: Decay | None = option(0.5, OPTIMIZER_OPTIONS["beta1"].help)
+    critic_steps: Count = option(1, "discriminator updates per generator update", basic=True)
     condition: Kinds = option("labels", f"the domains: {GIVEN}", basic=True)
 
     @property

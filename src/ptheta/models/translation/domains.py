@@ -1,4 +1,4 @@
-"""Networks of several domains: one for each, or one for all that is told which it is."""
+"""Networks of several domains: one per domain, or one that is conditional on the domain."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ class OneForEach(Carriers):
 
 
 class OneForAll(Carriers):
-    """One generator, which is told the domain by planes beside the image (Choi et al. 2018,
-    section 3.2, arXiv:1711.09020)."""
+    """One generator, with the domain as additional input planes (Choi et al. 2018, section 3.2,
+    arXiv:1711.09020)."""
 
     def __init__(self, domains: int, make: Callable[[int], nn.Module], end: End) -> None:
         super().__init__()
@@ -89,8 +89,8 @@ class JudgeForEach(Judges):
 
 
 class JudgeForAll(Judges):
-    """One discriminator with a classifier of domains at its end (arXiv:1711.09020, section 3.1):
-    whether an image is real is asked of no domain, whether it is of its domain beside it."""
+    """One discriminator with an additional domain classifier (arXiv:1711.09020, section 3.1): the
+    real/fake output is independent of the domain."""
 
     def __init__(self, domains: int, spec: ImageSpec, options: PatchOptions) -> None:
         super().__init__()

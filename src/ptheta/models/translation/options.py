@@ -11,60 +11,56 @@ from ptheta.models.refusals import odd_loss, odd_norm
 from ptheta.nets.adversarial.config import NormName, Share
 from ptheta.nets.translation.moves import PairMoveName
 from ptheta.nets.translation.patch import PatchName, PatchOptions
-from ptheta.optimizers import BESIDE_LR, Decay, OptimizerConfig
+from ptheta.optimizers import OPTIMIZER_OPTIONS, Decay, OptimizerConfig
 from ptheta.specs import DataSpec, ImageSpec, LabelMapSpec
 
 
 @dataclass(frozen=True)
 class PairsConfig(Conditional, OptimizerConfig):
-    condition: Kinds = option(
-        "image", "what the model is given of each example: the input", basic=True
-    )
+    condition: Kinds = option("image", "condition of each example: the input image", basic=True)
     features: Count = option(64, "channels of the generator's largest map", basic=True)
     norm: NormName = option(
         "instance",
-        "between the layers of all networks; instance: as batch with one image in a step, which is "
-        "what the paper has, and the same at use and with any batch size",
+        "normalisation in all networks; instance: equals the paper's batch normalisation with "
+        "batch size 1, but independent of batch size and the same in evaluation",
     )
-    dropout: Share = option(
-        0.0, "share of the numbers in the generator's inner layers that become 0: its noise"
-    )
-    noise_in_sampling: bool = option(False, "keep the dropout at use, as the paper does")
-    receptive_field: PatchName = option("70", "side of what one logit of the discriminator sees")
+    dropout: Share = option(0.0, "dropout in the generator's inner layers: its source of noise")
+    noise_in_sampling: bool = option(False, "keep dropout in inference, as in the paper")
+    receptive_field: PatchName = option("70", "receptive field of a discriminator logit, pixels")
     d_features: Count | None = option(
         None, "channels of the discriminator's first map (default: as --features)"
     )
     discriminators: Parts = option(
-        1, "discriminators, each of images of half the size (1711.11585, with 3)"
+        1, "number of discriminators, each at half the size of the one before (1711.11585, with 3)"
     )
     unconditional_discriminator: bool = option(
-        False, "show the discriminator the outputs alone, without the inputs"
+        False, "give the discriminator only the outputs, without the inputs"
     )
     loss: LossName = option(
-        "non_saturating", "what generator and discriminator minimise", basic=True
+        "non_saturating", "adversarial loss of generator and discriminator", basic=True
     )
     l1_weight: AtLeastZero = option(
-        100.0, "of the L1 distance to the target, or of the cross-entropy of label maps; 0: none"
+        100.0, "weight of the L1 distance to the target (label maps: cross-entropy); 0: none"
     )
     adversarial_weight: AtLeastZero = option(
-        1.0, "of the adversarial term of the generator; 0: no discriminator is made"
+        1.0, "weight of the generator's adversarial term; 0: no discriminator"
     )
     feature_matching: AtLeastZero = option(
-        0.0, "weight of the L1 distance of the discriminator's features (1711.11585, with 10)"
+        0.0, "weight of the L1 distance of discriminator features (1711.11585, with 10)"
     )
     augment: tuple[PairMoveName, ...] = option(
-        (), "how input and target are moved, both by the same", basic=True
+        (), "augmentation applied identically to input and target", basic=True
     )
     instance_edges: bool = option(
         False,
-        "one more plane of the input: the borders between labels, for inputs that are label maps "
-        "with a colour for each instance (1711.11585)",
+        "add the borders between instances as an input plane, for label maps with one colour per "
+        "instance (1711.11585)",
     )
     lr: Positive = option(2e-4, "learning rate", basic=True)
     d_lr: Positive | None = option(
-        None, "the discriminator's learning rate, if another", basic=True
+        None, "discriminator's learning rate (default: --lr)", basic=True
     )
-    beta1: Decay | None = option(0.5, BESIDE_LR["beta1"].help)
+    beta1: Decay | None = option(0.5, OPTIMIZER_OPTIONS["beta1"].help)
 
     @property
     def plays(self) -> bool:

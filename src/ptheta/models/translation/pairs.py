@@ -1,5 +1,5 @@
-"""What models that learn from pairs of images have in common: what is seen of a pair, what its
-discriminator makes of it, and how an input is carried over."""
+"""The base of models trained on pairs of images: network inputs, discriminator outputs, and
+translation."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class PairsModel(ImageModel, ABC):
         spec = self.input_spec()
         if x.dtype != torch.uint8 or x.ndim != 4 or x.shape[1] != spec.channels:
             raise PthetaError(
-                f"got a {x.dtype} tensor of shape {tuple(x.shape)}; this model carries over uint8 "
+                f"got a {x.dtype} tensor of shape {tuple(x.shape)}; this model translates uint8 "
                 f"(B, {spec.channels}, H, W): convert the images"
             )
         return self.with_edges(spec.scaled(x))
@@ -87,10 +87,10 @@ class PairsModel(ImageModel, ABC):
     # -- the discriminator
 
     def new_discriminator(self) -> MultiScaleDiscriminator:
-        beside = 0 if self.config.unconditional_discriminator else self.planes_given
+        extra = 0 if self.config.unconditional_discriminator else self.planes_given
         channels, height, width = self.spec.scaled_shape
         return MultiScaleDiscriminator(
-            channels + beside,
+            channels + extra,
             max(height, width),
             self.config.patches(),
             self.config.discriminators,
@@ -99,7 +99,7 @@ class PairsModel(ImageModel, ABC):
     def rated(
         self, discriminator: MultiScaleDiscriminator, given: Tensor, x: Tensor
     ) -> list[PatchOutput]:
-        """What a discriminator makes of images x beside their inputs."""
+        """Discriminator outputs for images x with their inputs."""
         alone = self.config.unconditional_discriminator
         return discriminator(x if alone else torch.cat([given, x], 1))
 
@@ -128,7 +128,7 @@ class PairsModel(ImageModel, ABC):
     def adversarial_terms(
         self, discriminator: MultiScaleDiscriminator, given: Tensor, real: Tensor, fake: Tensor
     ) -> Terms:
-        """What the generator pays for how its images are rated, and for their features."""
+        """The generator's adversarial and feature-matching losses."""
         on_fake = self.rated(discriminator, given, fake)
         matching = self.config.feature_matching
         on_real = on_fake
@@ -154,7 +154,7 @@ class PairsModel(ImageModel, ABC):
 
     def translate(self, x: Tensor, to: Tensor | None = None) -> Tensor:
         if to is not None:
-            raise PthetaError("this model learned from pairs and knows no domains: leave to out")
+            raise PthetaError("this model was trained on pairs and has no domains: leave `to` out")
         return self.spec.unscaled(self.target.image(self.answer(self.seen(x))))
 
     @abstractmethod

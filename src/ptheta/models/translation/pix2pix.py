@@ -26,11 +26,11 @@ from ptheta.specs import DataSpec, ImageSpec
 
 @dataclass(frozen=True)
 class Pix2PixConfig(PairsConfig):
-    generator: ImageGeneratorName = option("unet", "the network from inputs to targets", basic=True)
+    generator: ImageGeneratorName = option("unet", "generator network", basic=True)
     blocks: Parts = option(9, "residual blocks (residual)", basic=True)
     coarse: Fraction = option(
         0.5,
-        "share of the run in which the global network learns alone, at half the size (hd)",
+        "share of the run that trains only the global network, at half the size (hd)",
     )
 
     def generator_options(self) -> GeneratorOptions:
@@ -46,7 +46,7 @@ class Pix2PixConfig(PairsConfig):
         if self.dropout and not GENERATORS[self.generator].drops:
             able = [name for name, generator in GENERATORS.items() if generator.drops]
             return (
-                f"generator = {self.generator} has no dropout: leave it out, or take generator = "
+                f"generator = {self.generator} has no dropout: leave it out, or use generator = "
                 f"{' or '.join(able)}"
             )
         return super().unsupported(spec, condition)
@@ -152,7 +152,7 @@ RECIPES: Recipes = {
         "train": {"batch_size": 16, "minutes": 10.0, "schedule": "cosine", "ema": 0.99},
     },
     "paper": {
-        "about": "the paper's 256 pixels: one pair in a step, dropout at use, jitter",
+        "about": "the paper's 256 pixels: one pair per step, dropout in inference, jitter",
         "model": {"dropout": 0.5, "noise_in_sampling": True, "augment": ("flip", "jitter")},
         "train": {"batch_size": 1, "epochs": 200.0},
         "data": {"size": 256},

@@ -1,4 +1,4 @@
-"""What a generator's output stands for, and how far it is from a target: pictures, label maps."""
+"""Targets of translation (pictures, label maps): output mapping and reconstruction error."""
 
 from __future__ import annotations
 

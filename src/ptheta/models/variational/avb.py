@@ -33,21 +33,21 @@ DRAWS = 512  # of the noise, for the moments of its features
 @dataclass(frozen=True)
 class AVBConfig(VariationalConfig):
     noise: Count = option(32, "dimensions of each noise vector of the encoder", basic=True)
-    bases: Parts = option(8, "noise vectors, each with its own network")
+    bases: Parts = option(8, "number of noise vectors, each with its own network")
     gaussian: Annotated[float, Gt(0), Le(1)] = option(
-        0.25, "least share of Gaussian noise in the variance of each code dimension"
+        0.25, "minimum share of Gaussian noise in the variance of each code dimension"
     )
     critic: Layers = option((500, 500), "units of the discriminator T(x, z)", basic=True)
     critic_steps: Count = option(
         1,
-        "the discriminator moves in every step, encoder and decoder in every so many-th",
+        "discriminator updates per encoder and decoder update",
         basic=True,
     )
-    critic_lr: Positive = option(1e-3, "its learning rate")
+    critic_lr: Positive = option(1e-3, "learning rate of the discriminator")
 
     def unsupported(self, spec: DataSpec, condition: ConditionSpec | None) -> str | None:
         if self.prior != "normal":
-            return f"prior = {self.prior}: avb takes its codes from N(0, I) only"
+            return f"prior = {self.prior}: avb supports only the prior N(0, I)"
         return super().unsupported(spec, condition)
 
 
@@ -183,7 +183,9 @@ class AVB(Variational):
     def graph(self) -> Graph:
         """q(z | x) is what a network makes of x and noise."""
         z, x = super().graph().variables
-        noise = Variable("e", "latent", f"noise, {self.config.bases} x {self.config.noise} numbers")
+        noise = Variable(
+            "e", "latent", f"noise, {self.config.bases} x {self.config.noise} dimensions"
+        )
         inferred = Arrow("x", "z", "inference", "q(z | x), implicit")
         return Graph(
             (noise, z, x), (Arrow("z", "x", law="p(x | z)"), inferred, Arrow("e", "z", "inference"))

@@ -1,4 +1,4 @@
-"""What every model with codes, a Gaussian posterior and a likelihood shares."""
+"""The base of models with codes, a Gaussian posterior and a likelihood."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ PIXELS_AT_ONCE = 2**22  # that a decoder gives: memory does not grow with the im
 class VariationalConfig(CoderConfig, OptimizerConfig):
     likelihood: Likelihood = option(
         "auto",
-        "p(x | z) of a pixel or a column; auto: bernoulli for 2 levels, categorical up to 16, else "
+        "p(x | z) per pixel or column; auto: bernoulli for 2 levels, categorical up to 16, else "
         "logistic; gaussian for numbers",
         basic=True,
     )
-    components: Count = option(1, "mixed in each pixel (logistic), or column of numbers")
-    sigma: Sigma = option("pixel", "where the width comes from (gaussian)", basic=True)
-    scale: Positive = option(0.1, "width at the start, or fixed; white - black = 1 (gaussian)")
-    prior: PriorName = option("normal", "p(z)", basic=True)
-    pseudo_inputs: Count = option(200, "pseudo-inputs (vamp)")
-    transforms: Parts = option(2, "transformations of the flow (flow)", basic=True)
+    components: Count = option(1, "mixture components per pixel (logistic) or numeric column")
+    sigma: Sigma = option("pixel", "parametrisation of the width (gaussian)", basic=True)
+    scale: Positive = option(0.1, "initial or fixed width, white - black = 1 (gaussian)")
+    prior: PriorName = option("normal", "prior p(z)", basic=True)
+    pseudo_inputs: Count = option(200, "number of pseudo-inputs (vamp)")
+    transforms: Parts = option(2, "number of transformations of the flow prior (flow)", basic=True)
 
     def unsupported(self, spec: DataSpec, condition: ConditionSpec | None) -> str | None:
         return (
@@ -53,9 +53,9 @@ class VariationalConfig(CoderConfig, OptimizerConfig):
 
 
 class Variational(Model):
-    """q(z | x) Gaussian, p(z) by config, p(x | z) independent over pixels, or over the columns of a
-    vector: then what is missing of x is left out of p(x | z), which is exact, and the encoder is
-    told what it is (Nazabal et al. 2020, arXiv:1807.03653; Mattei & Frellsen 2019,
+    """q(z | x) is Gaussian, p(z) is set by the config, and p(x | z) is independent over pixels or
+    columns. Missing columns of x are left out of p(x | z), which is exact, and their mask is an
+    input of the encoder (Nazabal et al. 2020, arXiv:1807.03653; Mattei & Frellsen 2019,
     arXiv:1812.02633).
 
     Beta, its annealing and free bits belong to the training (`TrainSettings`), not to the model.
@@ -77,8 +77,8 @@ class Variational(Model):
         cond_dim: int = 0,
         outputs: int = 2,
     ) -> None:
-        """planes, cond_dim: what a condition adds to the encoder's and the decoder's input;
-        outputs: numbers that the encoder gives for each latent dimension."""
+        """planes, cond_dim: input dimensions of the encoder and the decoder for a condition;
+        outputs: encoder outputs per latent dimension."""
         super().__init__(spec, config, condition)
         self.config = config
         options = HeadOptions(config.components, config.sigma, config.scale)
@@ -193,13 +193,13 @@ class Variational(Model):
         return True
 
     def sample_at(self, n: int, temperature: float, condition: Condition | None = None) -> Tensor:
-        """Of codes whose distance to the mean of a normal prior is times the temperature; the
-        elements are drawn from p(x | z) as ever."""
+        """Sample with codes scaled by the temperature around the mean of a normal prior; elements
+        are sampled from p(x | z) as usual."""
         prior = self.prior(condition).expand(n)
         if not isinstance(prior, StandardNormal | Normal):
             raise PthetaError(
-                "this model cannot sample at a temperature: its prior is no Gaussian, whose noise "
-                "would be scaled; train with --prior normal"
+                "this model cannot sample at a temperature: its prior is not Gaussian, so no noise "
+                "can be scaled; train with --prior normal"
             )
         mean = prior.mean if isinstance(prior, Normal) else 0.0
         z = prior.sample()
@@ -211,8 +211,8 @@ class Variational(Model):
     def complete(
         self, x: Tensor, known: Tensor, condition: Condition | None = None, candidates: int = 1
     ) -> Tensor:
-        """Draws the unknown elements of x given the known ones, by importance resampling of
-        `candidates` codes: the more, the nearer to exact (`completion`)."""
+        """Sample the unknown elements of x given the known ones, by importance resampling of
+        `candidates` codes; more codes are closer to exact (`completion`)."""
         x, known, found = self._candidates(x, known, condition, candidates)
         return torch.where(known, x, completion.drawn(found, x).to(x))
 
@@ -235,7 +235,7 @@ class Variational(Model):
         c = self.config
         graph = Graph(
             (
-                Variable("z", "latent", f"{c.latent} numbers, p(z) {c.prior}"),
+                Variable("z", "latent", f"{c.latent} dimensions, p(z) {c.prior}"),
                 Variable("x", "observed", self.spec.one),
             ),
             (Arrow("z", "x", law="p(x | z)"), Arrow("x", "z", "inference", "q(z | x)")),

@@ -5,23 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-COLLAPSED = 0.5  # nats of KL below which the code says nothing about x
+COLLAPSED = 0.5  # KL in nats below which the code carries no information about x
 UNUSED = 0.5  # dimensions, on average over an interval, below which none counts as used
 
 
 @dataclass(frozen=True)
 class CollapseMonitor:
-    """Warns of a posterior that has become the prior (Bowman et al. 2016, arXiv:1511.06349).
+    """Warns of posterior collapse (Bowman et al. 2016, arXiv:1511.06349).
 
-    Where the KL is a term of the loss it decides; where it is not (iwae), the active units do.
+    Based on the KL if it is a loss term, else (iwae) on the active units.
 
-    player: whose posterior it is; it logs `active_units`, and `kl` where that is a term of its loss
+    player: the player with the posterior; it logs `active_units`, and `kl` if it is a loss term
     """
 
     player: str
 
     def __call__(self, averages: Mapping[str, float]) -> dict[str, str]:
-        """averages: of what was logged since the last call, names as in metrics.jsonl"""
+        """averages: averages of the metrics since the last call, named as in metrics.jsonl"""
         used = averages.get(f"{self.player}/active_units")
         if used is None:
             return {}
@@ -33,7 +33,7 @@ class CollapseMonitor:
             detail, cure = f"the KL is {kl:.2g} nats and ", "--beta-warmup or --free-bits"
             collapsed = kl < COLLAPSED
         text = (
-            f"posterior collapse: {detail}{used:.0f} dimensions are used, so the code says nothing "
-            f"about x: try {cure}"
+            f"posterior collapse: {detail}{used:.0f} dimensions are active, so the code carries "
+            f"no information about x: try {cure}"
         )
         return {"posterior collapse": text} if collapsed else {}

@@ -25,25 +25,25 @@ from ptheta.specs import DataSpec, ImageSpec
 @dataclass(frozen=True)
 class CVAEConfig(TextConditional, VAEConfig):
     condition: Kinds = option("labels", GIVEN, basic=True)
-    learned_prior: bool = option(False, "p(z | y) learned, in the place of N(0, I)")
+    learned_prior: bool = option(False, "learn the prior p(z | y) instead of N(0, I)")
 
     def unsupported(self, spec: DataSpec, condition: ConditionSpec | None) -> str | None:
         if condition is None:
             return (
-                "cvae is conditional and got no condition: "
+                "cvae needs a condition: "
                 "give condition=ptheta.Labels(names) or ptheta.Attributes(names)"
             )
         if self.prior != "normal":
             return (
-                f"prior = {self.prior} knows no condition: leave it at normal for cvae; "
-                "--learned-prior gives one for each condition"
+                f"prior = {self.prior} cannot depend on a condition: leave it at normal for cvae; "
+                "--learned-prior learns one per condition"
             )
         return super().unsupported(spec, condition)
 
 
 class CVAE(ReadsBetween, VAE):
-    """A VAE whose two networks are given the condition: the encoder as one more channel, linear in
-    it (of a vector as more numbers beside its own), the decoder as more numbers beside the code."""
+    """A VAE with the condition as input of both networks: for the encoder one more channel, linear
+    in it (for vectors, more dimensions), for the decoder concatenated with the code."""
 
     takes = EVERY_KIND
     player = "cvae"
@@ -55,8 +55,8 @@ class CVAE(ReadsBetween, VAE):
         vectors = None if condition is None else ConditionVector(condition, config)
         size = 0 if vectors is None else vectors.size
         places = math.prod(spec.shape[1:]) if isinstance(spec, ImageSpec) else 0
-        beside = 1 if places else size
-        super().__init__(spec, config, condition, planes=beside, cond_dim=size)
+        extra = 1 if places else size
+        super().__init__(spec, config, condition, planes=extra, cond_dim=size)
         self.vectors = vectors
         self.plane = nn.Linear(size, places) if places else None
         self.prior_net = nn.Linear(size, 2 * config.latent) if config.learned_prior else None
@@ -68,10 +68,10 @@ class CVAE(ReadsBetween, VAE):
         return vector.to(next(self.parameters()).dtype)
 
     def infer(self, s: Tensor, condition: Condition | None = None) -> Normal:
-        beside = self.vector(condition)
+        extra = self.vector(condition)
         if self.plane is not None:
-            beside = self.plane(beside).view(-1, 1, *self.spec.shape[1:])
-        return super().infer(torch.cat([s, beside], 1))
+            extra = self.plane(extra).view(-1, 1, *self.spec.shape[1:])
+        return super().infer(torch.cat([s, extra], 1))
 
     def prior(self, condition: Condition | None = None) -> LatentDistribution:
         if self.prior_net is None:
@@ -87,7 +87,7 @@ class CVAE(ReadsBetween, VAE):
 
 RECIPES: Recipes = {
     "default": {
-        "about": "the default vae, given the label of each image",
+        "about": "the default vae, conditioned on the label",
         "model": {},
         "train": {"batch_size": 128, "epochs": 50.0},
     },

@@ -23,7 +23,7 @@ LogWeights = Callable[[Normal], Tensor]  # log p(x | z) p(z) / q(z | x) by the q
 
 
 def standard_bound(log_weights: LogWeights, q: Normal, z: Tensor) -> Tensor:
-    """log 1/k sum_i w_i, differentiated as it stands: (B,) nats."""
+    """log 1/k sum_i w_i, with its plain gradient: (B,) nats."""
     log_w = log_weights(q)
     return log_w.logsumexp(0) - math.log(len(log_w))
 
@@ -54,9 +54,9 @@ class Gradient(Entry):
 
 
 GRADIENTS: dict[str, Gradient] = {
-    "standard": Gradient(standard_bound, about="of the bound as it stands"),
+    "standard": Gradient(standard_bound, about="gradient of the bound itself"),
     "doubly-reparametrised": Gradient(
-        doubly_reparameterised_bound, about="of less variance (1810.04152)"
+        doubly_reparameterised_bound, about="doubly reparametrised, lower variance (1810.04152)"
     ),
 }
 
@@ -65,8 +65,8 @@ GradientName: TypeAlias = Annotated[str, OneOf(GRADIENTS)]
 
 @dataclass(frozen=True)
 class IWAEConfig(VariationalConfig):
-    samples: Count = option(50, "codes for each image, the k of the bound")
-    gradient: GradientName = option("standard", "of the encoder")
+    samples: Count = option(50, "importance samples per example, the k of the bound")
+    gradient: GradientName = option("standard", "gradient estimator of the encoder")
 
 
 class IWAE(Variational):
@@ -96,7 +96,7 @@ class IWAE(Variational):
         return Game({"iwae": player}, (Move("iwae", self.loss),), monitor=monitor)
 
     def graph(self) -> Graph:
-        """As a VAE's, with the codes of one image in a plate of their own."""
+        """The graph of a VAE, with the codes of an image in a separate plate."""
         samples = f"{self.config.samples} samples"
         z, x = super().graph().variables
         return Graph(
@@ -107,7 +107,7 @@ class IWAE(Variational):
 
 RECIPES: Recipes = {
     "default": {
-        "about": "50 codes for each image, two hidden layers of 500 units",
+        "about": "50 codes per image, two hidden layers of 500 units",
         "model": {},
         "train": {"batch_size": 64, "epochs": 50.0},
     },
@@ -118,7 +118,7 @@ RECIPES: Recipes = {
         "data": {"levels": 2, "dynamic": True},
     },
     "table": {
-        "about": "MIWAE (arXiv:1812.02633): tables of some hundred rows, with gaps",
+        "about": "MIWAE (arXiv:1812.02633): tables of some hundred rows, incomplete",
         "model": {"hidden": (128,), "latent": 8, "samples": 20, "weight_decay": 1e-3, "lr": 2e-3},
         "train": {"batch_size": 128, "steps": 1500, "schedule": "cosine"},
     },

@@ -17,10 +17,10 @@ from ptheta.models.variational.collapse import CollapseMonitor
 @dataclass(frozen=True)
 class VAEConfig(VariationalConfig):
     draws: Count = option(
-        1, "codes of each example, over which its reconstruction error is averaged (eq. 7)"
+        1, "codes sampled per example, to average the reconstruction error (eq. 7)"
     )
     kl_only: bool = option(
-        False, "learn by the KL alone, to see what it does: codes that say nothing of the example"
+        False, "minimise only the KL, to demonstrate codes that carry no information"
     )
 
     def learns_kl_alone(self) -> bool:
@@ -69,7 +69,7 @@ RECIPES: Recipes = {
         "data": {"levels": 4},
     },
     "points": {
-        "about": "a code of 2 numbers, mixtures of 5 Gaussians: points in a minute on one core",
+        "about": "a two-dimensional code, mixtures of 5 Gaussians: points in a minute on one core",
         "model": {"hidden": (128, 128), "latent": 2, "components": 5, "lr": 5e-3},
         "train": {"batch_size": 256, "steps": 3000, "schedule": "cosine", "beta_warmup": 1000},
     },

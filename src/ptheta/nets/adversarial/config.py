@@ -29,11 +29,11 @@ MinibatchName: TypeAlias = Annotated[str, OneOf(MINIBATCH, "none")]
 @dataclass(frozen=True)
 class NetConfig(OutputConfig):
     net: NetName = option(
-        "auto", "the networks; auto: conv for images, mlp for vectors", basic=True
+        "auto", "architecture; auto: conv for images, mlp for vectors", basic=True
     )
     features: Count = option(64, "channels of the largest feature map (all but mlp)", basic=True)
     dense: NonNegative = option(
-        0, "units of a fully connected layer between numbers and maps (conv, resize); 0: none"
+        0, "units of a fully connected layer between vectors and maps (conv, resize); 0: none"
     )
     g_hidden: tuple[Count, ...] = option(
         (128, 256, 512, 1024), "units of the generator's layers (mlp)", basic=True
@@ -44,27 +44,25 @@ class NetConfig(OutputConfig):
     g_norm: NormName = option("batch", "normalisation between the generator's layers")
     d_norm: NormOrAuto = option(
         "auto",
-        "the same of the discriminator; auto: batch in conv and resize where no part of "
-        "the game forbids it, else none",
+        "normalisation between the discriminator's layers; auto: batch in conv and resize unless "
+        "another choice excludes it, else none",
     )
     g_activation: ActivationName = option(
-        "auto", "between the generator's layers; auto: leaky_relu in mlp, else relu"
+        "auto", "activation in the generator; auto: leaky_relu in mlp, else relu"
     )
-    g_dropout: Share = option(
-        0.0, "share of the numbers between the generator's layers that become 0 (1611.07004)"
-    )
+    g_dropout: Share = option(0.0, "dropout between the generator's layers (1611.07004)")
     g_noise: AtLeastZero = option(
-        0.0, "deviation of the Gaussian noise between the generator's layers (1609.03126)"
+        0.0, "standard deviation of Gaussian noise between the generator's layers (1609.03126)"
     )
     noise_in_sampling: bool = option(
         False, "keep the generator's dropout and noise in sampling (1611.07004)"
     )
     downsampling: DownsamplingName = option(
-        "stride", "how the discriminator halves a map (conv, resize)"
+        "stride", "downsampling in the discriminator (conv, resize)"
     )
-    reference: Count = option(64, "examples in the reference batch of virtual normalisation")
+    reference: Count = option(64, "examples in the reference batch of virtual batch normalisation")
     minibatch: MinibatchName = option(
-        "none", "statistics of its batch that the discriminator is given beside its features"
+        "none", "minibatch statistics appended to the discriminator's features"
     )
     spectral_norm: bool = option(
         False,
@@ -73,20 +71,20 @@ class NetConfig(OutputConfig):
     )
     equalised: bool = option(
         False,
-        "learn weights as numbers of deviation 1, times the constant of He's initialisation, so "
-        "that all of them learn equally fast (1710.10196)",
+        "equalised learning rate: unit-variance weights, scaled at run time by He's constant "
+        "(1710.10196)",
     )
     stages: NonNegative = option(
         1,
-        "sizes of images that the networks learn one after the other, each twice the one before "
-        "(growing); 1: full size from the start, 0: all of them, from 4 to 7 pixels on",
+        "number of image sizes learned one after the other, each twice the one before (growing); "
+        "1: full size from the start, 0: as many as possible, starting at 4 to 7 pixels",
         basic=True,
     )
-    most_features: Count = option(512, "channels of any map at most (growing)")
+    most_features: Count = option(512, "maximum channels of a map (growing)")
 
 
 def network_name(config: NetConfig, spec: DataSpec) -> str:
-    """What `config.net` stands for."""
+    """The architecture of `config.net`, with `auto` resolved."""
     if config.net != "auto":
         return config.net
     return "conv" if isinstance(spec, ImageSpec) else "mlp"
@@ -113,7 +111,7 @@ def odd_network(config: NetConfig, spec: DataSpec) -> str | None:
         return odd_stages(config, spec)
     smaller = next(n for n, net in NETWORKS.items() if net.least_side == 1)
     return (
-        f"net = {name} halves images of {least} pixels a side or more, and these "
+        f"net = {name} needs images of at least {least} pixels a side, and these "
         f"have {spec.height}x{spec.width}: use --net {smaller}"
     )
 
@@ -132,7 +130,7 @@ def odd_stages(config: NetConfig, spec: DataSpec) -> str | None:
     if not isinstance(spec, ImageSpec) or not network_of(config, spec).grows:
         able = [name for name, net in NETWORKS.items() if net.grows]
         return (
-            f"stages = {config.stages}, and net = {network_name(config, spec)} does not grow: use "
+            f"stages = {config.stages}, but net = {network_name(config, spec)} cannot grow: use "
             f"--net {' or '.join(able)}, or leave stages out"
         )
     most = len(pyramid(spec.height, spec.width))

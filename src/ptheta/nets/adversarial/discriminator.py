@@ -1,4 +1,4 @@
-"""The discriminator of a GAN: what it gives for an example."""
+"""The discriminator of a GAN and its outputs."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class DiscriminatorOutput(NamedTuple):
     aux: Tensor | None
 
     def split(self, n: int) -> tuple[DiscriminatorOutput, DiscriminatorOutput]:
-        """Of the first n examples, and of the others."""
+        """Split into the first n examples and the others."""
         first, rest = (None, None) if self.aux is None else (self.aux[:n], self.aux[n:])
         return (
             DiscriminatorOutput(self.logits[:n], self.features[:n], first),
@@ -60,13 +60,13 @@ class Discriminator(nn.Module):
     """Examples as a network sees them, (B, *scaled_shape), and numbers (B, K), -> a
     `DiscriminatorOutput`.
 
-    cond_dim: K, numbers that it is given beside each example
+    cond_dim: K, dimensions of its conditional input
     aux_dim: size of its auxiliary output (class logits, InfoGAN's codes)
     logit_term(F): a layer of features (B, F) and conditions -> (B,), that is added to the logits
-    autoencoding: d is minus the mean absolute error of rebuilding the example from `autoencoding`
-        numbers (Berthelot et al. 2017, arXiv:1703.10717), 0 for a linear output
-    reference_images, reference_numbers: what virtual normalisation refers to
-    vectors: what makes numbers of a condition for this network, where it is given some
+    autoencoding: d is minus the mean absolute reconstruction error with a code of `autoencoding`
+        dimensions (Berthelot et al. 2017, arXiv:1703.10717), 0 for a linear output
+    reference_images, reference_numbers: the reference batch of virtual batch normalisation
+    vectors: the embedding of conditions for this network, if it has a conditional input
 
     The names of `tell`, `project` and `reference_numbers` are those of weights in run folders.
     """
@@ -100,7 +100,7 @@ class Discriminator(nn.Module):
         self.rebuild = (
             network.generator(spec, config, autoencoding, no_norm) if autoencoding else None
         )
-        self.minibatch = None if trunk.told else minibatch(config.minibatch, width)
+        self.minibatch = None if trunk.has_statistics else minibatch(config.minibatch, width)
         with_batch = width if self.minibatch is None else self.minibatch.width
         self.vectors: ConditionVector | None = None
         self.output = None if autoencoding else nn.Linear(with_batch, 1)
@@ -113,7 +113,7 @@ class Discriminator(nn.Module):
             normalise_spectrally(self)
 
     def _refer(self, spec: DataSpec, n: int, cond_dim: int) -> None:
-        """Makes room for a reference batch of n examples."""
+        """Allocate a reference batch of n examples."""
         x = torch.rand(n, *spec.scaled_shape) * 2 - 1 if n else None
         self.register_buffer("reference_images", x)
         self.register_buffer(

@@ -66,7 +66,7 @@ class Growing(nn.Module):
     """What has a size at present.
 
     position: k where the layers of stage k, of 0, 1, ..., are the last; k + a while those of stage
-        k + 1 fade in beside them with weight a. It is kept with the weights, and never falls
+        k + 1 fade in with weight a. It is stored with the weights, and never decreases
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -84,7 +84,7 @@ class Growing(nn.Module):
         self.position = min(max(self.position, position), float(self.plan.stages - 1))
 
     def grown(self) -> bool:
-        """Whether the last layers stand alone."""
+        """Whether no layers are fading in."""
         return self.position >= self.plan.stages - 1
 
     def now(self) -> tuple[int, float]:
@@ -162,7 +162,7 @@ class GrowingGenerator(Growing):
         return self.at(numbers, *self.now())
 
     def at(self, numbers: Tensor, stage: int, weight: float) -> Tensor:
-        """What it makes at a stage, whose layers have this weight beside those before."""
+        """The output at a stage whose layers are blended with the previous ones by this weight."""
         level = self.plan.first + stage
         before = maps = self.blocks[0](numbers)
         for block in self.blocks[1 : level + 1]:
@@ -177,7 +177,7 @@ class GrowingGenerator(Growing):
 class GrowingTrunk(Growing):
     """Images (B, C, h, w) of the present size -> features (B, width).
 
-    statistics: what it is told of its batch beside its smallest maps (section 3)
+    statistics: batch statistics appended to its smallest maps (section 3)
     """
 
     if TYPE_CHECKING:
@@ -194,10 +194,10 @@ class GrowingTrunk(Growing):
         super().__init__(plan)
         (h, w), first = plan.sizes[0], plan.widths[0]
         self.width = first
-        told = None if statistics is None else statistics(first)
+        layer_of_batch = None if statistics is None else statistics(first)
         end = Stack(
-            *([] if told is None else [told]),
-            *_convolved(first if told is None else told.width, first, norm),
+            *([] if layer_of_batch is None else [layer_of_batch]),
+            *_convolved(first if layer_of_batch is None else layer_of_batch.width, first, norm),
             nn.Flatten(),
             *_activated(nn.Linear(first * h * w, first), first, 2, norm),
         )
@@ -219,8 +219,8 @@ class GrowingTrunk(Growing):
         return self.at(x, *self.now())
 
     def at(self, x: Tensor, stage: int, weight: float) -> Tensor:
-        """What it makes of images of the size of a stage, whose layers have this weight beside
-        those before."""
+        """Features of images at a stage whose layers are blended with the previous ones by this
+        weight."""
         level = self.plan.first + stage
         maps = self.from_image[stage](x)
         if weight < 1:

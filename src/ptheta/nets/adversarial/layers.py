@@ -1,5 +1,4 @@
-"""What stands between the layers of a GAN's networks: activations, noise, and how a map is
-halved."""
+"""Layers of a GAN's networks: activations, noise, and downsampling."""
 
 from __future__ import annotations
 
@@ -33,8 +32,7 @@ ACTIVATIONS: dict[str, Activation] = {
 
 
 class Dropout(streams.Dropout):
-    """Each number becomes 0 with this probability, the others are divided by what is left; in
-    sampling, too, where asked for (Isola et al. 2017, section 3.1, arXiv:1611.07004)."""
+    """Dropout, optionally also in sampling (Isola et al. 2017, section 3.1, arXiv:1611.07004)."""
 
     def __init__(self, probability: float, in_sampling: bool) -> None:
         super().__init__(probability)
@@ -47,7 +45,7 @@ class Dropout(streams.Dropout):
 
 
 class GaussianNoise(nn.Module):
-    """Adds N(0, deviation^2) to each number; in sampling, too, where asked for."""
+    """Add noise N(0, deviation^2) to each element, optionally also in sampling."""
 
     def __init__(self, deviation: float, in_sampling: bool) -> None:
         super().__init__()
@@ -80,14 +78,14 @@ def strided(convolution: nn.Conv2d) -> nn.Module:
 
 
 def averaged(convolution: nn.Conv2d) -> nn.Module:
-    """A convolution of the whole map, of which each 2x2 is averaged: halved rounding up."""
+    """A convolution followed by 2x2 average pooling, rounding sizes up."""
     a, b, bias = convolution.in_channels, convolution.out_channels, convolution.bias is not None
     return nn.Sequential(nn.Conv2d(a, b, 3, padding=1, bias=bias), nn.AvgPool2d(2, ceil_mode=True))
 
 
 DOWNSAMPLING: dict[str, Downsampling] = {
     "stride": Downsampling(strided, about="convolutions of stride 2 (1511.06434)"),
-    "average": Downsampling(averaged, about="convolutions, then averages of 2x2"),
+    "average": Downsampling(averaged, about="convolutions, then 2x2 average pooling"),
 }
 
 

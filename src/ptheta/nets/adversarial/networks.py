@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 class Trunk(NamedTuple):
     """body(scaled examples, cond or None) -> features (B, width), cond being numbers (B, K)
 
-    told: whether the statistics of a batch are in them already
+    has_statistics: whether the statistics of a batch are in them already
     """
 
     body: nn.Module
     width: int
-    told: bool = False
+    has_statistics: bool = False
 
 
 @dataclass(frozen=True)
@@ -160,11 +160,11 @@ def growing_generator(spec: DataSpec, config: NetConfig, inputs: int, norm: Norm
 
 def growing_trunk(spec: DataSpec, config: NetConfig, cond_dim: int, norm: Norm) -> Trunk:
     entry = MINIBATCH.get(config.minibatch)
-    told = entry is not None and entry.of_maps
-    layer = entry.layer if entry is not None and told else None
+    has_statistics = entry is not None and entry.of_maps
+    layer = entry.layer if entry is not None and has_statistics else None
     channels = spec.scaled_shape[0] + cond_dim
     net = GrowingTrunk(growing_plan(spec, config), channels, norm, layer)
-    return Trunk(ConcatenatedMaps(net), net.width, told)
+    return Trunk(ConcatenatedMaps(net), net.width, has_statistics)
 
 
 IMAGES = (ImageSpec,)
@@ -176,7 +176,7 @@ NETWORKS: dict[str, Network] = {
         partial(conv_generator, resize=False),
         conv_trunk,
         specs=IMAGES,
-        about="DCGAN's (1511.06434)",
+        about="DCGAN (1511.06434)",
         batch_norm=True,
         least_side=HALVES,
     ),
@@ -184,7 +184,7 @@ NETWORKS: dict[str, Network] = {
         partial(conv_generator, resize=True),
         conv_trunk,
         specs=IMAGES,
-        about="the same with resized maps in the generator, against checkerboards",
+        about="DCGAN with upsampling in the generator, which avoids checkerboards",
         batch_norm=True,
         least_side=HALVES,
     ),
@@ -192,14 +192,14 @@ NETWORKS: dict[str, Network] = {
         resnet_generator,
         resnet_trunk,
         specs=IMAGES,
-        about="SN-GAN's (1802.05957)",
+        about="SN-GAN (1802.05957)",
         least_side=HALVES,
     ),
     "growing": Network(
         growing_generator,
         growing_trunk,
         specs=IMAGES,
-        about="those of progressive growing (1710.10196)",
+        about="progressive growing (1710.10196)",
         least_side=HALVES,
         grows=True,
     ),

@@ -1,5 +1,5 @@
-"""How a number is moved, given the numbers that a network says of it: additive, affine, or by the
-CDF of a mixture. A scale is bounded on both sides, so that no product of many is infinite."""
+"""Elementwise transformations with parameters from a network: additive, affine, or by the CDF of a
+mixture. Scales are bounded on both sides, so that a product of many stays finite."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Masked autoregressive transforms (Papamakarios et al. 2017, arXiv:1705.07057): number d is moved
-by what a masked network says of the earlier ones."""
+"""Masked autoregressive transforms (Papamakarios et al. 2017, arXiv:1705.07057): dimension d is
+transformed with parameters that a masked network computes from the earlier ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every part of a flow is: a bijection that knows its log-determinant."""
+"""The base class of flow steps: a bijection with its log-determinant."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ Image = tuple[Tensor, Tensor]  # z and log |det dz/dx|, (B,)
 
 
 class Transform(nn.Module):
-    """z = f(x; context), one to one in x. context: what is told beside x, shaped as x but for its
-    channels; None where there is nothing."""
+    """z = f(x; context), a bijection of x. context: additional input, shaped as x but for its
+    channels; None without one."""
 
     if TYPE_CHECKING:
 

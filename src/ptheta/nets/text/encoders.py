@@ -1,7 +1,6 @@
-"""Networks that read a caption, by name: `ENCODERS`.
+"""Caption encoders, by name: `ENCODERS`.
 
-Each is learned here, from the captions of the training data. The padding law holds of all: what
-stands behind a caption's end changes nothing.
+All are trained from scratch on the captions of the training data, and are independent of padding.
 """
 
 from __future__ import annotations
@@ -30,11 +29,11 @@ LONGEST_WAVE = 10_000.0  # tokens
 
 
 class Encoded(NamedTuple):
-    """What an encoder makes of captions.
+    """Embeddings of captions.
 
-    sentence: (B, W), of each caption as a whole
-    words: (B, T, W), of each of its tokens where it stands; 0 behind the end
-    there: bool (B, T), whether there is a token
+    sentence: (B, W), embedding of each caption
+    words: (B, T, W), embedding of each token; 0 for padding
+    there: bool (B, T), False for padding
     """
 
     sentence: Tensor
@@ -93,7 +92,7 @@ class GRU(TextEncoder):
         self.gru = nn.GRU(width, half, batch_first=True, bidirectional=True)
 
     def read(self, x: Tensor, there: Tensor) -> tuple[Tensor, Tensor]:
-        # an empty caption has one token that says nothing, since a sequence needs one
+        # an empty caption has one neutral token, since a sequence needs at least one
         lengths = there.sum(1).clamp_min(1).cpu()
         self.gru.flatten_parameters()  # a copy of a model lies in pieces, which is slow on a GPU
         packed = pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
@@ -161,9 +160,9 @@ class Encoder(Entry):
 
 
 ENCODERS: dict[str, Encoder] = {
-    "bag": Encoder(Bag, about="how often each word occurs, without order"),
-    "gru": Encoder(GRU, about="recurrent in both directions (1406.1078)"),
-    "conv": Encoder(Convolutions, about="convolutions over neighbours (1408.5882)"),
+    "bag": Encoder(Bag, about="bag of words: word counts, without order"),
+    "gru": Encoder(GRU, about="bidirectional GRU (1406.1078)"),
+    "conv": Encoder(Convolutions, about="convolutions over neighbouring words (1408.5882)"),
     "transformer": Encoder(Transformer, about="self-attention (1706.03762)"),
 }
 

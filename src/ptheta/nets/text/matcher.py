@@ -18,8 +18,8 @@ from ptheta.specs import ImageSpec
 
 FIRST_SCALE = 1 / 0.07  # CLIP's, as is the largest
 MOST_SCALE = 100.0
-WORDS = 0.3  # weight of the words that are told, of the image and of its caption
-SPREAD = 10.0  # the length of what words are told of: the first logits are of the order of 1
+WORDS = 0.3  # weight of word prediction, from the image and from its caption
+SPREAD = 10.0  # scale of the embeddings for word prediction: initial logits are of order 1
 
 
 def _layer_norm(channels: int, dims: int) -> nn.Module:
@@ -88,10 +88,12 @@ class Matcher(nn.Module):
         of_images, of_captions = self.images(s), self.captions(tokens)
         a, b, captions = (streams.whole(part) for part in (of_images, of_captions, tokens))
         found = streams.back(contrastive(a, b, self.scale(), same_rows(captions)))
-        return found + WORDS * (self.told(of_images, tokens) + self.told(of_captions, tokens))
+        return found + WORDS * (
+            self.word_loss(of_images, tokens) + self.word_loss(of_captions, tokens)
+        )
 
-    def told(self, embedded: Tensor, tokens: Tensor) -> Tensor:
-        """How badly it is told which words captions have, of these or of their images, each as a
+    def word_loss(self, embedded: Tensor, tokens: Tensor) -> Tensor:
+        """Loss of predicting the words of captions from them or from their images, each as a
         point (B, W) of the space: nats, (B,)."""
         present = self.condition.vector(tokens).clamp(max=1).to(embedded.dtype)
         return words_told(self.words(SPREAD * embedded), present)

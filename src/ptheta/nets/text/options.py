@@ -14,5 +14,5 @@ PLAIN = "bag"  # without weights of its own where words are counted
 class TextOptions:
     """bag: the model is given how often each word occurs; another encoder is learned with it."""
 
-    text_encoder: TextEncoderName = option(PLAIN, "what reads a caption (text)")
-    text_width: Count = option(128, "numbers that an encoder other than bag makes of a caption")
+    text_encoder: TextEncoderName = option(PLAIN, "caption encoder (text)")
+    text_width: Count = option(128, "dimensions of the caption embedding (all encoders but bag)")

@@ -1,4 +1,4 @@
-"""Conditioning augmentation: what a caption leaves open is drawn (Zhang et al. 2017, section 3.2,
+"""Conditioning augmentation: sampling around a caption embedding (Zhang et al. 2017, section 3.2,
 arXiv:1612.03242)."""
 
 from __future__ import annotations

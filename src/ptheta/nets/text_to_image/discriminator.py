@@ -1,4 +1,4 @@
-"""What rates an image and a caption together."""
+"""Discriminators of images and captions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch.nn.functional import leaky_relu
 from ptheta.nets.convolutional import ConvEncoder, pyramid, widths_for
 from ptheta.nets.norms import normalisation
 from ptheta.nets.text_to_image.fusion import SLOPE
-from ptheta.nets.text_to_image.generator import beside
+from ptheta.nets.text_to_image.generator import concatenated
 from ptheta.specs import full
 
 
@@ -56,7 +56,7 @@ class MatchingDiscriminator(nn.Module):
 
     def rated(self, maps: Tensor, sentence: Tensor) -> Tensor:
         """(B,)"""
-        joint = leaky_relu(self.join(beside(maps, sentence)), SLOPE)
+        joint = leaky_relu(self.join(concatenated(maps, sentence)), SLOPE)
         return full(self.last(joint.flatten(1))).squeeze(1)
 
     def forward(self, images: Tensor, sentence: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
-"""How a caption enters the layers of a generator, by name: `FUSIONS`.
+"""Conditioning of generator layers on a caption, by name: `FUSIONS`.
 
-A layer of numbers c (B, K), which hold the caption and perhaps the code, stands before each
-convolution: maps (B, C, H, W) and c -> maps of the same shape, with a nonlinearity.
+A fusion layer precedes each convolution: maps (B, C, H, W) and c (B, K), which holds the caption
+and possibly the code, -> maps of the same shape, with a nonlinearity.
 """
 
 from __future__ import annotations
@@ -94,9 +94,9 @@ class FusionKind(Entry):
 
 
 FUSIONS: dict[str, FusionKind] = {
-    "deep": FusionKind(DeepFusion, about="affine maps of it in every layer (2008.05865)"),
-    "norm": FusionKind(ConditionalNorm, about="as the gain and shift of every norm (1707.00683)"),
-    "input": FusionKind(AtTheInput, about="beside the code alone (1605.05396)"),
+    "deep": FusionKind(DeepFusion, about="affine modulation in every layer (2008.05865)"),
+    "norm": FusionKind(ConditionalNorm, about="gain and shift of every normalisation (1707.00683)"),
+    "input": FusionKind(AtTheInput, about="concatenated with z at the input only (1605.05396)"),
 }
 
 FusionName: TypeAlias = Annotated[str, OneOf(FUSIONS)]

@@ -150,11 +150,11 @@ class Refiner(nn.Module):
 
     def forward(self, numbers: Tensor, coarse: Tensor) -> Tensor:
         maps = self.down(leaky_relu(self.first(coarse), SLOPE))
-        maps = leaky_relu(self.join(beside(leaky_relu(maps, SLOPE), numbers)), SLOPE)
+        maps = leaky_relu(self.join(concatenated(leaky_relu(maps, SLOPE), numbers)), SLOPE)
         made = self.body(maps, numbers)
         return enlarged(coarse, self.size) + made if self.residual else made.tanh()
 
 
-def beside(maps: Tensor, numbers: Tensor) -> Tensor:
+def concatenated(maps: Tensor, numbers: Tensor) -> Tensor:
     """Maps (B, C, h, w) with numbers (B, K) as K more, alike at every place."""
     return torch.cat([maps, numbers[:, :, None, None].expand(-1, -1, *maps.shape[2:])], 1)

@@ -90,8 +90,8 @@ class DilatedGenerator(Layer):
             maps.append(h)
             h = layer(relu(h))
         h = self.blocks(h)
-        for layer, beside in zip(self.up, reversed(maps), strict=True):
+        for layer, skip in zip(self.up, reversed(maps), strict=True):
             h = layer(relu(interpolate(h, scale_factor=2, mode="bilinear", align_corners=False)))
-            h = h + beside if self.skips else h
+            h = h + skip if self.skips else h
         out: Tensor = self.last(relu(h))
         return out[..., :height, :width]

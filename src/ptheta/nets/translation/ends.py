@@ -1,4 +1,4 @@
-"""What a generator from images to images of the same kind gives, by name."""
+"""Outputs of image-to-image generators, by name."""
 
 from __future__ import annotations
 
@@ -46,11 +46,11 @@ def masked(x: Tensor, made: Tensor) -> Tensor:
 
 ENDS: dict[str, End] = {
     "image": End(lambda channels: channels, new, about="a new image"),
-    "change": End(lambda channels: channels, added, about="what is added to the image"),
+    "change": End(lambda channels: channels, added, about="a residual added to the input"),
     "mask": End(
         lambda channels: channels + 1,
         masked,
-        about="a new image, and where the old one shows through (1807.09251)",
+        about="a new image and a mask that keeps parts of the input (1807.09251)",
     ),
 }
 

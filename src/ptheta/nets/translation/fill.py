@@ -1,4 +1,4 @@
-"""What stands in a hole before a network has completed it, by name."""
+"""Initial values of holes in the network's input, by name."""
 
 from __future__ import annotations
 
@@ -61,11 +61,11 @@ def corrected(start: Tensor, out: Tensor) -> Tensor:
 
 
 FILLS: dict[str, Fill] = {
-    "grey": Fill(grey, anew, about="middle grey, and the network gives the image itself"),
+    "grey": Fill(grey, anew, about="middle grey; the network predicts the image itself"),
     "smooth": Fill(
         smooth,
         corrected,
-        about="a smooth surface through the known pixels, which the network corrects",
+        about="a smooth surface through the known pixels; the network predicts a correction",
     ),
 }
 

@@ -21,7 +21,7 @@ class GeneratorOptions:
     features: channels of the largest map; norm: a name of `NORMS`
     blocks: residual blocks; resize: maps are enlarged by copying pixels, then convolved
     kernel: odd side of the first convolution and of the last, pixels
-    latent: numbers of a code that it is given beside the image
+    latent: dimensions of a code given in addition to the image
     dropout, noise_in_sampling: see `ptheta.nets.translation.unet.UNetOptions`
     """
 
@@ -67,10 +67,10 @@ def hd(channels: int, out: int, size: tuple[int, int], o: GeneratorOptions) -> n
 
 
 GENERATORS: dict[str, ImageGenerator] = {
-    "residual": ImageGenerator(residual, about="two halvings, then residual blocks (1603.08155)"),
-    "unet": ImageGenerator(
-        unet, about="maps on the way down go to those on the way up (1505.04597)", drops=True
+    "residual": ImageGenerator(
+        residual, about="two downsamplings, then residual blocks (1603.08155)"
     ),
+    "unet": ImageGenerator(unet, about="U-Net with skip connections (1505.04597)", drops=True),
     "hd": ImageGenerator(
         hd,
         about="a global network at half the size, then an enhancer (1711.11585)",

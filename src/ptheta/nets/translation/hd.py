@@ -71,11 +71,11 @@ class GlobalNetwork(nn.Module):
         widths = [f * 2**i for i in range(halvings + 1)]
         places = CODE_PLACES[options.code_place].levels(halvings + 1)
         self.coded = places if options.latent else range(0)
-        beside = [options.latent * (i in self.coded) for i in range(halvings + 1)]
+        extra = [options.latent * (i in self.coded) for i in range(halvings + 1)]
         self.downs = Modules(
             [
-                Stack(*normed(same(channels + beside[0], f, 7), norm)),
-                *(down(w + b, 2 * w, norm) for w, b in zip(widths, beside[1:], strict=False)),
+                Stack(*normed(same(channels + extra[0], f, 7), norm)),
+                *(down(w + b, 2 * w, norm) for w, b in zip(widths, extra[1:], strict=False)),
             ]
         )
         blocks = [Residual(widths[-1], options) for _ in range(GLOBAL_BLOCKS)]

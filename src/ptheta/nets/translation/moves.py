@@ -1,4 +1,4 @@
-"""Moves of pairs: what an input and its target are both flipped, enlarged or shifted by.
+"""Augmentations of pairs, applied to input and target alike: flips, enlargements and shifts.
 
 A move says from which places of an image its rows and columns are taken, anew for each example, so
 that any of them go together and an image is read once.
@@ -73,9 +73,9 @@ class PairMove(Entry):
 
 
 PAIR_MOVES: dict[str, PairMove] = {
-    "flip": PairMove(flipped, about="left and right exchanged"),
+    "flip": PairMove(flipped, about="horizontal flips"),
     "jitter": PairMove(jittered, about="enlarged by an eighth and cropped (1611.07004)"),
-    "shift": PairMove(shifted, about="moved by up to a sixteenth of the side"),
+    "shift": PairMove(shifted, about="shifts by up to a sixteenth of the side"),
 }
 
 PairMoveName: TypeAlias = Annotated[str, OneOf(PAIR_MOVES)]

@@ -74,10 +74,10 @@ class Patch(Entry):
 
 
 PATCHES: dict[str, Patch] = {
-    "1": Patch(pixelwise, about="each pixel by itself"),
+    "1": Patch(pixelwise, about="each pixel on its own"),
     "16": Patch(lambda side: halving(1), about="patches of 16 pixels"),
-    "34": Patch(lambda side: halving(2), about="patches of 34"),
-    "70": Patch(lambda side: halving(3), about="patches of 70"),
+    "34": Patch(lambda side: halving(2), about="patches of 34 pixels"),
+    "70": Patch(lambda side: halving(3), about="patches of 70 pixels"),
     "image": Patch(whole_image, about="the whole image (the paper's 286 for 256)"),
 }
 
@@ -92,7 +92,7 @@ class PatchOutput(NamedTuple):
     features: tuple[Tensor, ...]
 
     def split(self, n: int) -> tuple[PatchOutput, PatchOutput]:
-        """Of the first n examples, and of the others."""
+        """Split into the first n examples and the others."""
         return (
             PatchOutput(self.logits[:n], tuple(f[:n] for f in self.features)),
             PatchOutput(self.logits[n:], tuple(f[n:] for f in self.features)),
@@ -195,6 +195,6 @@ def per_example(values: Tensor) -> Tensor:
 
 
 def split(outputs: Iterable[PatchOutput], n: int) -> tuple[list[PatchOutput], list[PatchOutput]]:
-    """Of the first n examples, and of the others, of each size."""
+    """Split into the first n examples and the others, of each size."""
     both = [output.split(n) for output in outputs]
     return [first for first, _ in both], [rest for _, rest in both]

@@ -24,7 +24,7 @@ class ResidualOptions:
     """features: channels of the largest map, doubled at each of the two halvings
     blocks: residual blocks, on the smallest map
     norm: a name of `NORMS`
-    latent: numbers of a code that the network is given, as planes beside the image
+    latent: dimensions of a code, concatenated as planes with the image
     resize: maps are enlarged by copying pixels, then convolved; else by transposed convolutions
     kernel: odd side of the first convolution and of the last, pixels
     """

@@ -1,5 +1,5 @@
-"""U-Net: a generator from image to image whose maps on the way down are given to those on the way
-up (Isola et al. 2017, section 3.2.1, arXiv:1611.07004; Ronneberger et al. 2015, arXiv:1505.04597).
+"""U-Net: an image-to-image generator with skip connections from encoder to decoder (Isola et al.
+2017, section 3.2.1, arXiv:1611.07004; Ronneberger et al. 2015, arXiv:1505.04597).
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ class CodePlace(Entry):
 
 
 CODE_PLACES: dict[str, CodePlace] = {
-    "input": CodePlace(lambda depth: range(1), about="planes beside the image"),
-    "all": CodePlace(range, about="planes beside the map of each layer of the encoder"),
+    "input": CodePlace(lambda depth: range(1), about="planes concatenated with the input image"),
+    "all": CodePlace(range, about="planes concatenated with the map of every encoder layer"),
 }
 
 CodePlaceName: TypeAlias = Annotated[str, OneOf(CODE_PLACES)]

@@ -194,7 +194,7 @@ function follow(state, fresh = false) {
     return put(make("h1", {}, text("failed")), make("p", {}, text("failed-about")), code(state));
   }
   const starts = state.number === 1;
-  if (state.trial === 0) return tutorial(state, () => phaseBegins(state));
+  if (state.trial === 0) return tutorial(state, () => phaseBegins(state)).catch(failed);
   if (starts) return phaseBegins(state);
   if (state.rest) {
     const values = { number: state.number - 1, of: state.of };

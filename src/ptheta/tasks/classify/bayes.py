@@ -22,16 +22,16 @@ BLOCK = 200  # examples that share a random stream
 EXACT = "exact"
 NUMBERS = 6400  # codes that are drawn at once
 
-WAYS = (HasLogProb, HasBound)  # of which a model must have one
+WAYS = (HasLogProb, HasBound)  # capabilities, one of which a model needs
 Likelihood = Callable[[Tensor, Tensor], Tensor]  # (x, y) -> (B,) nats
 
 
 @dataclass(frozen=True)
 class Posterior:
-    """What a model thinks of the classes of examples.
+    """Class probabilities of examples under a model.
 
-    log_p: log P(y | x), float64 (N, K), nats; names: of the K classes
-    how: what log p(x | y) is: "exact", or which bound
+    log_p: log P(y | x), float64 (N, K), nats; names: names of the K classes
+    how: type of log p(x | y): "exact", or the name of a bound
     """
 
     log_p: Tensor = field(repr=False)
@@ -64,7 +64,7 @@ def classify(
     Raises PthetaError where the model is not conditional on labels alone, or has no likelihood, and
     for examples that no class makes possible.
     """
-    require_one(model, WAYS, "classify", told=Labels.kind)
+    require_one(model, WAYS, "classify", condition_kind=Labels.kind)
     labels = labels_of(model)
     if samples < 1:
         raise PthetaError(f"samples = {samples}: want 1 or more")
@@ -84,25 +84,25 @@ def classify(
 
 
 def labels_of(model: nn.Module) -> Labels:
-    """The labels that a model is asked for. Raises PthetaError where it is asked for none, or for
-    something else as well."""
+    """The labels that a model is conditional on. Raises PthetaError if it is not conditional on
+    labels only."""
     condition = condition_of(model)
     if isinstance(condition, Labels):
         return condition
     refuse_untold(model, Labels.kind, "classify", WAYS)
     if condition is None:
         raise PthetaError(
-            "this run learned p(x) without labels, and classes are told by p(x | y): train it with "
-            "--condition labels"
+            "this run learned p(x) without labels, but classification needs p(x | y): train it "
+            "with --condition labels"
         )
     raise PthetaError(
-        f"this run is asked for {word(condition).replace('+', ' and ')}, and classes are told by "
-        "p(x | y) of labels alone: train it with --condition labels"
+        f"this run is conditional on {word(condition).replace('+', ' and ')}, but classification "
+        "needs p(x | y) with labels only: train it with --condition labels"
     )
 
 
 def _likelihood(model: nn.Module, samples: int) -> tuple[Likelihood, str]:
-    """log p(x | y), or the best bound of it, and what it is."""
+    """log p(x | y) or its best bound, with its type."""
     exact = exact_log_prob(model)
     if exact is not None:
         return exact, EXACT
@@ -125,9 +125,9 @@ def _check(joint: Tensor, data: Dataset) -> None:
     odd = joint.isnan().any(1) | (joint.max(1).values == -torch.inf)
     if bool(odd.any()):
         raise PthetaError(
-            f"the model gives no class a probability for {int(odd.sum()):,} of {len(data):,} "
-            f"{data.examples}, the first of them number {int(odd.nonzero()[0]) + 1}: leave such "
-            f"{data.examples} out"
+            f"the likelihoods of all classes are 0 or some are NaN for {int(odd.sum()):,} of "
+            f"{len(data):,} {data.examples}, first for number {int(odd.nonzero()[0]) + 1}: leave "
+            f"such {data.examples} out"
         )
 
 

@@ -1,4 +1,4 @@
-"""What a sceptic would classify by, without a generative model: entries of a live table."""
+"""Baselines of classification without a generative model, as an extensible table."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ptheta.tasks.outliers.distances import Bank
 from ptheta.tasks.spread import spread_over
 
 MOST = 5000  # training examples that a logistic regression learns from
-PENALTIES = (1e-3, 1e-2, 1e-1, 1.0)  # inverse, of which one is chosen
+PENALTIES = (1e-3, 1e-2, 1e-1, 1.0)  # inverse regularisation strengths to choose from
 LEAST = 1e-12  # probability that a regression may give
 
 
@@ -57,7 +57,10 @@ def _logistic(spec: DataSpec, train: Labelled, classes: int, x: Tensor) -> Tenso
 
     rows = spread_over(train.y, min(MOST, len(train.y)), 0)
     h, y = spec.compared(train.x[rows]).double(), train.y[rows]
-    mean, scale = h.mean(0), h.std().clamp_min(1e-6)  # one scale: what hardly varies says little
+    mean, scale = (
+        h.mean(0),
+        h.std().clamp_min(1e-6),
+    )  # one common scale, so that nearly constant inputs count little
     seen, new = (h - mean) / scale, (spec.compared(x).double() - mean) / scale
     present = y.unique()
     if len(present) < 2:
@@ -87,10 +90,10 @@ def _logistic(spec: DataSpec, train: Labelled, classes: int, x: Tensor) -> Tenso
 
 
 FLOORS: dict[str, Floor] = {
-    "most common": Floor(fit=_frequent, about="the shares of the classes among training examples"),
+    "most common": Floor(fit=_frequent, about="class frequencies of the training examples"),
     "logistic": Floor(
         fit=_logistic,
-        about="logistic regression on pixels or columns, its penalty chosen on a fifth",
+        about="logistic regression on pixels or columns, penalty chosen on a held-out fifth",
     ),
     "nearest": Floor(fit=_nearest, sure=True, about="the class of the nearest training example"),
 }

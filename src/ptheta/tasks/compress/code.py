@@ -1,8 +1,8 @@
-"""Images without loss in few bytes, by the conditionals of a model, and back.
+"""Lossless compression of images by arithmetic coding with a model's conditionals.
 
-Every sub-pixel is coded given the earlier ones, in about -log2 p(x_i | x_<i) bits. What codes and
-what decodes walk the same way, pixel by pixel with the same batch in one thread, so that both
-compute the same probabilities to the bit.
+Every sub-pixel is coded given the earlier ones, in about -log2 p(x_i | x_<i) bits. The encoder and
+the decoder evaluate the model in the same way, pixel by pixel with the same batch in one thread, so
+that both compute bit-identical probabilities.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def compress(model: nn.Module, x: Tensor, batch: int = BATCH) -> bytes:
 @undisturbed()
 @torch.no_grad()
 def decompress(model: nn.Module, code: bytes, n: int, batch: int = BATCH) -> Tensor:
-    """The n images that a code of `compress` stands for, by the same model: uint8 (n, C, H, W).
+    """Decompress n images of `compress` with the same model: uint8 (n, C, H, W).
 
     Raises PthetaError as `compress` does.
     """
@@ -68,7 +68,7 @@ def _able(model: nn.Module, verb: str, batch: int) -> tuple[StepsThrough, ImageS
     condition = condition_of(model)
     if condition is not None:
         raise PthetaError(
-            f"this run is asked for {word(condition)}, which a code of the images does not hold: "
+            f"this run is conditional on {word(condition)}, which compressed files do not store: "
             f"{verb} with a run of an unconditional model"
         )
     if batch < 1:
@@ -116,17 +116,18 @@ def _walk(model: StepsThrough, spec: ImageSpec, n: int, coded: _Writer | _Reader
 
 
 def parts_of(log_p: Tensor) -> np.ndarray:
-    """Where the part of each level starts, and `TOTAL`: int64 (n, K + 1), of log p, (n, K) nats.
+    """Cumulative integer frequencies of the levels, up to `TOTAL`: int64 (n, K + 1), from log p
+    (n, K) in nats.
 
-    Every level has one at least, whatever its probability; what rounding leaves goes to the most
-    probable one. Raises PthetaError for what are no probabilities.
+    Every level has a frequency of at least 1; the rounding remainder goes to the most probable one.
+    Raises PthetaError for invalid probabilities.
     """
     p = log_p.double().exp().cpu().numpy()
     total = p.sum(1, keepdims=True)
     if not (np.isfinite(total).all() and (total > 0).all()):
         raise PthetaError(
-            "the model gives probabilities that are no numbers: its weights may be damaged, or "
-            "these images too far from those of training"
+            "the model's probabilities are not finite: its weights may be damaged, or "
+            "the images too different from the training images"
         )
     levels = p.shape[1]
     sizes = 1 + np.floor(p / total * (TOTAL - levels)).astype(np.int64)

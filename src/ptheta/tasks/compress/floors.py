@@ -1,4 +1,4 @@
-"""What images take in the formats that everybody has: entries of a live table."""
+"""Baselines of compression: sizes in standard formats, as an extensible table."""
 
 from __future__ import annotations
 
@@ -87,9 +87,9 @@ FLOORS: dict[str, Floor] = {
     "PNG, one sheet": Floor(size=_sheet(_png), about="all images in one PNG"),
     "WebP, each": Floor(size=_each(_webp), about="a lossless WebP for each image"),
     "WebP, one sheet": Floor(size=_sheet(_webp), about="all images in one lossless WebP"),
-    "zlib": Floor(size=lambda x, _: len(zlib.compress(x.tobytes(), 9)), about="of all bytes"),
+    "zlib": Floor(size=lambda x, _: len(zlib.compress(x.tobytes(), 9)), about="zlib of all bytes"),
     "lzma": Floor(
         size=lambda x, _: len(lzma.compress(x.tobytes(), preset=9 | lzma.PRESET_EXTREME)),
-        about="of all bytes, xz",
+        about="xz of all bytes",
     ),
 }

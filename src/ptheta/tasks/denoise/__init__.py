@@ -1,4 +1,4 @@
-"""Denoising: damaged images repaired, and how well, beside what needs no model."""
+"""Denoising of images, and its evaluation against baselines without a model."""
 
 from ptheta.tasks.denoise.floors import FLOORS, Floor
 from ptheta.tasks.denoise.repair import Damage, denoise, psnr, repaired

@@ -1,4 +1,4 @@
-"""What a sceptic would repair images with, to hold a model against: entries of a live table."""
+"""Baselines of denoising, as an extensible table."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ptheta.config import Entry
 from ptheta.tasks.denoise.principal import Principal
 from ptheta.tasks.denoise.repair import Damage
 
-BATCH = 100  # images whose windows are in memory together
+BATCH = 100  # images processed together
 WINDOW = 3  # pixels across and down, of the median
 APART = 2**32  # numbers of the noise of training images start here, away from those of test images
 
@@ -34,7 +34,7 @@ class Clean:
 
 
 class Repairer(NamedTuple):
-    """repair: damaged images, uint8 (B, C, H, W) -> the same shape; note: what was chosen"""
+    """repair: noisy images, uint8 (B, C, H, W) -> the same shape; note: the chosen settings"""
 
     repair: Callable[[Tensor], Tensor]
     note: str = ""
@@ -61,8 +61,7 @@ def as_it_is(x: Tensor) -> Tensor:
 
 
 def median(x: Tensor) -> Tensor:
-    """Of the window around each pixel, in every channel by itself; beyond the edge its pixels are
-    repeated."""
+    """Median of the window around each pixel, per channel, with edge padding."""
     return torch.cat([_median(part) for part in x.split(BATCH)])
 
 
@@ -73,7 +72,7 @@ def _median(x: Tensor) -> Tensor:
 
 
 def principal(clean: Clean, damage: Damage) -> Repairer:
-    """As many principal components as repair training images best that these are not fitted to."""
+    """PCA with the number of components that denoises other training images best."""
     noise = damage.of(clean.choice, range(APART, APART + len(clean.choice)))
     count = clean.principal.best(noise, clean.choice)
     return Repairer(
@@ -82,10 +81,10 @@ def principal(clean: Clean, damage: Damage) -> Repairer:
 
 
 FLOORS: dict[str, Floor] = {
-    "noisy": Floor(plain=as_it_is, about="the damaged image as it is"),
-    "median": Floor(plain=median, about=f"a median of {WINDOW}x{WINDOW} pixels"),
+    "noisy": Floor(plain=as_it_is, about="the noisy image unchanged"),
+    "median": Floor(plain=median, about=f"median filter of {WINDOW}x{WINDOW} pixels"),
     "PCA": Floor(
         fitted=principal,
-        about="as many principal components of training images as repair others of them best",
+        about="principal components; their number is chosen on other training images",
     ),
 }

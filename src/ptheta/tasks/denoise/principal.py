@@ -1,4 +1,4 @@
-"""Images by their principal components: what a sceptic would take in the place of a code."""
+"""Principal components of images, the baseline of codes."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ class Principal:
 
     @classmethod
     def of(cls, x: Tensor) -> Principal:
-        """Of images, uint8 (N, C, H, W). Raises PthetaError for fewer than two."""
+        """Fit to images, uint8 (N, C, H, W). Raises PthetaError for fewer than two."""
         found = Gaussian.of(_flat(x))
         return cls(found.mean, found.axes)
 
     def image(self, x: Tensor, count: int) -> Tensor:
-        """What the first `count` components keep of images, uint8 (B, C, H, W): the same shape."""
+        """Project images, uint8 (B, C, H, W), on the first `count` components: the same shape."""
         axes = self.axes[:, :count]
         kept = self.mean + (_flat(x) - self.mean) @ axes @ axes.T
         return from_unit(kept).view_as(x)

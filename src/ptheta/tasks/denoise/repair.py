@@ -22,9 +22,11 @@ from ptheta.tasks.reconstruct import reconstruct
 
 @dataclass(frozen=True)
 class Damage:
-    """noise: an entry of `ptheta.corruption.NOISES`; level: of it; seed: of what is drawn
+    """A noise with its level.
 
-    Raises PthetaError for another noise, and for a level that it cannot have.
+    noise: an entry of `ptheta.corruption.NOISES`; level: its level; seed: its seed
+
+    Raises PthetaError for an unknown noise or an invalid level.
     """
 
     noise: str
@@ -39,8 +41,8 @@ class Damage:
 
     @undisturbed()
     def of(self, x: Tensor, numbers: Sequence[int] | None = None) -> Tensor:
-        """Images x, uint8 (B, C, H, W), damaged, each by a stream of its own, so that it is so
-        whatever stands beside it. numbers: that decide the streams; default: 0, 1, ..."""
+        """Corrupt images x, uint8 (B, C, H, W), each with its own random stream, independent of the
+        batch. numbers: numbers of the streams; default: 0, 1, ..."""
         with own(self.seed, range(len(x)) if numbers is None else numbers):
             return corrupt(x, self.noise, self.level)
 
@@ -69,8 +71,8 @@ def denoise(
 def repaired(
     model: nn.Module, x: Tensor, damage: Damage, condition: Condition | None = None
 ) -> Tensor:
-    """Damaged images x, uint8 (B, C, H, W), repaired: by what the model knows of the damage, where
-    it denoises; else what its code keeps of them.
+    """Denoise images x, uint8 (B, C, H, W): by the model's `denoise` if it has one, else by
+    reconstruction.
 
     Raises PthetaError as `denoise` does.
     """

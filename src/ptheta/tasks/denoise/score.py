@@ -1,4 +1,4 @@
-"""How well damaged images are repaired, beside what needs no model."""
+"""Evaluation of denoising against baselines."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ MEASURES: dict[str, Measure] = {
     "psnr": Measure(
         each=errors.psnr,
         unit="dB",
-        about="10 log10(255^2 / mean squared error), the mean over images; 100 for equal ones",
+        about="10 log10(255^2 / mean squared error), mean over images; 100 if identical",
     ),
     "ssim": Measure(
         each=similarity.ssim,
         side=similarity.WINDOW,
         places=3,
-        about="structural similarity (Wang 2004), the mean over images; 1 for equal ones",
+        about="structural similarity (Wang 2004), mean over images; 1 if identical",
     ),
 }
 HIGHER: Better = "higher"
@@ -53,10 +53,10 @@ HIGHER: Better = "higher"
 
 @dataclass(frozen=True, eq=False)
 class Scored:
-    """What one way makes of images: "model", or an entry of a table of floors.
+    """Result of one method: "model", or a baseline.
 
-    values: by measure, the mean over the images with its error; note: what was chosen for it
-    images: what it made, uint8 (N, C, H, W)
+    values: mean over the images with its error, by measure; note: the chosen settings
+    images: the denoised images, uint8 (N, C, H, W)
     """
 
     name: str
@@ -65,8 +65,8 @@ class Scored:
     images: Tensor = field(repr=False, kw_only=True)
 
     def to_json(self) -> dict[str, object]:
-        told: dict[str, object] = {name: _told(value) for name, value in self.values.items()}
-        return {**told, "note": self.note}
+        cells: dict[str, object] = {name: _as_json(value) for name, value in self.values.items()}
+        return {**cells, "note": self.note}
 
 
 def ends(found: Estimate) -> tuple[float, float] | None:
@@ -77,7 +77,7 @@ def ends(found: Estimate) -> tuple[float, float] | None:
     return found.value - half, found.value + half
 
 
-def _told(found: Estimate) -> dict[str, object]:
+def _as_json(found: Estimate) -> dict[str, object]:
     sides = ends(found)
     return {
         "value": found.value,

@@ -1,4 +1,4 @@
-"""log p of every example by a model, where it stands among held-out examples, and floors."""
+"""log p of every example under a model, its rank among held-out examples, and baselines."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ptheta.batch import Condition
-from ptheta.capabilities import EstimatesPartition, HasBound, HasLogProb
+from ptheta.capabilities import EstimatesLogProb, EstimatesPartition, HasBound, HasLogProb
 from ptheta.compute.streams import seeded, undisturbed
 from ptheta.data.dataset import Dataset
 from ptheta.distributions.partition import LogPartition
@@ -27,13 +27,15 @@ SAMPLES = 16  # importance samples of a bound
 
 @dataclass(frozen=True)
 class Densities:
-    """log_p: of every example, float64 (N,) nats
-    held_out: of examples like those of training that the model has not seen, (M,)
-    relation: of -log p: "=" where exact, "<=" where the truth is at most this, "~" of an estimate
-    how: by what; density: whether p is a density, in the units of the data
-    binned: whether some numbers have bins, so that a density of numbers drawn in them is a bound
-    dims: numbers of an example; floors: log p by what needs no model, (N,) by name
-    partition: what an estimate is normalised by, whose error all examples share
+    """Log-likelihoods of examples.
+
+    log_p: log p of every example, float64 (N,) nats
+    held_out: log p of held-out examples, (M,)
+    relation: of -log p to the truth: "=" exact, "<=" an upper bound, "~" an estimate
+    how: the method; density: whether p is a density, in the units of the data
+    binned: whether some columns are discrete, so that a density of dequantised values is a bound
+    dims: dimensions of an example; floors: log p of baselines, (N,) by name
+    partition: the estimated log Z, whose error is shared by all examples
     """
 
     log_p: Tensor = field(repr=False)
@@ -53,7 +55,7 @@ class Densities:
 
     @property
     def below(self) -> Tensor:
-        """The share of held-out examples whose log p is lower: float64 (N,) in 0 to 1."""
+        """The share of held-out examples with a lower log p: float64 (N,) in 0 to 1."""
         ranked = self.held_out.sort().values
         return torch.searchsorted(ranked, self.log_p.contiguous()).double() / len(ranked)
 
@@ -63,7 +65,7 @@ class Densities:
         return self.log_p.argsort(stable=True)
 
     def relation_of(self, name: str = "") -> str:
-        """Of -log p, of the model's or of a floor."""
+        """Statistics of -log p of the model or of a baseline."""
         if name not in FLOORS:
             return self.relation
         return "<=" if FLOORS[name].bound and self.binned else "="
@@ -93,21 +95,20 @@ def density(
     effort: float = 1.0,
     seed: int = 0,
 ) -> Densities:
-    """log p of the examples of `data`; of a conditional model log p(x | y).
+    """log p of the examples of `data`; log p(x | y) for a conditional model.
 
-    held_out: examples that the others are ranked among; default: the examples themselves
-    train: what floors learn from; without it there are none
-    samples: importance samples of a bound (1: the ELBO); effort: of an estimate of log Z
-    Noise is that of the seed and of an example's place.
-    Raises PthetaError where the model has no likelihood, bound or estimate, and for one that is
-    NaN.
+    held_out: examples to rank against; default: the examples themselves
+    train: training data of the baselines; without it there are none
+    samples: importance samples of a bound (1: the ELBO); effort: of the estimate of log Z
+    Noise depends on the seed and the position of an example.
+    Raises PthetaError if the model has no likelihood, bound or estimate, and for NaN.
     """
     with seeded(seed):
         found = log_p_of(model, samples, effort)
     if found is None:
         raise refusal(
-            *(model, HasBound, "say how likely an example is", "nor a likelihood"),
-            among=(HasLogProb, EstimatesPartition, HasBound),
+            *(model, HasBound, "evaluate likelihoods", "nor a likelihood"),
+            among=(HasLogProb, EstimatesPartition, EstimatesLogProb, HasBound),
         )
     own = scored(_scorer(found), model, data, seed, "log p")
     others = own
@@ -132,8 +133,8 @@ def _scorer(found: LogP) -> Callable[[Tensor, Condition | None], Tensor]:
 
 
 def _floors(model: nn.Module, data: Dataset, train: Dataset, seed: int) -> dict[str, Tensor]:
-    """log p by every floor that can be taken of these examples. What it is fitted to is drawn by
-    the seed, and what it is asked for by other ones: the noise of examples must be new to it."""
+    """log p by every baseline that supports these examples. Training and evaluated examples are
+    dequantised with different seeds, so that the noise is new to the baseline."""
     train, found = train.with_fixed_binarisation(), {}
     for name, floor in FLOORS.items():
         if floor.whole and data.spec.missing:

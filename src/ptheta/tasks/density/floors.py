@@ -1,7 +1,7 @@
-"""What a sceptic would try: log p of an example by the training data alone, without a model.
+"""Baselines of log p that are fitted to the training data directly.
 
-Levels, whole numbers and words have probabilities, which a Gaussian of dequantised numbers bounds
-from below; real numbers have densities, in the units of the data.
+Levels, whole numbers and categories have probabilities, which a Gaussian of dequantised values
+bounds from below; real numbers have densities, in the units of the data.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ LogDensity = Callable[[Tensor], Tensor]  # examples -> log p, float64 (B,) nats
 
 @dataclass(frozen=True)
 class Floor:
-    """make: what gives log p, of training examples; whole: whether no cell may be missing
-    bound: whether it bounds the probability of what has bins, from below
+    """make: fits to training examples and returns log p; whole: whether it needs complete rows
+    bound: whether it is a lower bound for discrete columns
     """
 
     about: str
@@ -46,13 +46,13 @@ def gaussian(train: Dataset) -> LogDensity:
     """log N(v; m, C) of numbers v drawn within the bins of x. Of few examples each is drawn again
     and again, so that C has the noise of the bins in every direction."""
     numbers, x = numbers_of(train.spec), some_of(train)
-    told = ~numbers.of(x[:1])[0].isnan()
+    varying = ~numbers.of(x[:1])[0].isnan()
     again = 1 if numbers.exact else max(1, LEARNED_FROM // len(x))
-    found = Gaussian.of(torch.cat([numbers.drawn(x)[:, told] for _ in range(again)]))
+    found = Gaussian.of(torch.cat([numbers.drawn(x)[:, varying] for _ in range(again)]))
 
     def log_p(x: Tensor) -> Tensor:
         v = numbers.drawn(x.cpu())
-        return -found.surprise(v[:, told]) - numbers.log_unit(v).double()
+        return -found.surprise(v[:, varying]) - numbers.log_unit(v).double()
 
     return log_p
 
@@ -96,7 +96,7 @@ def _histogram(column: Column, cells: Tensor) -> LogDensity:
         log_share = (counts / counts.sum()).log()
         return lambda x: torch.where(x.isnan(), x, log_share[x.nan_to_num(0.0).long()])
     if len(seen) == 0 or (column.continuous and seen.min() == seen.max()):
-        return lambda x: x - x  # it tells nothing
+        return lambda x: x - x  # a constant column carries no information
     return _of_numbers(seen, column.whole)
 
 
@@ -126,5 +126,5 @@ def _of_numbers(seen: Tensor, whole: bool) -> LogDensity:
 
 FLOORS: dict[str, Floor] = {
     "gaussian": Floor("one Gaussian of the training data", gaussian, whole=True, bound=True),
-    "independent": Floor("each pixel or column by itself, by its histogram", independent),
+    "independent": Floor("independent histograms of the pixels or columns", independent),
 }

@@ -1,4 +1,4 @@
-"""Missing values, drawn given what is there, and how well."""
+"""Imputation of missing values, and its evaluation."""
 
 from ptheta.tasks.impute.draws import impute, imputed
 from ptheta.tasks.impute.floors import FLOORS, Floor

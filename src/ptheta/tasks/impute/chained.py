@@ -11,7 +11,7 @@ from sklearn.impute import IterativeImputer
 
 
 def chained(train: np.ndarray, sweeps: int, posterior: bool) -> IterativeImputer:
-    """Fitted to rows (N, W) with NaN. posterior: whether what is filled in on the way is drawn"""
+    """Fit to rows (N, W) with NaN. posterior: whether intermediate imputations are sampled"""
     chain = IterativeImputer(
         max_iter=sweeps, sample_posterior=posterior, random_state=0, keep_empty_features=True
     )

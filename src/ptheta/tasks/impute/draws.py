@@ -40,14 +40,15 @@ def impute(
     candidates: int = CANDIDATES,
     numbers: Sequence[int] | None = None,
 ) -> Tensor:
-    """Examples x (B, ...) completed `draws` times, (draws, B, ...): what is unknown is drawn given
-    what is known, which comes back to the bit.
+    """Complete examples x (B, ...) `draws` times, sampling the unknown elements: (draws, B, ...).
 
-    known: bool, as x; default: what is not NaN
-    candidates: completions to choose each from, where a model conditions approximately
-    numbers: of the examples among all, by default from 0 on: what is drawn of an example is a
-        function of the seed and its number, whatever stands beside it
-    Raises PthetaError where the model cannot complete, and for numbers below 1.
+    Known elements are returned unchanged.
+
+    known: bool, as x; default: the elements that are not NaN
+    candidates: completions to choose from, for models that condition approximately
+    numbers: numbers of the examples, by default from 0: a completion depends on the seed and this
+        number only, not on the batch
+    Raises PthetaError if the model cannot complete, and for counts below 1.
     """
     completer = require(model, Completes, "complete")
 
@@ -79,11 +80,11 @@ def imputed(
     candidates: int = CANDIDATES,
     numbers: Sequence[int] | None = None,
 ) -> Tensor:
-    """The single best completion of each, (B, ...): the mean of what is unknown given what is
-    known, and of words the most probable. Arguments as of `impute`.
+    """The single best completion (B, ...): the conditional mean of unknown numbers, the most
+    probable category. Arguments as in `impute`.
 
-    A model without a conditional mean of its own is asked for `AVERAGED` completions, or `SEARCHED`
-    where each is a search; one that has it takes `MORE` times as many candidates for it.
+    For a model without `conditional_mean`, `AVERAGED` completions are averaged, or `SEARCHED` if
+    each needs a search; for a model with it, `MORE` times as many candidates are used.
     """
     _check(candidates=candidates)
     require(model, Completes, "complete")
@@ -129,7 +130,7 @@ class _Work:
     def parts(
         self, complete: Completer, x: Tensor, known: Tensor | None, condition: Condition | None
     ) -> Iterator[Tensor]:
-        """What `complete` makes of each part, (M, b, ...), with what is known as it was."""
+        """The completions of each part, (M, b, ...), with known elements unchanged."""
         device, y = device_of(self.model), check_condition(self.model, condition)
         known = _known(x, known)
         numbers = range(len(x)) if self.numbers is None else self.numbers
@@ -150,7 +151,7 @@ def _known(x: Tensor, known: Tensor | None) -> Tensor:
         return ~x.isnan().cpu() if x.is_floating_point() else torch.ones_like(x, dtype=torch.bool)
     if known.dtype != torch.bool or known.shape not in (x.shape, x.shape[1:]):
         raise PthetaError(
-            f"known is {known.dtype} of shape {tuple(known.shape)}, and the examples are of "
+            f"known is {known.dtype} of shape {tuple(known.shape)}, and the examples have shape "
             f"{tuple(x.shape)}: give a bool mask of that shape, or of one example"
         )
     return known.cpu().expand(x.shape)
@@ -165,4 +166,4 @@ def _spec(model: nn.Module) -> DataSpec:
 def _check(**counts: int) -> None:
     for name, value in counts.items():
         if value < 1:
-            raise PthetaError(f"{name} = {value}: ask for at least one")
+            raise PthetaError(f"{name} = {value}: give at least one")

@@ -1,7 +1,7 @@
-"""What a sceptic would fill gaps with, to hold a model against: entries of a live table.
+"""Baselines of imputation, as an extensible table.
 
-All see rows as a network does, float64 (N, W), numbers standardised and words one-hot, NaN where a
-cell is missing.
+All use rows in network scale, float64 (N, W), with standardised numbers and one-hot categories, NaN
+for missing cells.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from torch import Tensor
 from ptheta.config import Entry
 from ptheta.distributions import incomplete
 
-NEIGHBOURS = 5  # rows whose cells a nearest-row imputation takes
-ROWS = 512  # whose distances are in memory together
+NEIGHBOURS = 5  # number of nearest rows used for imputation
+ROWS = 512  # rows per block of distances
 SWEEPS = 10  # over the columns, of an iterative regression
 PASSES = 500  # of EM at most
 TOLERANCE = 1e-4  # nats a row: a pass that gains less is the last
@@ -64,8 +64,8 @@ def with_means(train: Tensor) -> Filler:
 
 
 def with_nearest(train: Tensor) -> Filler:
-    """The mean of the cells of the `NEIGHBOURS` training rows that are nearest, of those that have
-    the cell; drawn from one of them. Distances are over what both rows have, brought to all."""
+    """The mean over the `NEIGHBOURS` nearest training rows that have the cell; samples take one of
+    them. Distances use the cells known in both rows, rescaled to all cells."""
     mean, there = usual(train), ~train.isnan()
     held = torch.where(there, train, 0.0)  # read where it is there
 
@@ -117,7 +117,7 @@ def with_ridge(train: Tensor) -> Filler:
 
 
 def with_gaussian(train: Tensor) -> Filler:
-    """By one Gaussian of all columns, fitted by EM; drawn exactly."""
+    """Imputation by one Gaussian of all columns, fitted by EM; exact samples."""
     noise = torch.full_like(train[0], RIDGE)
     law = incomplete.maximised(train, noise, PASSES, TOLERANCE)
     root = torch.linalg.cholesky(law.covariance)
@@ -152,7 +152,7 @@ def _distances(x: Tensor, held: Tensor, there: Tensor) -> Tensor:
 
 
 FLOORS: dict[str, Floor] = {
-    "mean": Floor(fitted=with_means, about="mean, or most frequent word, of the column"),
+    "mean": Floor(fitted=with_means, about="mean or most frequent category of the column"),
     "nearest": Floor(fitted=with_nearest, about=f"mean of the {NEIGHBOURS} nearest rows"),
     "ridge": Floor(fitted=with_ridge, about="each column by ridge regression on the others"),
     "gaussian": Floor(fitted=with_gaussian, about="one Gaussian of all columns, by EM"),

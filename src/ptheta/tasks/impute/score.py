@@ -25,9 +25,9 @@ MODEL = "model"
 
 
 class Trial(NamedTuple):
-    """Rows of which cells are hidden, and what was made of them.
+    """Rows with hidden cells, and their completions.
 
-    truth: (B, D) as rows, NaN where nobody knows; hidden: bool (B, D), the cells that count
+    truth: (B, D) as rows, NaN if unknown; hidden: bool (B, D), the cells to evaluate
     mean: the single best completion, (B, D); draws: (M, B, D)
     """
 
@@ -107,26 +107,28 @@ def _right(trial: Trial) -> float | None:
 
 
 MEASURES: dict[str, Measure] = {
-    "rmse": Measure(of=_rmse, about="of standardised numbers, by the single best completion"),
-    "energy": Measure(of=_energy, about="energy score of a row's hidden cells, by the draws"),
-    "coverage": Measure(of=_covered, about=f"of {LEVEL:.0%} intervals", better=f"{LEVEL:g}"),
-    "width": Measure(
-        of=_width, about=f"of {LEVEL:.0%} intervals, standard deviations", judged=False
+    "rmse": Measure(of=_rmse, about="RMSE of standardised numbers, single best completion"),
+    "energy": Measure(of=_energy, about="energy score of a row's hidden cells, multiple draws"),
+    "coverage": Measure(
+        of=_covered, about=f"coverage of {LEVEL:.0%} intervals", better=f"{LEVEL:g}"
     ),
-    "accuracy": Measure(of=_right, about="of words", better="more"),
+    "width": Measure(
+        of=_width, about=f"width of {LEVEL:.0%} intervals, standard deviations", judged=False
+    ),
+    "accuracy": Measure(of=_right, about="accuracy of categories", better="more"),
 }
 
 
 @dataclass(frozen=True)
 class Scored:
-    """What one way to impute reached. values: of each repetition, by measure"""
+    """Result of one method. values: one per repetition, by measure"""
 
     name: str
     values: dict[str, tuple[float, ...]]
 
     @property
     def measures(self) -> dict[str, Measure]:
-        """What was measured, by name."""
+        """The results by name."""
         return {name: entry for name, entry in MEASURES.items() if name in self.values}
 
     def mean(self, measure: str) -> float:
@@ -167,21 +169,23 @@ def score(
     floors: Collection[str] | None = None,
     scaled_by: VectorSpec | None = None,
 ) -> list[Scored]:
-    """Hides a share of the known cells of rows x (B, D) at random and imputes them: by the model
-    first, then by the floors, which learn from `train` (N, D),
-    or from the rows at hand, without what is hidden, where there is none.
+    """Hide a random share of the known cells of rows x (B, D) and impute them.
 
-    repeats: other cells are hidden each time; draws: for the energy score and the intervals
-    floors: names of `FLOORS`; default: all. scaled_by: the columns whose scale errors are told in;
-        default: the model's
-    Raises PthetaError for rows of images, for a share that hides nothing or everything, and as
-    `impute` does.
+    The model comes first, then the baselines, which are fitted to `train` (N, D), or to the visible
+    cells of x if it is None.
+
+    repeats: number of repetitions, each with other hidden cells; draws: number of imputations, for
+        the energy score and the intervals
+    floors: names of `FLOORS`; default: all. scaled_by: the columns whose scale is the unit of
+        errors; default: the model's
+    Raises PthetaError for images, for a share that hides nothing or everything, and as `impute`
+    does.
     """
     spec = model.spec
     if not isinstance(spec, VectorSpec):
-        raise PthetaError("cells are hidden of rows of tables: complete images by ptheta inpaint")
+        raise PthetaError("imputation is evaluated on tables: use ptheta inpaint for images")
     if not 0 < hide < 1:
-        raise PthetaError(f"hide = {hide:g}: hide a share between 0 and 1 of the known cells")
+        raise PthetaError(f"hide = {hide:g}: give a share between 0 and 1 of the known cells")
 
     def by_model(rows: Tensor, seed: int) -> tuple[Tensor, Tensor]:
         mean = imputed(model, rows, seed=seed, condition=condition, candidates=candidates)
@@ -214,12 +218,14 @@ def hidden_cells(x: Tensor, share: float, seed: int) -> Tensor:
     last = noise.masked_fill(x.isnan(), -1.0).argmax(1)
     hidden[bare, last[bare]] = False
     if not hidden.any():
-        raise PthetaError(f"of {len(x)} rows no cell is hidden at a share of {share:g}: give more")
+        raise PthetaError(
+            f"no cell of the {len(x)} rows is hidden at a share of {share:g}: give more rows"
+        )
     return hidden
 
 
 def measured(trial: Trial) -> dict[str, float]:
-    """What the measures say, those that are defined."""
+    """The values of the defined measures."""
     values = {name: entry.of(trial) for name, entry in MEASURES.items()}
     return {name: value for name, value in values.items() if value is not None}
 

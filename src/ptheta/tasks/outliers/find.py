@@ -89,7 +89,7 @@ def both_kinds(outliers: int, others: int) -> None:
     """Raises PthetaError where there are none of one kind."""
     if not outliers or not others:
         raise PthetaError(
-            f"{outliers:,} outliers and {others:,} others: there is nothing to tell apart; give "
+            f"{outliers:,} outliers and {others:,} others: there is nothing to compare; give "
             "both kinds"
         )
 
@@ -133,7 +133,7 @@ def outliers(
     examples, and where the held-out examples are too few for the threshold.
     """
     if not scores:
-        raise PthetaError("no score is asked for: give at least one, or leave it out")
+        raise PthetaError("scores is empty: give at least one, or leave it out")
     seed, rate = how.get("seed", 0), how.get("false_alarms", FALSE_ALARMS)
     if held_out is not None:
         exceeding(len(held_out), rate)  # refused before the work

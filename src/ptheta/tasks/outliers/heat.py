@@ -34,12 +34,12 @@ class Heat:
 
 
 def surprise(known: Known) -> Map:
-    model = require(known.model, HasConditionals, "say how surprising a pixel is")
+    model = require(known.model, HasConditionals, "compute the surprise of pixels")
     return lambda x, y: -model.conditionals(x, y).log_prob(x).float().cpu() / math.log(2)
 
 
 def residual(known: Known) -> Map:
-    model = require(known.model, Autoencodes, "show what its code loses")
+    model = require(known.model, Autoencodes, "reconstruct examples")
 
     def of(x: Tensor, y: Condition | None) -> Tensor:
         return (x.float() - model.decode(model.encode(x, y), y).float()).abs().cpu()
@@ -62,8 +62,8 @@ def closest(known: Known, x: Tensor) -> Tensor:
 
 # the first that a model can give is shown; a new kind of map is an entry here
 HEATS: dict[str, Heat] = {
-    "surprise": Heat("bits of each pixel, given the earlier ones", surprise, HasConditionals),
-    "residual": Heat("what its code loses of each pixel", residual, Autoencodes),
+    "surprise": Heat("bits per pixel, given the earlier ones", surprise, HasConditionals),
+    "residual": Heat("reconstruction error of each pixel", residual, Autoencodes),
     "difference": Heat("the difference to the nearest training image", neighbour),
 }
 

@@ -90,9 +90,9 @@ def scored(scorer: Scorer, model: nn.Module, data: Dataset, seed: int, what: str
     scores = torch.cat(found)
     if lost := int(scores.isnan().sum()):
         raise PthetaError(
-            f"the {what} of {lost:,} of {len(scores):,} {data.examples} is NaN, the first of them "
+            f"the {what} of {lost:,} of {len(scores):,} {data.examples} is NaN, first for "
             f"number {int(scores.isnan().nonzero()[0]) + 1}: leave such {data.examples} out, or "
-            "take another score"
+            "use another score"
         )
     return scores
 
@@ -104,8 +104,8 @@ def blocks(model: nn.Module, data: Dataset, what: str) -> Iterator[tuple[Tensor,
     if asked and not data.has_conditions:
         kinds = word(condition_of(model)).replace("+", " and ")
         raise PthetaError(
-            f"{data.name} has no {kinds}, and this model's scores are given them: give data that "
-            "has them, or a run of a model that is asked for nothing"
+            f"{data.name} has no {kinds}, on which this model is conditional: give data that "
+            "has them, or a run of an unconditional model"
         )
     device = device_of(model)
     for start in watched(range(0, len(data), BLOCK), what):

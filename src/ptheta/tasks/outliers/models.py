@@ -78,7 +78,7 @@ def reconstruction(known: Known) -> Scorer:
 
 def latent(known: Known) -> Scorer:
     """Mahalanobis distance of the code to those of training examples."""
-    model = require(known.model, Encodes, "score by its codes")
+    model = require(known.model, Encodes, "score by codes")
 
     def fitted() -> Gaussian:
         some = known.bank.shuffled(0).subset(slice(0, LEARNED_FROM))
@@ -118,8 +118,8 @@ def background_ratio(known: Known) -> Scorer:
     """-(log p(x) - log p_0(x)), p_0 the background model."""
     if known.background is None:
         raise PthetaError(
-            "the background score needs a second run, of a model that learned what all such "
-            "examples have in common: give --background RUN (docs/outliers.md says how)"
+            "the background score needs a second run, of a model trained on background data: "
+            "give --background RUN (see docs/outliers.md)"
         )
     own = best_likelihood(known)
     other = best_likelihood(

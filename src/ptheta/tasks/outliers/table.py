@@ -27,20 +27,20 @@ LIKELIHOOD = (HasLogProb, HasEnergy, HasBound)
 # a new score is an entry here
 SCORES: dict[str, Score] = {
     "log-likelihood": Score(
-        "how unlikely the model calls it",
+        "negative log-likelihood",
         "-log p(x)",
         models.log_likelihood,
         needs=(HasLogProb,),
     ),
     "elbo": Score(
-        "how low the bound of its likelihood is",
+        "negative lower bound of the log-likelihood",
         "-ELBO(x)",
         models.elbo,
         needs=(HasBound,),
         paper="arXiv:1312.6114",
     ),
     "importance-bound": Score(
-        "the same by the tighter bound with importance samples",
+        "negative tighter bound with importance samples",
         "-log (1/k) sum_k p(x, z_k) / q(z_k | x)",
         models.importance,
         needs=(HasBound,),
@@ -48,33 +48,33 @@ SCORES: dict[str, Score] = {
     ),
     "energy": Score("its energy", "E(x)", models.energy, needs=(HasEnergy,)),
     "discriminator": Score(
-        "how unreal the discriminator calls it",
+        "negative discriminator output",
         "-D(x)",
         models.discriminator,
         needs=(Discriminates,),
         paper="arXiv:1406.2661",
     ),
     "reconstruction": Score(
-        "what its code loses of it",
+        "reconstruction error",
         "|x - decode(encode(x))| / sqrt(D)",
         models.reconstruction,
         needs=(Autoencodes,),
     ),
     "latent": Score(
-        "how far its code is from those of training examples",
+        "Mahalanobis distance of the code to training codes",
         "sqrt((z - m)' C^-1 (z - m)), z = encode(x)",
         models.latent,
         needs=(Encodes,),
     ),
     "typicality": Score(
-        "how unusual its likelihood is, be it too low or too high",
+        "typicality: likelihood too low or too high",
         "|-log p(x) - mean of -log p of training examples|",
         models.typicality,
         needs=LIKELIHOOD,
         paper="arXiv:1906.02994",
     ),
     "background": Score(
-        "its likelihood less that of a background model",
+        "log-likelihood ratio to a background model",
         "-(log p(x) - log p_0(x))",
         models.background_ratio,
         needs=LIKELIHOOD,
@@ -82,7 +82,7 @@ SCORES: dict[str, Score] = {
         background=True,
     ),
     "compression": Score(
-        "its likelihood less what its compressed size explains",
+        "log-likelihood corrected for the compressed size",
         "-(log p(x) + L(x)), L the least of its sizes as PNG and by zlib, in nats",
         models.compression_ratio,
         needs=LIKELIHOOD,
@@ -95,28 +95,26 @@ SCORES: dict[str, Score] = {
         nearest(asked),
     ),
     "relative-neighbours": Score(
-        "the same over what these neighbours are from their own",
+        "mean distance to the 10 nearest, relative to their own mean distances",
         "mean_j |h - h_j| / mean_j r(h_j), r the mean distance to the 10 nearest",
         relative(asked),
         paper="Breunig et al. 2000",
     ),
     "mahalanobis": Score(
-        "distance to the mean of features, by their covariance",
+        "Mahalanobis distance to the mean of features",
         "sqrt((h - m)' C^-1 (h - m))",
         mahalanobis(asked),
         paper="arXiv:1807.03888",
     ),
     "combined": Score(
-        "distances in edges and in patches, to the nearest and relative, together",
+        "sum of standardised neighbour distances in edge and patch features",
         "sum_i (log s_i(x) - mean) / deviation, over the four distances",
         combined({"edges": both(gradients), "patches": both(patches)}, {"numbers": both(numbers)}),
     ),
     "zero-pixels": Score(
         "share of sub-pixels that are 0", "mean of x = 0", floors.zero_pixels, of=IMAGES, floor=True
     ),
-    "png-bytes": Score(
-        "how few bytes its PNG takes", "-bytes", floors.png_bytes, of=IMAGES, floor=True
-    ),
+    "png-bytes": Score("negative size as PNG", "-bytes", floors.png_bytes, of=IMAGES, floor=True),
     "nearest": Score(
         "distance to the nearest training example, in pixels or standardised columns",
         "min_j |x - x_j|",
@@ -124,19 +122,19 @@ SCORES: dict[str, Score] = {
         floor=True,
     ),
     "pca-error": Score(
-        "what the first 64 principal components leave over (of half the numbers at most)",
+        "PCA reconstruction error, 64 components (at most half the dimensions)",
         "|x - m - V V' (x - m)| / sqrt(D)",
         floors.principal_error,
         floor=True,
     ),
     "gaussian": Score(
-        "a Gaussian of the pixels or columns",
+        "Gaussian density of the pixels or columns",
         "-log N(x; m, C)",
         floors.gaussian_surprise,
         floor=True,
     ),
     "independent-pixels": Score(
-        "each pixel by itself, by how often it has such a value",
+        "independent histograms of the pixels",
         "-sum_i log p_i(x_i)",
         floors.independent_pixels,
         of=IMAGES,
@@ -161,7 +159,7 @@ def defined(known: Known) -> list[str]:
 def lacks(score: Score, known: Known) -> str:
     """Why a score cannot be taken; empty where it can."""
     if not isinstance(known.spec, score.of):
-        return f"it is of images, and these are {known.spec}"
+        return f"it needs images, and these are {known.spec}"
     if score.background and known.background is None:
         return "there is no background model: give --background"
     if score.needs and not isinstance(known.model, score.needs):

@@ -30,7 +30,7 @@ from ptheta.tasks.ratio.calibration import (
 from ptheta.tasks.sample import sample
 
 MOST = 30.0  # nats: a discriminator that is sure of more is taken to be as sure
-VERB = "say how real an example is"
+VERB = "estimate the density ratio"
 RAW, OWN = "discriminator", "calibrated"
 
 

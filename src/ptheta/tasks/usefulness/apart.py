@@ -119,17 +119,17 @@ TESTS: dict[str, Test] = {
     "AUC logistic": Test(
         of=partial(told_apart, "logistic"),
         kinds=(VectorSpec,),
-        about="of a logistic regression that tells them from test rows; 0.5 is best",
+        about="AUC of a logistic regression, samples against test rows; 0.5 is best",
     ),
     "AUC forest": Test(
         of=partial(told_apart, "forest"),
         kinds=(VectorSpec,),
-        about="of a random forest that does",
+        about="AUC of a random forest, samples against test rows",
     ),
     "copied": Test(
         of=copied,
         kinds=(VectorSpec, ImageSpec),
         judged=False,
-        about="share as near to a training example as 1 % of test examples are",
+        about="share of samples as near to a training example as 1 % of test examples",
     ),
 }

@@ -39,8 +39,8 @@ def balanced_accuracy(right: Tensor, y: Tensor) -> float:
 
 
 MEASURES: dict[str, Measure] = {
-    "accuracy": Measure(of=accuracy, about="share of test examples whose label is told"),
-    "balanced": Measure(of=balanced_accuracy, about="the same, each class counted alike"),
+    "accuracy": Measure(of=accuracy, about="share of test examples classified correctly"),
+    "balanced": Measure(of=balanced_accuracy, about="accuracy averaged over classes"),
 }
 
 MAIN = "balanced"  # by which floors are held against samples

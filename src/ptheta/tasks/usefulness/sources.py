@@ -121,16 +121,16 @@ SOURCES: dict[str, Source] = {
         of=_copula_by_class,
         floor=True,
         kinds=(VectorSpec,),
-        about="a Gaussian copula of the rows of each class",
+        about="one Gaussian copula per class",
     ),
     "class Gaussians": Source(
         of=_gaussian_by_class,
         floor=True,
         kinds=(ImageSpec,),
-        about="a Gaussian of the pixels of each class, shrunk",
+        about="one Gaussian of the pixels per class, with shrinkage",
     ),
     "shuffled labels": Source(
-        of=_shuffled, floor=True, about="training examples with each other's labels: chance"
+        of=_shuffled, floor=True, about="training examples with permuted labels: chance"
     ),
 }
 
@@ -161,7 +161,10 @@ RIVALS: dict[str, Source] = {
         of=_copula, floor=True, kinds=(VectorSpec,), about="a Gaussian copula of all columns"
     ),
     "Gaussian": Source(
-        of=_gaussian, floor=True, kinds=(ImageSpec,), about="a Gaussian of the pixels, shrunk"
+        of=_gaussian,
+        floor=True,
+        kinds=(ImageSpec,),
+        about="a Gaussian of the pixels, with shrinkage",
     ),
     "copies": Source(of=_copies, about="training examples, drawn with replacement: nothing new"),
 }

@@ -1,5 +1,4 @@
-"""What several uses say of examples that a model is shown: which they are, and what they are
-labelled as."""
+"""Example sets for the commands that process examples: selection, labels and remarks."""
 
 from __future__ import annotations
 
@@ -19,7 +18,7 @@ from ptheta.specs import ImageSpec
 
 
 class Shown(NamedTuple):
-    """data: the examples; remarks: lines on which they are"""
+    """data: the examples; remarks: lines that describe the selection"""
 
     data: Dataset
     remarks: tuple[str, ...]
@@ -28,9 +27,9 @@ class Shown(NamedTuple):
 def examples_of(
     run: Run, source: Source | None, split: str | None, label_column: str | None
 ) -> Shown | None:
-    """Examples of a source, read as the run's data was; None without one.
+    """Examples of a source, preprocessed as the run's data was; None without a source.
 
-    Raises PthetaError for examples of another size or kind, and for a part, or a column, of no
+    Raises PthetaError for examples of another size or kind, and for a split or column without a
     source.
     """
     if source is not None:
@@ -39,8 +38,7 @@ def examples_of(
     for flag, given in (("--split", split), ("--label-column", label_column)):
         if given is not None:
             raise PthetaError(
-                f"{flag} {given}: this is of a SOURCE, and none is given: leave it out, and the "
-                "run's held-out examples are taken"
+                f"{flag} {given} needs a SOURCE: leave it out to use the run's held-out examples"
             )
     return None
 
@@ -52,11 +50,11 @@ def shown_to(
     data: Source | None,
     label_column: str | None = None,
 ) -> Shown:
-    """Examples of a source, read as the run's data was; without one the run's held-out ones, but
-    for those that repeat a training example.
+    """Examples of a source, preprocessed as the run's data was; by default the run's held-out
+    examples, without duplicates of training examples.
 
-    split: of the source; data: where the run's data lies now
-    Raises PthetaError for examples of another size or kind, and for a split of no source.
+    split: of the source; data: new location of the run's data
+    Raises PthetaError for examples of another size or kind, and for a split without a source.
     """
     given = examples_of(run, source, split, label_column)
     if given is not None:
@@ -67,33 +65,32 @@ def shown_to(
 
 
 def fresh(test: Dataset, cure: str) -> Dataset:
-    """Held-out examples without those that repeat a training example. cure: what is to be given
-    where there are no others
+    """Held-out examples without duplicates of training examples. cure: what to give if none are
+    left.
 
-    Raises PthetaError there.
+    Raises PthetaError in that case.
     """
     rows = np.flatnonzero(~test.repeated())
     if not len(rows):
         raise PthetaError(
-            f"all {len(test):,} held-out {test.examples} repeat training {test.examples}: give "
-            f"{cure}"
+            f"all {len(test):,} held-out {test.examples} are duplicates of training "
+            f"{test.examples}: give {cure}"
         )
     return test.subset(rows)
 
 
 def read_as(data: Dataset) -> tuple[str, ...]:
-    """Lines on what of a source was not read, and on what was changed to be what the model
-    learned."""
+    """Remarks on files that were skipped, and on preprocessing to the model's spec."""
     lost, lines = data.skipped, []
     if lost:
         lines.append(unread(lost, len(data) + len(lost), data.examples))
     if data.resized and isinstance(data.spec, ImageSpec):
-        lines.append(f"pictures were brought to {data.spec.width}x{data.spec.height} pixels")
+        lines.append(f"images were resized to {data.spec.width}x{data.spec.height} pixels")
     return tuple(f"{data.name}: {line}" for line in lines)
 
 
 def some_of(data: Dataset, n: int | None, seed: int) -> Dataset:
-    """n of the examples, drawn at random, in their order; all for None, or where there are no
+    """A random subset of n examples in their original order; all for None, or if there are no
     more."""
     if n is None or n >= len(data):
         return data
@@ -101,8 +98,8 @@ def some_of(data: Dataset, n: int | None, seed: int) -> Dataset:
 
 
 def known_labels(data: Dataset, labels: Labels) -> tuple[Tensor | None, str]:
-    """(the labels of examples, numbered as a model has them, int64 (N,); a line on why there are
-    none: None, empty where nobody has any). Labels are known by their names."""
+    """The labels of examples as class indices of the model, int64 (N,), or None with a remark on
+    why (empty if the data has no labels). Labels are matched by name."""
     if data.labels is None:
         return None, ""
     own = torch.from_numpy(data.labels[data.rows(slice(None))].astype(np.int64))
@@ -111,12 +108,12 @@ def known_labels(data: Dataset, labels: Labels) -> tuple[Tensor | None, str]:
         for k in own.unique().tolist():
             numbers[k] = labels.number(data.class_name(k))
     except PthetaError as error:
-        return None, f"labels of {data.name} are not those of the run ({error}): none are used"
+        return None, f"labels of {data.name} are not used: they are not those of the run ({error})"
     return numbers[own], ""
 
 
 def seen_in_training(data: Dataset, bank: Dataset) -> str:
-    """A line on examples that are among the training examples; empty where none are."""
+    """A remark on examples that are also training examples; empty if there are none."""
     known = int(np.isin(data.keys(), bank.keys()).sum())
     if not known:
         return ""

@@ -1,4 +1,4 @@
-"""What is said of a column. (No torch here: the command line imports it.)"""
+"""Summaries of columns. (Without torch, since the command line imports this module.)"""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ MOST = 8  # words of a category in a line
 
 
 class ColumnAbout(TypedDict, total=False):
-    """What a column holds in the training rows. missing: the share of cells that are
+    """Summary of a column in the training rows.
 
-    low, high: of numbers; words: of a category
+    missing: the share of missing cells
+    low, high: the range of numbers; words: the values of a category
     """
 
     kind: str
@@ -20,8 +21,8 @@ class ColumnAbout(TypedDict, total=False):
     missing: float
 
 
-def told(about: ColumnAbout) -> str:
-    """The same as half a line."""
+def summary(about: ColumnAbout) -> str:
+    """A short one-line summary."""
     parts = [about["kind"]]
     if words := about.get("words"):
         shown = ", ".join(words[:MOST]) + (", ..." if len(words) > MOST else "")

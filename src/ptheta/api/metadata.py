@@ -1,4 +1,4 @@
-"""What a table says of samples: what each was asked for."""
+"""Metadata of samples: the condition of each, as table columns."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ptheta.data.metadata import FILE_NAME
 from ptheta.data.table import CAPTIONS, LABELS
 
 Cell = str | float
-Told = Callable[[int], Mapping[str, Cell]]  # of the sample of a number, its cells by column
+Metadata = Callable[[int], Mapping[str, Cell]]  # sample index -> its cells by column
 
 LABEL, CAPTION = LABELS[0], CAPTIONS[0]
 TAKEN = (FILE_NAME, *LABELS, *CAPTIONS)  # columns that `ptheta.open_data` reads as something else
@@ -27,7 +27,7 @@ def _caption(spec: ConditionSpec, rows: Tensor) -> dict[str, list[Cell]]:
 
 
 def _attributes(spec: ConditionSpec, rows: Tensor) -> dict[str, list[Cell]]:
-    """A column for each attribute, words as words."""
+    """One column per attribute, with words as text."""
     assert isinstance(spec, Attributes)
     found: dict[str, list[Cell]] = {}
     for name, values in zip(spec.names, rows.T.tolist(), strict=True):
@@ -37,8 +37,7 @@ def _attributes(spec: ConditionSpec, rows: Tensor) -> dict[str, list[Cell]]:
     return found
 
 
-# which kind of condition is written to which columns; a kind that is none of these, such as an
-# image, is in no table
+# columns of each kind of condition; other kinds, such as images, are not written
 COLUMNS: dict[str, Callable[[ConditionSpec, Tensor], dict[str, list[Cell]]]] = {
     Labels.kind: _label,
     Attributes.kind: _attributes,
@@ -46,9 +45,8 @@ COLUMNS: dict[str, Callable[[ConditionSpec, Tensor], dict[str, list[Cell]]]] = {
 }
 
 
-def told_of(spec: ConditionSpec | None, every: Condition) -> Told | None:
-    """What is said of samples that were asked for these conditions in turn; None where there is
-    nothing to say."""
+def metadata_of(spec: ConditionSpec | None, every: Condition) -> Metadata | None:
+    """Metadata of samples drawn with these conditions in turn; None if there is none."""
     found: dict[str, list[Cell]] = {}
     for part in parts_of(spec):
         rows = every.parts[part.kind] if isinstance(every, Together) else every

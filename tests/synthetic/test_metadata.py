@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import ptheta
-from ptheta.api.told import COLUMNS, told_of
+from ptheta.api.metadata import COLUMNS, metadata_of
 from ptheta.batch import Together
 from ptheta.conditions import KINDS, Attributes, Image, Labels
 from ptheta.conditions.several import Several
@@ -29,11 +29,11 @@ def test_several_conditions_are_told_together_and_in_turn():
             "attributes": torch.tensor([[1.0, 0.5, 3.0], [0.0, 2.0, 1.0], [1.0, 0.0, 0.0]]),
         }
     )
-    told = told_of(spec, rows)
+    told = metadata_of(spec, rows)
     assert told is not None
     assert told(0) == {"label": "dog", "colour": "blue", "size": 0.5, "attribute label": 3.0}
     assert told(4) == {"label": "cat", "colour": "red", "size": 2.0, "attribute label": 1.0}
-    assert told_of(None, torch.zeros(1)) is None
+    assert metadata_of(None, torch.zeros(1)) is None
 
 
 @pytest.fixture(scope="module")

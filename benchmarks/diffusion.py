@@ -1,0 +1,99 @@
+"""Diffusion, flow matching and a GAN on digits: the same processor time for each.
+
+    python -m benchmarks.diffusion --runs FOLDER [--data digits] [--minutes 20] [-n 3000]
+
+A step of each model is timed first, so that its training takes about these minutes of one
+processor, whatever else the machine does; the seconds that it took are kept beside its numbers.
+Runs that are there are not trained again. Writes the numbers of distance of each model to
+benchmarks/results/diffusion.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import ptheta
+from benchmarks.seeds import steps_within
+from ptheta.metrics.conditions import draw
+from ptheta.metrics.evaluate import evaluate_images
+from ptheta.runs.folder import Run
+
+# model -> its recipe, and options
+MODELS: dict[str, tuple[str, dict[str, Any]]] = {
+    "ddpm": ("ten-minutes", {}),
+    "flow-matching": ("ten-minutes", {}),
+    "dcgan": ("default", {"batch_size": 64, "features": 16, "latent": 64, "dense": 512}),
+}
+SHOWN = ("kd_digits", "fd_digits", "precision_digits", "recall_digits", "coverage_digits")
+PROBES = (2, 2, 12)
+SPENT = "processor-seconds"
+
+
+def train(name: str, folder: Path, steps: int, options: argparse.Namespace) -> Run:
+    recipe, own = MODELS[name]
+    length = {"steps": steps, "minutes": None, "epochs": None}
+    quiet = {"sample_every": 0, "evaluate_every": 0, "threads": 1}
+    return ptheta.train(
+        name,
+        options.data,
+        folder,
+        recipe=recipe,
+        resume=folder.exists(),
+        seed=options.seed,
+        **{**quiet, **length, **own},
+    )
+
+
+def trained(name: str, options: argparse.Namespace) -> Run:
+    """The run of a model, and beside it how much of a processor it had."""
+    folder = options.runs / f"{name}-{options.seed}"
+    if (folder / SPENT).exists():
+        return Run.open(folder)
+    steps = steps_within(
+        60 * options.minutes, lambda place, n: train(name, place, n, options), PROBES
+    )
+    started = time.process_time()
+    run = train(name, folder, steps, options)
+    (folder / SPENT).write_text(f"{time.process_time() - started:.0f}\n")
+    return run
+
+
+def measured(run: Run, options: argparse.Namespace) -> dict[str, Any]:
+    """Value and error of each metric that is shown, and what they cost."""
+    started = time.process_time()
+    test = run.data("test", options.data)
+    samples = draw(run.model(), test, options.number, options.seed)
+    found = evaluate_images(samples, test, run.data("train", options.data))
+    rows: dict[str, Any] = {
+        r.metric: {"value": r.value, "error": r.error}
+        for r in found.results
+        if r.metric in SHOWN and r.value is not None
+    }
+    rows["training_seconds"] = int((run.path / SPENT).read_text())
+    rows["evaluation_seconds"] = round(time.process_time() - started)
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--runs", type=Path, required=True)
+    parser.add_argument("--data", default="digits")
+    parser.add_argument("--minutes", type=float, default=20.0)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("-n", "--number", type=int, default=3000)
+    parser.add_argument("--only", nargs="+", default=list(MODELS), choices=MODELS)
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/diffusion.json"))
+    options = parser.parse_args()
+    table = json.loads(options.out.read_text()) if options.out.exists() else {}
+    for name in options.only:
+        table[name] = {"seed": options.seed, **measured(trained(name, options), options)}
+        options.out.write_text(json.dumps(table, indent=1) + "\n")
+        print(name, table[name], flush=True)
+
+
+if __name__ == "__main__":
+    main()

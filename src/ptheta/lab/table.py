@@ -1,0 +1,50 @@
+"""The pages by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from ptheta.errors import unknown
+
+if TYPE_CHECKING:
+    from ptheta.lab.asked import Asked
+    from ptheta.lab.parts import Page
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A page of the lab.
+
+    Attributes:
+        module: Its file in `lab/pages/`, which has a function `page(asked) -> Page`.
+        about: What it shows, in at most 62 characters.
+        trains: Whether it trains models on digits, which takes minutes, or takes given runs.
+    """
+
+    module: str
+    about: str
+    trains: bool = False
+
+    def load(self) -> Callable[[Asked], Page]:
+        made: Callable[[Asked], Page] = import_module(f"ptheta.lab.pages.{self.module}").page
+        return made
+
+
+# In the order of the lectures.
+PAGES: dict[str, Entry] = {
+    "likelihood": Entry("likelihood", "maximum likelihood, KL divergence, hidden variables"),
+    "divergences": Entry("divergences", "one Gaussian fitted to a mixture by four divergences"),
+    "game": Entry("game", "the game of a GAN: optimum, saturation, equilibrium"),
+    "elbo": Entry("elbo", "the bound of a VAE, term by term, and its gradient"),
+    "dynamics": Entry("dynamics", "update rules of two players: diverge, circle or converge"),
+}
+
+
+def entry(name: str) -> Entry:
+    """Raises PthetaError naming the nearest page."""
+    if name not in PAGES:
+        raise unknown("page", name, PAGES)
+    return PAGES[name]

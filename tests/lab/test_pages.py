@@ -1,0 +1,70 @@
+"""Every page of the lab: its numbers agree with theory, follow the seed, and make a small file."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import ptheta
+from ptheta.lab.html import html
+from ptheta.lab.make import LARGEST, Learned
+from ptheta.lab.parts import Film, Number, Page, Section
+from ptheta.lab.table import PAGES, Entry
+
+SHORT = ModuleType("short")
+SHORT.page = lambda asked: Page("Short", "$1 = 1$", [Section("One")])  # type: ignore[attr-defined]
+QUICK = [name for name, page in PAGES.items() if not page.trains]
+
+
+@pytest.fixture(scope="module", params=QUICK)
+def made(request: pytest.FixtureRequest) -> tuple[str, Learned, Learned]:
+    """A page with two seeds."""
+    name = request.param
+    return name, ptheta.learn(name), ptheta.learn(name, seed=1)
+
+
+def test_numbers_agree_with_theory(made: tuple[str, Learned, Learned]):
+    _, *pages = made
+    for page in pages:
+        assert page.numbers
+        assert not page.disagree
+
+
+def test_another_seed_changes_what_is_computed(made: tuple[str, Learned, Learned]):
+    """But for what theory says is the same for all problems."""
+    _, first, second = made
+    others = {n.name: n for n in second.page.numbers()}
+    same = [n.name for n in first.page.numbers() if n.name in others and _same(n, others[n.name])]
+    assert same == []
+
+
+def _same(one: Number, other: Number) -> bool:
+    return one.computed == other.computed and not (
+        one.theory is not None and one.theory == other.theory
+    )
+
+
+def test_the_file_is_whole_and_small(made: tuple[str, Learned, Learned]):
+    name, learned, _ = made
+    text = html(name, learned.page, 0)
+    assert len(text.encode()) < LARGEST
+    assert not re.search(r"(src|href)=\"https?:", text)
+    assert "\\frac" not in text
+    assert text.count('<input type="range"') == sum(
+        isinstance(part, Film) for s in learned.page.sections for part in s.parts
+    )
+
+
+def test_a_page_is_written_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    place = tmp_path / "page.html"
+    monkeypatch.setitem(PAGES, QUICK[0], Entry("short", "a page of one formula"))
+    monkeypatch.setitem(sys.modules, "ptheta.lab.pages.short", SHORT)
+    assert ptheta.learn(QUICK[0], place).path == place
+    with pytest.raises(ptheta.PthetaError, match="--force"):
+        ptheta.learn(QUICK[0], place)
+    with pytest.raises(ptheta.PthetaError, match="did you mean"):
+        ptheta.learn(f"{QUICK[0]}x", tmp_path / "other.html")

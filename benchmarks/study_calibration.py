@@ -7,8 +7,8 @@ answers. A cell counts how often the 95 % intervals hold the truth: of the score
 rates on generated images and of the difference; how often the test at 5 % finds a difference
 between equal sources (size) and between different ones (power, with what `ptheta study power`
 foretells); and, for comparison, how often intervals over people alone and binomial intervals hold
-the truth. Cells that are in the file already are kept, so the command may be stopped and called
-again. One thread.
+the truth. Cells that the file has with as many repetitions are kept, so the command may be stopped and
+called again. One thread.
 """
 
 from __future__ import annotations
@@ -135,7 +135,7 @@ def main() -> None:
     for i, (name, design) in enumerate(CELLS.items()):
         if given.cells == "small" and name not in SMALL:
             continue
-        if known.get(name, {}).get("repetitions") != given.repetitions:
+        if known.get(name, {}).get("repetitions", 0) < given.repetitions:
             known[name] = cell(design, given.repetitions, EACH * i)
             given.out.write_text(json.dumps(known, indent=2) + "\n")
         print(name, known[name], flush=True)

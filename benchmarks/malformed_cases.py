@@ -13,7 +13,7 @@ import struct
 import warnings
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from functools import partial
@@ -33,6 +33,9 @@ from ptheta.cli.commands import cli
 from ptheta.measures.results import Evaluation, Result
 from ptheta.models import registry
 from ptheta.runs import plan
+from ptheta.study.analysis.simulate import People, simulate
+from ptheta.study.analysis.stein import BY_IMAGE
+from ptheta.study.files import Answer, dump_answers
 
 Damage = Callable[[Path], object]
 LONG = "a" * 5000
@@ -124,6 +127,7 @@ def every_case(seed: int = 0) -> Iterator[Case]:
     yield from _table_cases(rng)
     yield from _folder_cases()
     yield from _zip_cases()
+    yield from _study_cases(rng)
 
 
 # -- JSON
@@ -839,6 +843,13 @@ def _caption_cases() -> Iterator[Case]:
     yield Case("captions", "both", _nothing, (*rest, *few[:2], "--caption-file", "vae/config.json"))
 
 
+def dumped(answers: Iterable[Answer]) -> str:
+    """answers.csv as a text."""
+    file = io.StringIO()
+    dump_answers(file, answers)
+    return file.getvalue()
+
+
 def _put_bytes(name: str, data: bytes, place: Path) -> None:
     (place / name).write_bytes(data)
 
@@ -1104,6 +1115,69 @@ def _table_cases(rng: random.Random) -> Iterator[Case]:
         yield Case("table", name, changed, ("data", "x.csv"), may_pass=True)
     for name, make in PLACES.items():
         yield Case("table", name, partial(_put, "x.csv", make), ("data", "x.csv"))
+
+
+REPORT = ("study", "report", "answers.csv", "--out", "made")
+STUDY: dict[str, Any] = {
+    "name": "a",
+    "protocol": "hype-infinity",
+    "sources": [{"name": "real", "kind": "reference", "path": "x", "n": 1}],
+}
+
+
+def _study_cases(rng: random.Random) -> Iterator[Case]:
+    """Answers of a study, what is said of it, and public answers."""
+    good = dumped(simulate(People({"gan": 0.3}, people=3, trials=8, images=4), 0))
+    header, *lines = good.splitlines(keepends=True)
+    tables: dict[str, str | bytes] = {
+        "empty": "",
+        "header alone": header,
+        "a column too few": good.replace("truth", "truht", 1),
+        "a cell too few": good + "1,2\n",
+        "a line twice": good + lines[0],
+        "another protocol": good.replace("hype-infinity", "hype"),
+        "two protocols": good.replace("hype-infinity", "hype-time", 1),
+        "another answer": good.replace(",fake,", ",maybe,"),
+        "another truth": good.replace(",1,,", ",0,,", 1),
+        "a negative time": good.replace(",,,", ",-1,,", 1),
+        "a time that is none": good.replace("2025-01-01T00:00:00Z", "soon", 1),
+        "a trial of 100 digits": good.replace(",1,0,main", f",1,{'9' * 100},main", 1),
+        "nobody": good.replace("simulated-0", ""),
+        "a name of a million letters": good.replace("simulated-0", "x" * 10**6),
+        "no main answers": good.replace(",main,", ",practice,"),
+        "a quote that never ends": good + 'a,"b\n',
+        "UTF-16": good.encode("utf-16"),
+        "zeros": "\0" * 1000,
+        "public answers cut": "id,model,num_correct,err_rt,f_err_rt,r_err_rt\na,b,1\n",
+        "public answers alone": ",".join(BY_IMAGE) + "\n",
+    }
+    for name, text in tables.items():
+        data = text if isinstance(text, bytes) else text.encode()
+        yield Case("answers.csv", name, partial(_put_bytes, "answers.csv", data), REPORT)
+    for name, raw in RAW.items():
+        seed = rng.randrange(2**32)
+
+        def changed(place: Path, raw: Any = raw, seed: int = seed) -> None:
+            _put_bytes("answers.csv", good.encode(), place)
+            _change_bytes("answers.csv", raw, seed, place)
+
+        yield Case("answers.csv", name, changed, REPORT, may_pass=True)
+    for name, make in PLACES.items():
+        yield Case("answers.csv", name, partial(_put, "answers.csv", make), REPORT)
+    odd: dict[str, object] = {
+        **{f"{key} {kind}": STUDY | {key: new} for key in STUDY for kind, new in MUTANTS.items()},
+        "a source twice": STUDY | {"sources": [*STUDY["sources"], *STUDY["sources"]]},
+        "a rule of 2": STUDY | {"attention": {"least_correct": 2}},
+        "a list": [STUDY],
+    }
+    for name, values in odd.items():
+
+        def told(place: Path, values: object = values) -> None:
+            _put_bytes("answers.csv", good.encode(), place)
+            _put_bytes("study.json", json.dumps(values).encode(), place)
+
+        harmless = name == "name text"
+        yield Case("study.json", name, told, REPORT, may_pass=harmless)
 
 
 def _pair_cases() -> Iterator[Case]:

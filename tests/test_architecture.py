@@ -39,6 +39,7 @@ LAYERS: list[set[str]] = [
     {"tasks"},
     {"metrics"},
     {"report"},
+    {"study"},
     {"api"},
     {"lab"},
     {"cli"},

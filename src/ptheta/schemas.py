@@ -272,6 +272,96 @@ class Compared(_File):
     real: Measurements
 
 
+StudyText = Annotated[str, MinLen(1), MaxLen(1000)]
+Phase = Literal["tutorial", "practice", "qualification", "main"]
+
+
+class StudySource(_File):
+    """Images of a study. n: how many of them may be shown"""
+
+    name: StudyText
+    kind: Literal["run", "folder", "reference"]
+    path: str
+    n: Whole
+
+
+class StudyRule(_File):
+    """A rule by which people are excluded: those with a smaller share of right answers."""
+
+    least_correct: Annotated[float, Ge(0), Le(1)]
+
+
+class Study(_File):
+    """study.json: what a study asks, of which images, by which rules.
+
+    counts: trials of each phase. qualification: of the answers of that phase, attention: of the
+    answers of that kind; None: there is no such rule. version: of ptheta, or of another program.
+    """
+
+    name: StudyText
+    protocol: Literal["hype-infinity", "hype-time", "2afc", "pairs", "rating"]
+    sources: Annotated[list[StudySource], MinLen(1)]
+    seed: Whole = 0
+    counts: dict[Phase, Whole] = {}
+    qualification: StudyRule | None = None
+    attention: StudyRule | None = None
+    language: str = "en"
+    version: str = ""
+
+
+StudyCount = Annotated[int, Ge(0), Le(10_000)]
+Milliseconds = Annotated[int, Gt(0), Le(60_000)]
+
+
+class StudyItem(_Exact):
+    """An image of a study. id: opaque, the stem of its file; use: what it is kept for; origin: what
+    it was called where it came from."""
+
+    id: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{8,64}$")]
+    source: StudyText
+    use: Literal["main", "practice", "example", "qualification", "attention"]
+    origin: str = ""
+
+
+class StudyTiming(_Exact):
+    """The staircase of HYPE-time: see `ptheta.study.staircase`. mask_ms: of each mask."""
+
+    start_ms: Milliseconds = 500
+    least_ms: Milliseconds = 100
+    most_ms: Milliseconds = 1000
+    down_ms: Milliseconds = 10
+    up_ms: Milliseconds = 30
+    mask_ms: Milliseconds = 30
+
+
+class StudyPlan(_Exact):
+    """plan.json: what a study shows and asks. It stays on the server.
+
+    sources: names in the order of study.json; design: whether each person sees one source or all;
+    trials: of the main part, without attention checks and repeats; break_every: 0: no breaks
+    """
+
+    format: int
+    protocol: Literal["hype-infinity", "hype-time", "2afc", "pairs", "rating"]
+    sources: Annotated[list[StudyText], MinLen(1)]
+    design: Literal["between", "within"]
+    seed: Whole = 0
+    trials: Annotated[int, Gt(0), Le(10_000)]
+    practice: StudyCount = 0
+    qualification: StudyCount = 0
+    least_correct: Annotated[float, Ge(0), Le(1)] = 0.0
+    attention: StudyCount = 0
+    repeats: StudyCount = 0
+    break_every: StudyCount = 0
+    width: Side
+    height: Side
+    language: str = "en"
+    consent: Annotated[str, MaxLen(20_000)] = ""
+    timing: StudyTiming = StudyTiming()
+    masks: Annotated[int, Ge(0), Le(99)] = 0
+    items: list[StudyItem]
+
+
 class Row(BaseModel):
     """One line of metrics.jsonl: a number for each name. A metric may be NaN."""
 

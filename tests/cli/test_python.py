@@ -42,7 +42,10 @@ PYTHON = {
     "closest": "the images that `ptheta evaluate --closest` draws",
 }
 # verbs that are no function of Python, and why
-OF_SHELL = {"completion": "a shell reads it"}
+OF_SHELL = {
+    "completion": "a shell reads it",
+    "study": "a group: its functions are in ptheta.study and ptheta.api.studying",
+}
 # options that no function takes, and why
 SHELL = {
     "threads": "a program says it to torch",

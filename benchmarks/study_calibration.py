@@ -1,14 +1,14 @@
 """Whether the intervals of a human study cover: simulated people of known error rates.
 
-    python -m benchmarks.study_calibration [--repetitions 1000] [--cells small]
+    python -m benchmarks.study_calibration [--repetitions 2000] [--cells small]
 
 Each repetition simulates a study of two sources (`ptheta.study.analysis.simulate`) and analyses its
 answers. A cell counts how often the 95 % intervals hold the truth: of the scores, of the error
 rates on generated images and of the difference; how often the test at 5 % finds a difference
 between equal sources (size) and between different ones (power, with what `ptheta study power`
 foretells); and, for comparison, how often intervals over people alone and binomial intervals hold
-the truth. Cells that are in the file already are kept, so the command may be stopped and called
-again. One thread.
+the truth. Cells that the file has with as many repetitions are kept, so the command may be stopped and
+called again. One thread.
 """
 
 from __future__ import annotations
@@ -24,8 +24,7 @@ from pathlib import Path
 from ptheta.study.analysis.estimates import Estimate, compare, wilson
 from ptheta.study.analysis.power import Plan, power
 from ptheta.study.analysis.rates import SourceRates, rates
-from ptheta.study.analysis.simulate import People, simulate
-from ptheta.study.analysis.table import table_of
+from ptheta.study.analysis.simulate import People, simulate_table
 
 OUT = Path(__file__).parent / "results" / "study_calibration.json"
 BASE = People({"a": 0.2, "b": 0.27}, people=20, trials=100, images=50)
@@ -45,6 +44,7 @@ CELLS = {
     "8 people, 30 trials": replace(BASE, people=8, trials=30, images=15),
 }
 SMALL = ("8 people, 30 trials", "nobody and nothing varies")
+EACH = 100_000  # seeds of a cell: no two cells share a study
 Z = 1.959963984540054
 
 
@@ -67,7 +67,7 @@ def binomial(one: Estimate, truth: float) -> bool:
 
 def counted(design: People, seed: int, found: Counter[str]) -> list[SourceRates]:
     """Counts what one study shows."""
-    sources = rates(table_of(simulate(design, seed)))
+    sources = rates(simulate_table(design, seed))
     for one in sources:
         truth = design.score(one.name)
         found["scores"] += 1
@@ -84,7 +84,7 @@ def counted(design: People, seed: int, found: Counter[str]) -> list[SourceRates]
     return sources
 
 
-def cell(design: People, repetitions: int) -> dict[str, float]:
+def cell(design: People, repetitions: int, first_seed: int) -> dict[str, float]:
     """Shares in %."""
     start = time.process_time()
     different: Counter[str] = Counter()
@@ -93,7 +93,7 @@ def cell(design: People, repetitions: int) -> dict[str, float]:
     same = replace(
         design, sources=dict.fromkeys(design.sources, next(iter(design.sources.values())))
     )
-    for seed in range(repetitions):
+    for seed in range(first_seed, first_seed + repetitions):
         sources = counted(design, seed, different)
         people += [r.people.true_variance for r in sources if r.people]
         images += [r.images.true_variance for r in sources if r.images]
@@ -127,16 +127,16 @@ def cell(design: People, repetitions: int) -> dict[str, float]:
 def main() -> None:
     """Measures the cells that are not in the file yet."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--repetitions", type=int, default=1000)
+    parser.add_argument("--repetitions", type=int, default=2000)
     parser.add_argument("--cells", choices=("all", "small"), default="all")
     parser.add_argument("--out", type=Path, default=OUT)
     given = parser.parse_args()
     known = json.loads(given.out.read_text()) if given.out.exists() else {}
-    for name, design in CELLS.items():
+    for i, (name, design) in enumerate(CELLS.items()):
         if given.cells == "small" and name not in SMALL:
             continue
-        if known.get(name, {}).get("repetitions") != given.repetitions:
-            known[name] = cell(design, given.repetitions)
+        if known.get(name, {}).get("repetitions", 0) < given.repetitions:
+            known[name] = cell(design, given.repetitions, EACH * i)
             given.out.write_text(json.dumps(known, indent=2) + "\n")
         print(name, known[name], flush=True)
 

@@ -21,7 +21,7 @@ from ptheta.study.analysis.rates import rates
 from ptheta.study.analysis.ratings import ratings
 from ptheta.study.analysis.simulate import People, simulate
 from ptheta.study.analysis.staircase import by_source, reversals, threshold, thresholds
-from ptheta.study.analysis.table import table_of
+from ptheta.study.analysis.table import Table, table_of
 from ptheta.study.files import Answer
 from tests.study.answers import hype, pair
 
@@ -398,3 +398,46 @@ def test_power_is_the_share_of_simulated_studies_that_find_the_difference(betwee
     simulated = float(np.mean([p < 0.05 for p in found if p is not None]))
     planned = power(plan, design.score("a"), design.score("b"), n)
     assert planned == pytest.approx(simulated, abs=0.12)
+
+
+def compared_pairs(random: np.random.Generator, people=20, images=30, trials=60) -> Table:
+    """Answers to pairs of three sources, where people and images vary."""
+    quality = np.array([0.0, 0.4, 0.8])
+    image = random.normal(0, 0.8, (3, images))
+    taste = random.normal(0, 0.3, (people, 3))
+    n = people * trials
+    person = np.repeat(np.arange(people), trials)
+    first = random.integers(0, 3, n)
+    second = (first + random.integers(1, 3, n)) % 3
+    x, y = random.integers(0, images, (2, n))
+    value = [quality[s] + taste[person, s] + image[s, i] for s, i in ((first, x), (second, y))]
+    left = random.random(n) < 1 / (1 + np.exp(value[1] - value[0]))
+    names, nothing = np.array(["a", "b", "c"], dtype=object), np.full(n, np.nan)
+    return Table(
+        person=person,
+        image=first * images + x,
+        image_b=second * images + y,
+        source=names[first],
+        source_b=names[second],
+        fake=np.zeros(n, dtype=bool),
+        wrong=nothing,
+        answer=np.where(left, "left", "right").astype(object),
+        place=np.arange(n),
+        asked=nothing,
+        shown=nothing,
+        response=nothing,
+    )
+
+
+@pytest.mark.slow
+def test_intervals_of_strengths_cover():
+    """Of the difference of two strengths, around their mean over many studies."""
+    random = np.random.default_rng(0)
+    found = []
+    for _ in range(400):
+        chosen = preferences(compared_pairs(random))
+        assert chosen is not None
+        found.append(chosen.comparisons[1].difference)
+    middle = float(np.mean([one.value for one in found]))
+    held = [one.interval[0] <= middle <= one.interval[1] for one in found if one.interval]
+    assert 0.92 <= np.mean(held) <= 0.98

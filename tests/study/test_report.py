@@ -10,13 +10,15 @@ from pathlib import Path
 
 import pytest
 
+from ptheta.api.studying import study_report
 from ptheta.errors import PthetaError
+from ptheta.measures.results import Evaluation, Result
 from ptheta.schemas import Study, StudyRule, StudySource
 from ptheta.study.analysis.analyse import Analysis, analyse, with_metrics
 from ptheta.study.analysis.document import document, page, to_json, write
 from ptheta.study.analysis.reading import read
 from ptheta.study.analysis.simulate import People, simulate
-from ptheta.study.files import Answer, read_answers, write_answers, write_study
+from ptheta.study.files import Answer, read_answers, read_study, write_answers, write_study
 from tests.cli.command import command
 from tests.study.answers import hype, pair
 
@@ -154,7 +156,7 @@ def forced() -> list[Answer]:
 @pytest.mark.parametrize(
     ("made", "title", "says"),
     [
-        (chosen("a", "b"), "Preferences", "a is preferred most"),
+        (chosen("a", "b"), "Preferences", "a is preferred most often: in 75.0 %"),
         (rated(), "Ratings", "is rated highest"),
         (timed(), "Time to judge", "gan: people need 510 ms"),
         (forced(), "Error rates", "gan is closest to real images: 33.3 %"),
@@ -266,3 +268,47 @@ def test_power_is_printed():
     done = command("study", "power", 0.25, 0.35, "--people", 22)
     assert "a power of 80 % needs 24 people" in done.stdout
     assert json.loads(command("study", "power", 0.25, 0.35, "--json").stdout)["power"]["30"] > 0.8
+
+
+def evaluated(folder: Path, distances: dict[str, float], samples: int = 1000) -> list[StudySource]:
+    """Run folders with nothing but an evaluation."""
+    sources = []
+    for name, value in distances.items():
+        (folder / name).mkdir()
+        results = (Result("fd_digits", value, better="lower"), Result("speed", 1.0))
+        protocol = {"extractor": "digits", "samples": samples, "real_images": 100}
+        Evaluation(results, protocol).write(folder / name / "evaluation.json")
+        sources.append(StudySource(name=name, kind="run", path=str(folder / name), n=50))
+    return sources
+
+
+def test_people_are_compared_with_stored_metrics(folder: Path):
+    study = read_study(folder / "study.json")
+    sources = evaluated(folder, {"vae": 30.0, "gan": 10.0, "flow": 25.0})
+    write_study(folder / "study.json", study.model_copy(update={"sources": sources}))
+    _, result = study_report(folder)
+    assert [one.metric for one in result.agreements] == ["fd_digits"]
+    order = sorted(result.human, key=result.human.__getitem__)
+    expected = 1.0 if order == ["vae", "flow", "gan"] else 1 / 3
+    assert result.agreements[0].tau == pytest.approx(expected)
+    assert result.agreements[0].values["gan"][1] == 10.0
+
+
+def test_metrics_of_different_protocols_are_left_out(folder: Path):
+    study = read_study(folder / "study.json")
+    sources = evaluated(folder, {"vae": 30.0, "gan": 10.0}) + evaluated(folder, {"flow": 9.0}, 500)
+    write_study(folder / "study.json", study.model_copy(update={"sources": sources}))
+    with pytest.warns(UserWarning, match="evaluated by different protocols"):
+        _, result = study_report(folder)
+    assert not result.agreements
+
+
+@pytest.mark.slow
+def test_metrics_are_measured_on_request(folder: Path):
+    study = read_study(folder / "study.json")
+    run = {"vae": "example:vae", "gan": "example:gan", "flow": "example:pixelcnn"}
+    sources = [StudySource(name=k, kind="run", path=v, n=50) for k, v in run.items()]
+    write_study(folder / "study.json", study.model_copy(update={"sources": sources}))
+    _, result = study_report(folder, measure=True, n=100)
+    assert {one.metric for one in result.agreements} >= {"fd_digits", "kd_digits"}
+    assert all(value[1] > 0 for value in result.agreements[0].values.values())

@@ -8,14 +8,13 @@ tendency to answer "real": it has one sign for generated images and the other fo
 from __future__ import annotations
 
 import math
-from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 
-from ptheta.study.analysis.table import Floats
+from ptheta.study.analysis.table import Bools, Floats, Ints, Table
 from ptheta.study.files import FAKE, HYPE_INFINITY, MAIN, NORMAL, REAL, Answer
 
 EARLY = "2025-01-01T00:00:00Z"
@@ -58,55 +57,87 @@ class People:
         return (self.truth(source) + self.truth(REAL)) / 2
 
 
+@dataclass(frozen=True)
+class _Session:
+    """What one person was shown, in order, and answered. source: -1 for real images (N,)"""
+
+    source: Ints
+    image: Ints
+    wrong: Bools
+    taken: Floats
+
+
 def simulate(design: People, seed: int) -> list[Answer]:
     """The answers of simulated people in a study of the protocol hype-infinity."""
-    random = np.random.default_rng(seed)
-    names = list(design.sources)
-    hard = {name: random.normal(0, design.difficulty, design.images) for name in (*names, REAL)}
-    found: list[Answer] = []
-    for person in range(design.people):
-        seen = [names[person % len(names)]] if design.between else names
-        ability = random.normal(0, design.ability)
-        bias = random.normal(0, design.bias)
-        found += _session(design, random, person, seen, hard, (ability, bias))
-    return found
-
-
-def _session(
-    design: People,
-    random: np.random.Generator,
-    person: int,
-    seen: list[str],
-    hard: Mapping[str, np.ndarray],
-    effects: tuple[float, float],
-) -> list[Answer]:
-    """The answers of one person, in a random order."""
-    ability, bias = effects
-    half = design.trials // 2
-    asked = [(seen[i % len(seen)], FAKE) for i in range(half)]
-    asked += [(REAL, REAL)] * (design.trials - half)
-    asked = [asked[i] for i in random.permutation(len(asked))]
-    decks = {name: deque(random.permutation(design.images).tolist()) for name in (*seen, REAL)}
-    shown, logits = [], []
-    for source, truth in asked:
-        image = decks[source][0]
-        decks[source].rotate(-1)
-        shown.append(image)
-        base = design.real if truth == REAL else design.sources[source]
-        sign = 1 if truth == FAKE else -1
-        logits.append(_logit(base) + ability + sign * bias + float(hard[source][image]))
-    wrong = random.random(len(asked)) < _logistic(np.array(logits))
-    taken = random.lognormal(math.log(1500), 0.5, len(asked)).round(1)
+    names = [*design.sources, REAL]  # the index -1 is that of the last one
     return [
-        _answer(person, trial, source, shown[trial], truth, bool(wrong[trial]), float(taken[trial]))
-        for trial, (source, truth) in enumerate(asked)
+        _answer(person, trial, names[source], image, wrong, taken)
+        for person, one in enumerate(_sessions(design, seed))
+        for trial, (source, image, wrong, taken) in enumerate(
+            zip(
+                one.source.tolist(),
+                one.image.tolist(),
+                one.wrong.tolist(),
+                one.taken.tolist(),
+                strict=True,
+            )
+        )
     ]
 
 
-def _answer(
-    person: int, trial: int, source: str, image: int, truth: str, wrong: bool, time: float
-) -> Answer:
-    other = FAKE if truth == REAL else REAL
+def simulate_table(design: People, seed: int) -> Table:
+    """`table_of(simulate(design, seed))` without the answers in between, which take most of the
+    time. Images have other indices."""
+    sessions = list(_sessions(design, seed))
+    source = np.concatenate([one.source for one in sessions])
+    wrong = np.concatenate([one.wrong for one in sessions])
+    fake = source >= 0
+    n = [len(one.source) for one in sessions]
+    names = np.array([*design.sources, REAL], dtype=object)
+    image = np.concatenate([one.image for one in sessions]) + (source + 1) * design.images
+    nothing = np.full(len(source), np.nan)
+    return Table(
+        person=np.repeat(np.arange(len(sessions)), n),
+        image=image,
+        image_b=None,
+        source=names[source],
+        source_b=np.array([""] * len(source), dtype=object),
+        fake=fake,
+        wrong=wrong.astype(np.float64),
+        answer=np.where(fake == wrong, REAL, FAKE).astype(object),
+        place=np.concatenate([np.arange(k) for k in n]),
+        asked=nothing,
+        shown=nothing,
+        response=np.concatenate([one.taken for one in sessions]),
+        people=tuple(f"simulated-{k}" for k in range(len(sessions))),
+    )
+
+
+def _sessions(design: People, seed: int) -> Iterator[_Session]:
+    """One person after the other."""
+    random = np.random.default_rng(seed)
+    count = len(design.sources)
+    hard = random.normal(0, design.difficulty, (count + 1, design.images))
+    bases = np.array([_logit(p) for p in (*design.sources.values(), design.real)])
+    for person in range(design.people):
+        seen = np.array([person % count]) if design.between else np.arange(count)
+        ability, bias = random.normal(0, design.ability), random.normal(0, design.bias)
+        half = design.trials // 2
+        source = np.concatenate([np.resize(seen, half), np.full(design.trials - half, -1)])
+        source = source[random.permutation(len(source))]
+        image = np.zeros(len(source), dtype=np.int64)
+        for one in (*seen, -1):  # each image once before any is shown again
+            there = np.flatnonzero(source == one)
+            image[there] = np.resize(random.permutation(design.images), len(there))
+        sign = np.where(source >= 0, 1, -1)
+        logit = bases[source] + ability + sign * bias + hard[source, image]
+        wrong = random.random(len(source)) < _logistic(logit)
+        taken = random.lognormal(math.log(1500), 0.5, len(source)).round(1)
+        yield _Session(source, image, wrong, taken)
+
+
+def _answer(person: int, trial: int, source: str, image: int, wrong: bool, time: float) -> Answer:
+    truth, other = (REAL, FAKE) if source == REAL else (FAKE, REAL)
     return Answer(
         study="simulated",
         protocol=HYPE_INFINITY,

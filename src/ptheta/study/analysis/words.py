@@ -88,7 +88,7 @@ def _best(found: Analysis) -> list[str]:
         ]
     if found.preferences is not None:
         top = found.preferences.strengths[0]
-        return [f"{top.name} is preferred most: in {percent(top.share)} of the questions it is in."]
+        return [f"{top.name} is preferred most often: in {percent(top.share)} of its questions."]
     if found.ratings:
         best = found.ratings[0]
         return [

@@ -7,9 +7,8 @@ answers. A cell counts how often the 95 % intervals hold the truth: of the score
 rates on generated images and of the difference; how often the test at 5 % finds a difference
 between equal sources (size) and between different ones (power, with what `ptheta study power`
 foretells); and, for comparison, how often intervals over people alone and binomial intervals hold
-the truth. Cells that the file has with as many repetitions are kept, so the command may be
-stopped and
-called again. One thread.
+the truth. Cells that the file has with as many repetitions are kept, so the command may be stopped
+and called again. One thread.
 """
 
 from __future__ import annotations

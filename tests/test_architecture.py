@@ -92,8 +92,9 @@ WORDS = {"gaussian", "mixture"}  # of the field, which name a noise, a likelihoo
 
 def test_only_models_and_registry_name_a_model():
     for file in ROOT.rglob("*.py"):
-        # a loss may bear the name of the paper that the model is named after, too
-        if file.name == "models/registry.py" or {"models", "losses"} & set(file.parts):
+        # a loss may have the name of the paper that the model is named after; a page of the lab
+        # shows chosen models
+        if {"models", "losses", "pages"} & set(file.parts):
             continue
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.Constant) and node.value in registry.MODELS.keys() - WORDS:

@@ -276,9 +276,7 @@ def test_bad_places(trained, strokes, tmp_path):
     assert "add --resume" in fails(*base, "--out", trained)
     assert (trained / "model.safetensors").read_bytes() == before
     (tmp_path / "file").write_text("x")
-    assert "is a file, and a folder is needed there" in fails(
-        *base, "--out", tmp_path / "file" / "run"
-    )
+    assert "is a file where a folder is needed" in fails(*base, "--out", tmp_path / "file" / "run")
     full = tmp_path / "full"
     full.mkdir()
     (full / "thesis.txt").write_text("x")

@@ -88,7 +88,7 @@ def test_one_example_and_held_out_ones_that_are_all_known_are_refused(runs, tmp_
 def test_rows_of_tables_are_grouped(runs, rows, tmp_path):
     found = ptheta.cluster(runs["rows"], rows, clusters=2, label_column="label")
     assert found.found.clusters == 2
-    with pytest.raises(PthetaError, match="--show, a picture of clusters, is for images"):
+    with pytest.raises(PthetaError, match="--show, an image of clusters, is for images"):
         ptheta.cluster(runs["rows"], rows, clusters=2, show=tmp_path / "x.png")
 
 

@@ -141,7 +141,13 @@ def test_runs_are_drawn_side_by_side_with_floors_beside_them(runs, tmp_path):
     two = (runs["vae"], runs["ae"])
     asked = ("--title", "A_$x$", "--title", "_b", "--std", 2, "--reach", 1.5)
     text = said("scatter", *two, *asked, "--out", tmp_path / "z.png")
-    for words in ("A_$x$", "2 principal components of pixels", "3 of them", "always '", "q(z) in"):
+    for words in (
+        "A_$x$",
+        "2 principal components of pixels",
+        "3 principal components",
+        "always '",
+        "q(z) in",
+    ):
         assert words in text
     wide = Image.open(tmp_path / "z.png").size
     said("scatter", two[0], "--dims", "0,2", "--own-axes", "--out", tmp_path / "one.png")
@@ -188,7 +194,7 @@ BAD: dict[str, tuple[str, str]] = {
     "no z": ("a,b\n1,2\n", "no column z0"),
     "a gap": ("z0,z2,z1,z4\n1,2,3,4\n", "no column z3"),
     "too many": ("z0,z1,z2,z3\n1,2,3,4\n", "codes of 4 dimensions, but those of this model have 3"),
-    "words": ("z0,z1,z2\n1,2,x\n", "the column z2 holds other things than numbers"),
+    "words": ("z0,z1,z2\n1,2,x\n", "the column z2 is not numeric"),
     "missing": ("z0,z1,z2\n1,2,3\n1,,2\n", "not finite in row 1, from 0"),
     "no rows": ("z0,z1,z2\n", "the table has no rows"),
     "no heads": ("1,2,3\n", "the first line has to name the columns"),

@@ -74,10 +74,10 @@ def damages(data: bytes) -> dict[str, bytes]:
     return {
         "is damaged": changed,
         "not whole": data[:-5],
-        r"is damaged|is no file": data[:6],
-        "is no file of `ptheta compress`": b"\x89PNG" + data,
+        "is damaged, or not whole": data[:6],
+        "was not written by `ptheta compress`": b"\x89PNG" + data,
         "written by another ptheta": data[:3] + b"7" + data[4:],
-        "give one that it wrote": b"",
+        "give a .ptc file": b"",
     }
 
 

@@ -145,7 +145,10 @@ def test_other_images_have_no_floors_of_training_images(runs):
         found = ptheta.denoise(runs["ae"], n=2, data=others)
     assert isinstance(found, Compared)
     assert [one.name for one in found.comparisons[0].scores] == ["model", "noisy", "median"]
-    assert any("training images are not there" in line for line in found.remarks)
+    assert any(
+        "training images are not available: PCA and the mean are left out" in line
+        for line in found.remarks
+    )
 
 
 def test_a_folder_is_repaired_as_it_is_under_its_names(runs, place):
@@ -190,7 +193,7 @@ def test_a_folder_is_gone_on_with_and_another_request_is_refused(runs, place):
 
 def test_pictures_of_a_conditional_model_say_what_they_are(runs, place):
     given = ("--image", place / "in", "--out", place / "x.npy")
-    with pytest.raises(PthetaError, match="conditional on labels: say which"):
+    with pytest.raises(PthetaError, match="conditional on labels: give the conditions"):
         said("reconstruct", runs["cvae"], *given)
     said("reconstruct", runs["cvae"], *given, "--label", "1")
     assert np.load(place / "x.npy").shape == (6, 1, SIDE, SIDE)
@@ -214,13 +217,19 @@ REFUSED: dict[str, tuple[tuple[str, ...], str]] = {
         ("denoise", "ae", "--image", "in", "--noise", "masking", "--level", "0.1", "--level", "1"),
         "give one --noise and one --level",
     ),
-    "no level": (("denoise", "gaussian", "--image", "in"), "say how much Gaussian noise is in"),
+    "no level": (
+        ("denoise", "gaussian", "--image", "in"),
+        "the standard deviation of the Gaussian noise",
+    ),
     "level of none": (("denoise", "ae", "--image", "in", "--level", "0.1"), "--level without"),
     "test images": (
         ("denoise", "ae", "--image", "in", "-n", "3"),
         "-n applies only to test images",
     ),
-    "their table": (("reconstruct", "ae", "--image", "in", "--measured", "3"), "--measured is of"),
+    "their table": (
+        ("reconstruct", "ae", "--image", "in", "--measured", "3"),
+        "--measured applies only",
+    ),
     "labels": (("denoise", "ae", "--label", "1"), "takes no labels"),
     "their labels": (("denoise", "cvae", "--label", "1"), "test images have their own"),
     "nothing": (("denoise", "ae", "--measured", "0"), "--measured 0: want 1 or more"),

@@ -78,7 +78,7 @@ def test_rows_of_a_table_have_a_density(runs, rows):
 
 REFUSED: dict[str, tuple[tuple[object, ...], str]] = {
     "no likelihood": (("dcgan",), "cannot evaluate likelihoods"),
-    "no picture of rows": (("table", "--show", "x.png"), "a picture of examples,"),
+    "no picture of rows": (("table", "--show", "x.png"), "an image of examples, is for images"),
     "another suffix": (("made", "--out", "x.npy"), "--out x.npy: want .csv"),
     "no samples": (("made", "--samples", 0), "--samples 0: want 1 or more"),
     "one held out": (("made", "--held-out", 1), "--held-out 1: want 2 or more"),

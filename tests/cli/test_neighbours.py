@@ -124,7 +124,7 @@ def test_rows_of_a_table_come_with_the_rows_that_they_are_near_to(runs, rows, tm
 
 REFUSED: dict[str, tuple[tuple[object, ...], str]] = {
     "cannot sample": (("ae",), "ptheta fit"),
-    "a picture of rows": (("table", "--out", "x.png"), "an image of samples, is of images"),
+    "a picture of rows": (("table", "--out", "x.png"), "an image of samples, is for images"),
     "moves of rows": (("table", "--shifts", 1), "--shifts and --mirror"),
     "pixels of rows": (("table", "--space", "pixels"), "unknown space of rows 'pixels'"),
     "features of rows": (

@@ -239,7 +239,7 @@ def test_styles_are_answers_of_their_own(worlds, tmp_path):
     rows = grid.x.unflatten(0, (2, 6))
     assert not torch.equal(rows[:, 1], rows[:, 2])
     assert torch.equal(worlds["varied"].tested(n=2).x.unflatten(0, (2, 4))[:, 1], rows[:, 1])
-    with pytest.warns(UserWarning, match="one answer to a picture, and all 2 are alike"):
+    with pytest.warns(UserWarning, match="deterministic, so all 2 outputs are identical"):
         alike = worlds["colour"].tested(n=2, styles=2).x.unflatten(0, (2, 5))
     assert torch.equal(alike[:, 1], alike[:, 2])
 
@@ -347,7 +347,7 @@ def test_images_in_memory_are_taken_in_any_form(worlds, tmp_path):
     odd: list[Any] = [3, [], np.zeros((2, 2, 2, 2, 2)), [x], np.zeros((5, 7, 9), np.uint8)]
     odd += [x[:0], [x[:0]], np.zeros((3, 4, 4), complex), Image.new("L", (0, 3))]
     for bad in odd:
-        with pytest.raises(PthetaError, match="give a path, an image"):
+        with pytest.raises(PthetaError, match="give a path, a Pillow image"):
             ptheta.translate(run, bad)
 
 
@@ -369,7 +369,7 @@ def test_label_maps_are_read_and_written_in_their_colours(worlds, tmp_path):
     for name in ("map.png", "near.png"):
         made = ptheta.translate(worlds["to maps"].run, tmp_path / name, out=tmp_path / "out")
         assert (pixels(made.paths[0]) == exact).all()
-    with pytest.raises(PthetaError, match="changes colours, and each is a label"):
+    with pytest.raises(PthetaError, match="lossy, and each colour is a label"):
         ptheta.translate(worlds["to maps"].run, tmp_path / "map.png", out=tmp_path / "a.jpg")
     green = exact.copy()
     green[0, :5] = (0, 255, 0)
@@ -391,12 +391,12 @@ def test_inputs_are_made_of_whole_pictures_as_in_training(kind, tmp_path):
     assert row.shape[1] == 3 * 12 + 2
     assert (row[-9:, -12:] == pixels(file)).all()
     assert "of 255 from the target" in made.about
-    with pytest.raises(PthetaError, match="--from-target is of pictures"):
+    with pytest.raises(PthetaError, match="--from-target applies only to given images"):
         ptheta.translate(run, from_target=True)
 
 
 def test_inputs_that_are_pictures_are_not_made(worlds):
-    with pytest.raises(PthetaError, match="inputs of this run are not made of its images"):
+    with pytest.raises(PthetaError, match="inputs of this run are not derived from its targets"):
         ptheta.translate(worlds["grey"].run, noise(1, 3, 0), from_target=True)
 
 
@@ -419,7 +419,7 @@ def test_a_folder_keeps_its_names_and_what_cannot_be_read_is_named(worlds, folde
     names = [str(path.relative_to(tmp_path / "out")) for path in made.paths]
     assert sorted(names) == ["a.png", "b.png", "deep/er/c.png"]
     assert (pixels(tmp_path / "out/deep/er/c.png") == 255 - pixels(folder / "deep/er/c.png")).all()
-    assert "3 pictures translated, 2 that cannot be read" in made.about
+    assert "3 images translated, 2 unreadable ones skipped" in made.about
     with pytest.warns(UserWarning, match="cannot be read"):
         assert len(ptheta.translate(worlds["colour"].run, folder).images) == 3
 
@@ -446,7 +446,7 @@ def test_a_stopped_folder_is_gone_on_with(worlds, folder, tmp_path, monkeypatch)
     assert "1 of them before" in made.about
     assert (out / "a.png").stat().st_mtime_ns == kept
     assert len(made.paths) == 3
-    with pytest.raises(PthetaError, match="begun with seed 0, and seed 1 is asked for now"):
+    with pytest.raises(PthetaError, match="started with seed 0, and now seed is 1"):
         ptheta.translate(run, folder, out=out, seed=1)
     picture(folder / "a.png", 5, 5)
     os.utime(folder / "a.png", ns=(kept - 10**12,) * 2)  # an old one, moved here
@@ -506,7 +506,7 @@ def test_a_picture_beyond_all_sizes_is_refused_before_it_is_read(worlds, tmp_pat
 def test_what_it_gives_says_what_it_is(worlds, tmp_path):
     made = ptheta.translate(worlds["colour"].run, picture(tmp_path / "a.png"))
     assert isinstance(made, Translations)
-    assert repr(made) == "Translations(1 picture translated)"
+    assert repr(made) == "Translations(1 image translated)"
     assert "<img" in made._repr_html_()
     assert isinstance(Images.of(made.x), Images)
 

@@ -93,7 +93,7 @@ def test_a_line_of_a_caption_file_ends_where_an_editor_ends_it(run, tmp_path):
 
 
 def test_every_caption_that_is_given_has_an_image(run):
-    with pytest.raises(PthetaError, match="1 images of 2 conditions: ask for one of each"):
+    with pytest.raises(PthetaError, match="-n 1: 2 conditions need at least 2 images"):
         ptheta.sample(run, 1, **asked(*SAID[:2]))
 
 
@@ -108,13 +108,17 @@ def test_images_in_turn_and_of_the_same_noise_are_told_apart(run, tmp_path):
 @pytest.mark.parametrize(
     ("written", "more", "said"),
     [
-        (b"", {}, "there is no caption in it"),
+        (b"", {}, "the file has no captions"),
         (b"a dark square\n\na dark square", {}, "line 2: caption '' is empty: give 1 to 3 words"),
         (b"a dark square\na drak square", {}, r"line 2: unknown word 'drak': did you mean 'dark'"),
         (b"a dark " + b"square" * 2000, {}, r"line 1: unknown word 'squaresq.*12,000 characters"),
-        (b"\xff\xfe", {}, "there is no caption in it"),
+        (b"\xff\xfe", {}, "the file has no captions"),
         (b"a d\xe4rk square", {}, "is not UTF-8"),
-        (b"a dark square\n" * 3, {"n": 2}, "2 images of the 3 captions"),
+        (
+            b"a dark square\n" * 3,
+            {"n": 2},
+            "-n 2: the 3 captions of .*c.txt need at least 3 images",
+        ),
         (b"a dark square", asked("a dark square"), "give one of them"),
         (None, {}, "No such file"),
     ],
@@ -173,10 +177,10 @@ def test_models_of_labels_know_what_lies_between_them(name):
 
 def test_there_is_nothing_between_one_caption_or_none(run):
     for given, said in (
-        ({}, "--between wants two conditions"),
+        ({}, "--between needs two conditions"),
         (asked(SAID[0]), "give two, the first and the last, not 1"),
         (asked(*SAID), "the last, not 3"),
-        (asked(*SAID[:2]) | {"n": 3}, "3 images of 5 conditions"),
+        (asked(*SAID[:2]) | {"n": 3}, "-n 3: 5 conditions need at least 5 images"),
     ):
         with pytest.raises(PthetaError, match=said):
             ptheta.sample(run, between=5, **given)

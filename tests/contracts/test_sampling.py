@@ -219,7 +219,7 @@ def test_images_of_another_request_are_not_mixed_in(what, run, tmp_path):
     first: dict[str, Any] = {"run": run, "n": N, "seed": 3, "batch_size": BATCH}
     export(samples(**first), check_out(tmp_path / "x"))
     before = contents(tmp_path / "x")
-    with pytest.raises(PthetaError, match=f"were begun with {what} ") as error:
+    with pytest.raises(PthetaError, match=f"were started with {what} ") as error:
         export(samples(**{**first, **REQUESTS[what]}), check_out(tmp_path / "x"))
     assert "\n" not in str(error.value)
     assert contents(tmp_path / "x") == before
@@ -231,13 +231,13 @@ def test_images_of_another_request_are_not_mixed_in(what, run, tmp_path):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("Samples of a model", "of an earlier ptheta"),
+        ("Samples of a model", "images of an older version"),
         ("{", "is not valid JSON"),
         ("{}", "field required"),
         ('{"format": 1, "asked": {}, "done": -1, "noise": []}', "greater than or equal to 0"),
-        ('{"format": 1, "asked": {}, "done": 4, "noise": ["AAAA"]}', "no state of a random stream"),
-        ('{"format": 1, "asked": {}, "done": 4, "noise": ["?"]}', "no state of a random stream"),
-        ('{"format": 1, "asked": {"seed": 1}, "done": 4, "noise": []}', "begun with images none"),
+        ('{"format": 1, "asked": {}, "done": 4, "noise": ["AAAA"]}', "not a valid random state"),
+        ('{"format": 1, "asked": {}, "done": 4, "noise": ["?"]}', "not a valid random state"),
+        ('{"format": 1, "asked": {"seed": 1}, "done": 4, "noise": []}', "started with images none"),
     ],
 )
 def test_a_damaged_record_is_one_line(text, words, tmp_path):

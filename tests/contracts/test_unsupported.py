@@ -84,7 +84,13 @@ CASES: dict[str, tuple[str, DataSpec, ConditionSpec | None, dict[str, Any], str]
     "parts": ("began", GREY, None, {"minibatch": "stddev"}, "does not go with"),
     "labels of infogan": ("infogan", GREY, LABELS, {}, "it takes no condition"),
     "momentum": ("vae", GREY, None, {"momentum": 0.9}, "which adam does not have"),
-    "look ahead": ("gan", GREY, None, {"optimizer": "sgd", "beta1": 0.5, "nesterov": True}, "velo"),
+    "look ahead": (
+        "gan",
+        GREY,
+        None,
+        {"optimizer": "sgd", "beta1": 0.5, "nesterov": True},
+        "nesterov needs momentum",
+    ),
 }
 
 

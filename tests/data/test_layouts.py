@@ -100,7 +100,7 @@ def test_what_ptheta_wrote_is_no_data_unless_it_is_named(tmp_path):
     write_images(x, tmp_path / "only" / "grid.png")
     with pytest.raises(PthetaError, match="skipped: 1 picture drawn by ptheta"):
         open_data(tmp_path / "only")
-    with pytest.raises(PthetaError, match="samples must not be mixed with"):
+    with pytest.raises(PthetaError, match="samples are not mixed with them: choose a new folder"):
         write_images(x, folder)
 
 

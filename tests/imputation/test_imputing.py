@@ -419,18 +419,26 @@ def test_what_cannot_be_filled_is_one_line(given_, words, trained, tmp_path):
     assert not Path(tmp_path / "x.csv").exists()
 
 
-@pytest.mark.parametrize("text", ['a,b,"c\n1,2,3\n', 'a,b,c\n1,2,"3\n' + "4,5,6\n" * 9])
-def test_quotes_that_do_not_end_are_said(tmp_path, text):
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('a,b,"c\n1,2,3\n', r"t\.csv is not a valid table .*: correct it"),
+        ('a,b,c\n1,2,"3\n' + "4,5,6\n" * 9, r"t\.csv ends within a quoted cell: close the quotes"),
+    ],
+)
+def test_quotes_that_do_not_end_are_said(tmp_path, text, words):
     spec = VectorSpec((Column("a"), Column("b")))
     (tmp_path / "t.csv").write_text(text)
-    with pytest.raises(PthetaError, match="mend it"):
+    with pytest.raises(PthetaError, match=words):
         list(gaps_of(tmp_path / "t.csv", spec).parts())
 
 
 def test_a_row_without_an_end_is_not_read_to_the_end_of_the_file(tmp_path):
     """Nor over and over: each line would be a longer row."""
     (tmp_path / "t.csv").write_text('a,b\n1,"2\n' + '4,"",6\n' * 300_000)
-    with pytest.raises(PthetaError, match="mend"):
+    with pytest.raises(
+        PthetaError, match=r"t\.csv has a row of over .* characters: check its quotes"
+    ):
         list(gaps_of(tmp_path / "t.csv", VectorSpec((Column("a"), Column("b")))).parts())
 
 

@@ -181,7 +181,7 @@ def test_a_picture_of_any_size_is_completed_and_training_shows_holes(strokes, tm
     mask = np.zeros((16, 16), np.uint8)  # of the model's size: it is stretched
     mask[:, 8:] = 255
     Image.fromarray(mask).save(tmp_path / "m.png")
-    with pytest.warns(UserWarning, match="--each 3: this model completes an image in one way"):
+    with pytest.warns(UserWarning, match="--each 3: this model is deterministic"):
         ptheta.inpaint(
             run, image=tmp_path / "a.png", mask=tmp_path / "m.png", each=3, out=tmp_path / "done"
         )

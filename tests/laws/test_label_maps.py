@@ -36,7 +36,7 @@ def test_what_has_no_colour_of_the_palette_goes_to_the_nearest():
     near = (x.int() + torch.randint(-20, 21, x.shape)).clamp(0, 255).to(torch.uint8)
     assert torch.equal(SPEC.rounded(near), x)
     assert float(SPEC.distance(near).max()) < 0.1
-    with pytest.raises(PthetaError, match="no label's"):
+    with pytest.raises(PthetaError, match="a colour outside the palette"):
         SPEC.check_drawn(near)
 
 

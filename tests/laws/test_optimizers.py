@@ -146,13 +146,13 @@ def test_a_state_resumes_and_another_is_refused(name):
         ({**state, key: value[:1]}, "want finite"),
         ({**state, key: value.long()}, "want finite"),
         ({**state, key: value / 0}, "want finite"),
-        ({**state, f"{key}x": value}, "keeps"),
+        ({**state, f"{key}x": value}, "state of p/1 has"),
         ({**state, "p/7/a": value}, "no 'p/7/a'"),
         ({**state, "q/1/a": value}, "no 'q/1/a'"),
         ({**state, "a": value}, "no 'a'"),
     ]
     if sum(k.startswith(key.rpartition("/")[0]) for k in state) > 1:
-        wrong.append(({k: v for k, v in state.items() if k != key}, "keeps"))
+        wrong.append(({k: v for k, v in state.items() if k != key}, "state of p/1 has"))
     for other, text in wrong:
         with pytest.raises(PthetaError, match=text):
             engine(factory).load(other, begun=True)

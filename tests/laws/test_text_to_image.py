@@ -207,7 +207,9 @@ def test_a_recipe_weighs_the_kl_where_there_is_one_and_the_user_is_told_at_once(
     weighed: tuple[dict[str, float], ...] = ({"beta": 0.5}, {"beta_warmup": 10}, {"free_bits": 0.1})
     for name, options in (("stackgan", {"augmented": 0}), ("text-gan", {})):
         for given in weighed:
-            with pytest.raises(PthetaError, match=f"term named kl, and {name} as it is has none"):
+            with pytest.raises(
+                PthetaError, match=f"term named kl, and {name} with these options has none"
+            ):
                 plan.make(name, "digits", {**options, **given})
     assert plan.make("text-gan", "digits", {"augmented": 3, "beta": 0.5}).train.beta == 0.5
 

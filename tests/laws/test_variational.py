@@ -388,6 +388,6 @@ def test_a_unit_is_active_where_it_moves_and_carries_information(signal):
 
 
 def test_nothing_to_learn_by_is_refused(tmp_path):
-    with pytest.raises(PthetaError, match="beta = 0 leaves the kl out"):
+    with pytest.raises(PthetaError, match="beta = 0 removes the kl term"):
         ptheta.train("vae", "points-moons", tmp_path / "r", kl_only=True, beta=0.0)
     assert not (tmp_path / "r").exists()

@@ -29,7 +29,7 @@ from tests.conftest import MODELS, TINY, loaded
 from tests.report.test_translations import columns
 
 SHADES = tuple(f"{word} {of}" for word, of in product(("dark", "pale", "deep"), "abcd"))
-FLOORS = {"training image of any caption", "training image of the nearest caption"}
+FLOORS = {"random training image", "training image with the nearest caption"}
 
 
 def flat(split: str = "train", seed: int = 0, n: int = 120, side: int = 8) -> ImageDataset:
@@ -98,7 +98,7 @@ def test_a_caption_is_unseen_that_no_training_image_has():
 def test_what_is_not_known_of_captions_is_said():
     """Without the training images there is no judge, and nobody knows what is unseen."""
     train, test = flat(), flat("test", 1)
-    model = floors_of(train)["training image of any caption"]
+    model = floors_of(train)["random training image"]
     entry = METRICS["caption_retrieval{captions}"]
     for ctx, reason in (
         (Context(test, Pixels(), model=model, no_copies="it is gone"), "it is gone"),
@@ -119,13 +119,13 @@ def test_both_floors_are_known_by_their_answers():
     assert floors.keys() == FLOORS
     text = Text.of_data(train, "shades")
     asked = text.encode(["pale c", "deep", *["dark b"] * 30])
-    near = sample(floors["training image of the nearest caption"], 32, condition=asked)
+    near = sample(floors["training image with the nearest caption"], 32, condition=asked)
     shade = (near.float().mean((1, 2, 3)) - 10) // 20
     assert shade[0] == SHADES.index("pale c")
     assert SHADES[int(shade[1])].startswith("deep")
     assert (shade[2:] == SHADES.index("dark b")).all()
     assert len(near[2:].unique(dim=0)) == 2  # both training images of that caption
-    any_ = sample(floors["training image of any caption"], 32, condition=asked)
+    any_ = sample(floors["random training image"], 32, condition=asked)
     assert len(any_.unique(dim=0)) > 12
     assert not FLOORS & floors_of(replace(train, captions=None)).keys()
     assert not FLOORS & floors_of(replace(train, captions=("",) * 24)).keys()

@@ -113,7 +113,7 @@ def test_images_that_do_not_fit_are_one_line():
     data, binary = digits(50), digits(50, levels=2)
     colour = open_images("shapes", "test").subset(slice(0, 50))
     for call, words in (
-        (lambda: evaluate(Noise(binary.spec), binary, binary, n=20), "none of the 2 levels"),
+        (lambda: evaluate(Noise(binary.spec), binary, binary, n=20), "not among the 2 levels"),
         (lambda: evaluate(Noise(ImageSpec(1, 16, 16)), data, data, n=20), "model is for 1x16x16"),
         (lambda: evaluate(Noise(data.spec), data, colour, n=20), "shapes"),
         (

@@ -289,6 +289,6 @@ def test_test_images_that_repeat_training_images_are_no_copies_of_either():
     assert (found(None)["copying_z"].value or 0) > 5
     nothing, unknown = found(repeats | True), found(None, None)
     assert list(nothing) == list(unknown) == list(found(repeats))
-    repeated = "0 test images that repeat none of them"
+    repeated = "0 test images that are not duplicates"
     assert all(repeated in r.reason for r in nothing.values())
-    assert all("not known what it was trained on" in r.reason for r in unknown.values())
+    assert all("its training data is unknown" in r.reason for r in unknown.values())

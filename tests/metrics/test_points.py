@@ -299,7 +299,7 @@ def test_the_bandwidth_is_the_median_distance():
     x = torch.tensor([[0.0], [1.0], [3.0]])
     assert median_distance(x) == 2
     assert median_distance(5 * normal(200, 2)) == pytest.approx(5 * median_distance(normal(200, 2)))
-    with pytest.raises(PthetaError, match="half of all points are the same"):
+    with pytest.raises(PthetaError, match="half of all points coincide"):
         median_distance(torch.zeros(5, 2))
 
 
@@ -320,7 +320,7 @@ REFUSED: list[tuple[Callable[[], object], str]] = [
     (lambda: mmd_draws(torch.zeros(9, 2, dtype=torch.uint8), normal(9, 2), 1.0), "uint8 tensor"),
     (lambda: two_sample(normal(9, 2), normal(30, 2)), "needs 10 of each or more"),
     (lambda: Mixture(torch.zeros(3, 2), torch.ones(2)), "want .K, D., and"),
-    (lambda: Mixture(torch.zeros(3, 2), torch.zeros(3)), "is not above 0"),
+    (lambda: Mixture(torch.zeros(3, 2), torch.zeros(3)), "standard deviations must be above 0"),
     (lambda: Mixture(torch.zeros(2, 2), torch.ones(2), torch.zeros(2)), "one above 0 for each"),
     (lambda: Grid((0.0,) * 3, (1.0,) * 3, 5), "a grid of 3 dimensions"),
     (lambda: Grid((0.0,), (0.0,), 5), "want low below high"),

@@ -180,10 +180,10 @@ REFUSED: list[tuple[Callable[[], object], str]] = [
     (lambda: metrics.prdc(HOLES, HOLES, "digits"), "leave extractor out"),
     (lambda: metrics.kernel_distance(NOISY, REAL[..., 2:]), "give size and channels"),
     (lambda: metrics.kernel_distance(NOISY, REAL, "digts"), "did you mean 'digits'"),
-    (lambda: metrics.inception_score(NOISY, "pixels"), "pixels is no classifier"),
+    (lambda: metrics.inception_score(NOISY, "pixels"), "pixels is not a classifier"),
     (lambda: metrics.sharpness(torch.zeros(9, 4), REAL), "images are needed"),
     (lambda: metrics.memorisation(NOISY, torch.zeros(9, 4), REAL), "give all three so"),
-    (lambda: metrics.mmd(NOISY, REAL), "samples are no floats"),
+    (lambda: metrics.mmd(NOISY, REAL), "samples are not floats"),
     (lambda: metrics.two_sample_test(HOLES, torch.zeros(20, 2)), "40 of 40 numbers"),
 ]
 
@@ -197,11 +197,13 @@ def test_what_cannot_be_measured_is_one_line(i):
 
 
 def test_the_documented_calls_run(tmp_path, monkeypatch, folders):
-    """Those of "Only the metrics", with folders of the names that they use."""
+    """Those of "Metrics without a run", with folders of the names that they use."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "made").symlink_to(folders[0])
     (tmp_path / "real").symlink_to(folders[1])
-    code = DOCS.read_text().split("## Only the metrics")[1].split("```python")[1].split("```")[0]
+    code = (
+        DOCS.read_text().split("## Metrics without a run")[1].split("```python")[1].split("```")[0]
+    )
     names: dict[str, object] = {}
     exec(compile(code, str(DOCS), "exec"), names)
     assert isinstance(names["fid"], Result)
@@ -243,7 +245,7 @@ def test_pairs_at_hand_are_measured_in_their_order(tmp_path):
     wanted = (20 * math.log10(255) - 10 * mse.log10()).mean().item()
     assert metrics.psnr(x // 2, x).value == pytest.approx(wanted)
     assert metrics.ssim(x, x).value == pytest.approx(1)
-    with pytest.raises(PthetaError, match="as many of the same size"):
+    with pytest.raises(PthetaError, match="pairs need equal numbers, sizes and channels"):
         metrics.psnr(x[:3], x)
 
 
@@ -260,7 +262,7 @@ def test_label_maps_at_hand_are_integers_or_colours():
     assert [r.metric for r in again] == ["pixel_accuracy", "class_accuracy", "iou"]
     wide = metrics.segmentation_scores(found * 2**40, (wanted * 2**40).numpy())  # any numbers
     assert [r.value for r in wide] == [r.value for r in scores]
-    with pytest.raises(PthetaError, match="whole numbers"):
+    with pytest.raises(PthetaError, match="palette 0,127: want a tuple of integers"):
         metrics.segmentation_scores(a, b, palette=[0, 127])  # type: ignore[list-item]
     for bad, words in (
         (a, "integers"),
@@ -268,7 +270,7 @@ def test_label_maps_at_hand_are_integers_or_colours():
         (np.full((6, 8, 8), None), "integers"),
         (wanted - 1, "below 0"),
         (wanted[:2], "one size"),
-        (torch.arange(6 * 8 * 8).view(6, 8, 8) * 3, "kinds of things"),
+        (torch.arange(6 * 8 * 8).view(6, 8, 8) * 3, "386 different labels"),
     ):
         with pytest.raises(PthetaError, match=words):
             metrics.segmentation_scores(bad, wanted)
@@ -285,9 +287,9 @@ def test_the_labeller_reads_any_pictures(monkeypatch):
     assert [r.value for r in wrong] == pytest.approx([3 / 4, 2 / 3, 1 / 2], abs=0.06)
     assert right.iou.metric == "labeller_iou"
     assert right.iou.protocol["ceiling"] == wrong.iou.protocol["ceiling"]
-    with pytest.raises(PthetaError, match="as many"):
+    with pytest.raises(PthetaError, match="pairs need equal numbers"):
         metrics.labeller_scores(photos(numbers[:3]), train, test)
-    with pytest.raises(PthetaError, match="no label maps"):
+    with pytest.raises(PthetaError, match="are not label maps"):
         metrics.labeller_scores(photos(numbers), grey_pairs("train", 0), test)
 
 

@@ -119,7 +119,7 @@ def _dangling(file: Path) -> None:
 def test_a_picture_that_is_none_is_told_in_a_line(copied, damage: Callable[[Path], object]):
     file = copied / "pictures" / "00-0.png"
     damage(file)
-    with pytest.raises(PthetaError, match=r"00-0\.png is not .*: \w+ .* again|put the file back"):
+    with pytest.raises(PthetaError, match=r"00-0\.png is not .*: (\w+ .* again|restore the file)"):
         ptheta.write_report(copied)
     assert not (copied / "report.html").exists()
 

@@ -151,7 +151,7 @@ def test_study_is_read_as_written(tmp_path: Path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("[]", "holds a list"),
+        ("[]", "contains a list"),
         ('{"name": "a", "protocol": "hype", "sources": []}', "protocol: input should be"),
         (
             '{"name": "a", "protocol": "2afc", "sources": ['

@@ -58,7 +58,7 @@ def test_a_folder_of_samples_is_read_with_its_labels(digits, tmp_path):
             assert part.class_name(int(part.labels[row])) == ["3", "7"][number % 2]
     lines = (place / "metadata.jsonl").read_text().splitlines()
     assert json.loads(lines[1]) == {"file_name": "00001.png", "label": "7"}
-    with pytest.raises(PthetaError, match="--missing is of tables"):
+    with pytest.raises(PthetaError, match="--missing applies only to tables"):
         ptheta.sample(digits, 4, missing=True, out=tmp_path / "x.png")
 
 
@@ -133,8 +133,8 @@ def test_gaps_of_rows_that_lack_none_or_are_not_there_are_refused(rows_of_labels
     place = tmp_path / "whole.npy"
     np.save(place, rng.normal(size=(60, 2)).astype(np.float32))
     run = ptheta.train("gaussian", place, tmp_path / "run", threads=1)
-    with pytest.raises(PthetaError, match="no cell of the training rows is missing"):
+    with pytest.raises(PthetaError, match="training rows have no missing cells"):
         ptheta.sample(run, 4, missing=True)
     place.unlink()
-    with pytest.raises(PthetaError, match="does not hold the training rows"):
+    with pytest.raises(PthetaError, match=r"needs the training rows of .*whole\.npy .*: restore"):
         ptheta.sample(run, 4, missing=True)

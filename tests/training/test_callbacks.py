@@ -87,7 +87,7 @@ def test_the_end_is_told_where_a_training_fails(strokes, tmp_path):
 
 
 def test_callbacks_are_of_one_process(strokes, tmp_path):
-    with pytest.raises(PthetaError, match="2 others are asked for: leave processes out"):
+    with pytest.raises(PthetaError, match="processes is 2: leave processes out"):
         run(strokes, tmp_path / "r", Noted(), processes=2)
 
 

@@ -24,7 +24,7 @@ from ptheta.report.compare import compare
 from ptheta.runs.folder import RECORD, Run
 from tests.training.test_runs import same, train
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*samples are few")
+pytestmark = pytest.mark.filterwarnings("ignore:.*samples are too few for a Frechet")
 
 COPYING = ("copied", "copying", "train_distance", "fd_memorisation")
 
@@ -146,6 +146,7 @@ def test_every_verb_that_reads_data_can_be_told_where_it_lies():
         "compress",
         "decompress",
         "decode",
+        "learn",
     }  # of those that take a run
     shared = DATA(click.command()(lambda: None)).params[0]
     assert isinstance(shared, click.Option)
@@ -168,14 +169,16 @@ def test_data_that_is_not_there_is_asked_for(place, run):
         lambda: Run.open(run).data("test"),
         lambda: compare([Run.open(run)], run / "report", n=20),
     ):
-        with pytest.raises(PthetaError, match=r"old, the data that .*run was trained on.*--data"):
+        with pytest.raises(
+            PthetaError, match=r"old, the training data of .*run, does not exist.*--data"
+        ):
             call()
 
 
 def test_the_same_images_elsewhere_are_the_data_of_the_run(place, run):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        warnings.filterwarnings("ignore", ".*samples are few")
+        warnings.filterwarnings("ignore", ".*samples are too few for a Frechet")
         api.fit(run, str(place / "new"), components=2)
         api.probe(run, [10], str(place / "new"), draws=1, steps=2)
         found = api.evaluate(run, str(place / "new"), n=40)
@@ -196,7 +199,9 @@ def test_other_data_leaves_copying_undefined_and_cannot_go_on(place, run, data):
         lambda: api.probe(run, data=where),
         lambda: api.closest(run, where),
     ):
-        with pytest.raises(PthetaError, match=r"lacks \d+ of the \d+ images .*--data") as error:
+        with pytest.raises(
+            PthetaError, match=r"lacks \d+ of the \d+ training images .*--data"
+        ) as error:
             call()
         assert "\n" not in str(error.value)
     assert contents(run) == before
@@ -218,7 +223,8 @@ def test_added_images_wait_for_a_word(place, run):
         go_on(run, place / "grown")
     assert contents(run) == before
     api.fit(run, where, components=2)
-    with pytest.warns(UserWarning, match=r"has \d+ training images that"):
+    said = r"has \d+ training images that .*: copies are searched among its own training images"
+    with pytest.warns(UserWarning, match=said):
         found = api.evaluate(run, where, n=40)
     shares = [r for r in found.results if r.metric == "copied_share"]
     assert shares[0].protocol["training_images"] == len(record.every)
@@ -237,7 +243,7 @@ def test_added_images_wait_for_a_word(place, run):
     go_on(run, place / "grown", steps=13)  # which now is the data of the run
     with pytest.raises(PthetaError, match="lacks"):
         go_on(run, place / "new", steps=13)
-    with pytest.raises(PthetaError, match="add --resume"):
+    with pytest.raises(PthetaError, match="--more-data needs --resume: add it"):
         train("ae", place / "new", run / "next", steps=2, more_data=True)
 
 
@@ -261,7 +267,9 @@ def test_runs_are_compared_by_what_they_learned_from(place, tmp_path):
     compare([first, moved], tmp_path / "report", n=20)
     other = trained(put(place / "other"), "other")
     assert other.plan.source == first.plan.source
-    with pytest.raises(PthetaError, match="not the same images"):
+    with pytest.raises(
+        PthetaError, match="which are different images: compare runs of the same data"
+    ):
         compare([first, other], tmp_path / "report", n=20)
     with pytest.warns(UserWarning, match="is not the data that"):
         page = compare([first, other], tmp_path / "report", n=20, data=str(place / "new"))
@@ -283,11 +291,11 @@ def test_an_old_run_says_what_cannot_be_checked(place, run):
     (run / "config.json").write_text(json.dumps(about))
     opened = Run.open(run)
     assert opened.model() is not None
-    with pytest.warns(UserWarning, match="does not remember its training images"):
+    with pytest.warns(UserWarning, match="has no record of its training images"):
         opened.data("test", str(place / "new"))
     with pytest.raises(PthetaError, match=r"has \d+ training images, .* was trained on"):
         go_on(run, place / "grown", more_data=True)
-    with pytest.warns(UserWarning, match="does not remember"):
+    with pytest.warns(UserWarning, match="has no record of its training images"):
         go_on(run, place / "away")
     assert not (run / RECORD).exists()
 

@@ -64,8 +64,11 @@ def test_nothing_is_written_into_them():
     cure = "read-only: train one yourself, `ptheta train vae --data digits --out runs/vae`"
     with pytest.raises(PthetaError, match=cure):
         ptheta.fit("example:vae")
-    for out in ("example:vae", PLACE / "vae"):
-        with pytest.raises(PthetaError, match="which are read-only: choose ano"):
+    for out, said in (
+        ("example:vae", "runs shipped with ptheta, which are read-only: choose another"),
+        (PLACE / "vae", "example:vae is shipped with ptheta and read-only: choose another --out"),
+    ):
+        with pytest.raises(PthetaError, match=said):
             ptheta.train("vae", "digits", out, resume=True)
     assert files() == before
 

@@ -109,7 +109,7 @@ NEED_DATA: dict[str, Callable[..., Any]] = {
 
 @pytest.mark.parametrize("verb", NEED_DATA)
 def test_a_run_from_memory_asks_for_its_data_and_takes_it(verb, place):
-    with pytest.raises(PthetaError, match="trained on images that were in memory: give them with"):
+    with pytest.raises(PthetaError, match="trained on images in memory: give them with --data"):
         NEED_DATA[verb](place / "run")
     for given in ((IMAGES, LABELS), place / "a.npz"):
         assert NEED_DATA[verb](place / "run", data=given) is not None
@@ -280,6 +280,7 @@ VERBS: dict[str, Callable[[Path, Path], Any]] = {
     "tasks.scatter": lambda place, out: tasks.scatter(MODELS["vae"], X),
     "tasks.denoise": lambda place, out: tasks.denoise(MODELS["dae"], X, "gaussian", 0.5),
     "tasks.fit": lambda place, out: tasks.fit(MODELS["ae"], CODES, components=2),
+    "learn": lambda place, out: ptheta.learn("likelihood", out / "page.html"),
     "impute": lambda place, out: ptheta.impute(
         place / "table", place / "rows.csv", out=out / "full.csv"
     ),

@@ -160,7 +160,7 @@ def test_numbers_of_a_run_that_goes_on_come_with_a_warning(strokes, tmp_path, mo
         longer, plan=dataclasses.replace(longer.plan, train=TrainSettings(steps=9))
     )
     assert longer.unfinished() == "step 4 of 9"
-    with pytest.warns(UserWarning, match="has not come to its end"):
+    with pytest.warns(UserWarning, match="is not finished \\(step 4 of 9\\)"):
         longer.warn_if_unfinished()
     by_time = dataclasses.replace(
         longer, plan=dataclasses.replace(longer.plan, train=TrainSettings(minutes=50.0))

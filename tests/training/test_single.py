@@ -15,7 +15,9 @@ from ptheta.training.single import refuse_single
 @pytest.mark.parametrize(("images", "options"), [(8, {"batch_size": 1}), (2, {"batch_size": 1})])
 def test_a_run_of_single_images_is_refused_before_it_begins(tmp_path, images, options):
     np.save(tmp_path / "a.npy", np.random.default_rng(0).integers(0, 256, (images, 8, 8), np.uint8))
-    with pytest.raises(PthetaError, match=r"cannot pass through batch normalisation.*--batch-size"):
+    with pytest.raises(
+        PthetaError, match=r"batch normalisation needs more than one image per step.*--batch-size 2"
+    ):
         ptheta.train("gan", tmp_path / "a.npy", tmp_path / "run", net="mlp", steps=1, **options)
     assert not (tmp_path / "run" / "config.json").exists()
 

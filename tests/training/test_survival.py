@@ -217,7 +217,7 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(file, damage, twelve, 
     newest = checkpoint.latest(state)
     assert newest is not None
     DAMAGE[damage](newest / file)
-    with pytest.warns(UserWarning, match=rf"step-00000008/{file}.* goes on from step 4"):
+    with pytest.warns(UserWarning, match=rf"step-00000008/{file}.* resumes from step 4"):
         run = train("vae", strokes, tmp_path / "r", steps=12, resume=True)
     assert same(whole, run.path)
     lines = [line for line in told(run.path, "metrics") if line["step"] == 12]
@@ -252,7 +252,7 @@ def test_a_run_that_has_lost_its_checkpoints_does_not_begin_anew(twelve, strokes
     shutil.rmtree(tmp_path / "r" / "state")
     before = (tmp_path / "r" / "metrics.jsonl").read_bytes()
     options = {"steps": 20, "resume": True, "checkpoint_every": 4}
-    with pytest.raises(PthetaError, match=r"of step 12, and .*state holds no checkpoint"):
+    with pytest.raises(PthetaError, match=r"is from step 12, and .*state has no checkpoint"):
         train("vae", strokes, tmp_path / "r", **options)
     (tmp_path / "r" / "state").write_text("x")
     with pytest.raises(PthetaError, match="state is not a folder"):

@@ -49,7 +49,7 @@ def test_turns_are_of_steps_or_epochs():
         ("discriminator=1.5", "want players"),
         ("=3", "want players"),
         ("discriminator=1e,generater=1e", "generater.*generator"),
-        ("discriminator=2e", "gives generator no turn"),
+        ("discriminator=2e", "has no turn for generator"),
     ],
 )
 def test_what_cannot_be_played_is_refused(strokes, tmp_path, alternate, text):

@@ -129,7 +129,8 @@ def samples(
 
 def _check_all_drawn(n: int, wanted: Condition) -> None:
     if n < len(wanted):
-        raise PthetaError(f"{n} images for {len(wanted)} conditions: ask for at least one of each")
+        count = len(wanted)
+        raise PthetaError(f"-n {n}: {count} conditions need at least {count} images")
 
 
 def _depends(run: Run, model: nn.Module, how: How) -> dict[str, str | int]:

@@ -146,8 +146,8 @@ def _of_file(
     captions = captions_in(place, run.condition)
     if n is not None and n < len(captions):
         raise PthetaError(
-            f"{n} images for the {len(captions):,} captions of {place}: ask for at least one of "
-            "each"
+            f"-n {n}: the {len(captions):,} captions of {place} need at least "
+            f"{len(captions):,} images"
         )
     return len(captions) if n is None else n, {**(condition or {}), Text.kind: captions}
 

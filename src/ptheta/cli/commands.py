@@ -22,8 +22,7 @@ PARTS = (
         "chains",
     ),
     *("classify", "cluster", "compressing", "density", "ratio", "tradeoff"),
-    "learning",
-    *("study", "study_report"),
+    *("study", "study_report", "learning"),
 )
 
 for section in sections():

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ptheta.compute.streams import undisturbed
 from ptheta.errors import PthetaError
-from ptheta.files.atomic import write_text
+from ptheta.files.atomic import make_folder, write_text
 from ptheta.files.out import check_new
 from ptheta.lab.asked import Asked
 from ptheta.lab.html import html
@@ -73,5 +73,6 @@ def learn(
         raise PthetaError(f"--runs: the page {name} computes everything itself; leave --runs out")
     page = found.load()(Asked(seed, tuple(Run.open(run) for run in runs)))
     if place is not None:
+        make_folder(place.parent)
         write_text(place, html(name, page, seed))
     return Learned(page, place)

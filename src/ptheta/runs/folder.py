@@ -268,7 +268,7 @@ class Run:
                 f"were re-encoded or rounded are not recognised as training {several}"
             )
         if found.new is not None:
-            among = ": copies are searched among its own training {several}" if copies else ""
+            among = f": copies are searched among its own training {several}" if copies else ""
             return (
                 f"{where} has {len(found.new):,} training {several} that {self.path} was not "
                 f"trained on{among}{out}"

@@ -95,5 +95,5 @@ def test_what_a_fit_refuses(runs):
         said("fit", runs["vq"], "--model", "made", "--components", 3)
     with pytest.raises(PthetaError, match="unknown model"):
         said("fit", runs["vq"], "--model", "mad")
-    with pytest.raises(PthetaError, match="are of the training of a model"):
+    with pytest.raises(PthetaError, match="recipe, resume and options need model"):
         ptheta.fit(runs["ae"], resume=True)

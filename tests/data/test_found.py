@@ -341,7 +341,7 @@ def test_paths_that_are_none(tmp_path, monkeypatch):
         ("", "empty path"),
         ("  ", "empty path"),
         ("~nobody-here/x", "no home folder ~nobody-here"),
-        ("a\0b", "zero character"),
+        ("a\0b", "null character"),
     ):
         with pytest.raises(PthetaError, match=words):
             paths.expand(path)

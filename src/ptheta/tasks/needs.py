@@ -55,7 +55,7 @@ class HasKL(HasPosterior, HasBound, Protocol):
 
 INSTEAD: tuple[tuple[type, str], ...] = (
     (CodesOnGrid, "fit a prior to its codes first (ptheta fit RUN --model pixelcnn)"),
-    (DecodesByChain, f"{FIT}, or draw by its chain (ptheta chain)"),
+    (DecodesByChain, f"{FIT}, or sample by its Markov chain (ptheta chain)"),
     (Decodes, FIT),
     (Translates, "it translates images (ptheta translate)"),
     (Completes, "it completes images (ptheta inpaint)"),

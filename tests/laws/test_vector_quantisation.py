@@ -236,7 +236,7 @@ def test_a_run_draws_once_a_prior_is_fitted(tmp_path, strokes):
         ptheta.sample(run, 2)
     with pytest.raises(PthetaError, match=r"ptheta fit .*vq --model pixelcnn"):
         ptheta.fit(run)
-    with pytest.raises(PthetaError, match="prior is not there yet"):
+    with pytest.raises(PthetaError, match="prior does not exist"):
         run.model(prior="fitted")
     with pytest.raises(PthetaError, match="gan is no model of images with log p"):
         ptheta.fit(run, model="gan")

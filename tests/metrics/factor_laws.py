@@ -47,12 +47,12 @@ def pixels_of_factors() -> ImageDataset:
 
 def gap_of_known_codes() -> None:
     """Of the codes 1, of PCA less, and none by chance."""
-    data = pixels_of_factors()
+    data, metric = pixels_of_factors(), METRICS["information_gap_{term}"]
     ctx = Context(data, load_extractor("pixels"), model=Brightness())
     known = factors(ctx)
     assert known is not None
     assert torch.equal(known, values(600))
-    found = {result.metric: result for result in METRICS["information_gap_{term}"].results(ctx)}
+    found = {result.metric: result for result in metric.results(ctx)}
     assert list(found) == [f"information_gap_{term}" for term in ("codes", "pca", "chance")]
     assert found["information_gap_codes"].value == pytest.approx(1)
     values_of = {name: result.value or 0.0 for name, result in found.items()}
@@ -61,11 +61,5 @@ def gap_of_known_codes() -> None:
     assert found["information_gap_pca"].value is not None
     assert all(result.error is not None and result.error < 0.1 for result in found.values())
     bare = ImageDataset("bare", "test", data.images)
-    assert (
-        METRICS["information_gap_{term}"].results(Context(bare, ctx.extractor, model=Brightness()))
-        == []
-    )
-    assert (
-        METRICS["information_gap_{term}"].results(Context(data, ctx.extractor, model=nn.Identity()))
-        == []
-    )
+    assert metric.results(Context(bare, ctx.extractor, model=Brightness())) == []
+    assert metric.results(Context(data, ctx.extractor, model=nn.Identity())) == []

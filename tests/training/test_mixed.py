@@ -47,8 +47,6 @@ def check_close(name: str, data: Source, tmp_path: Path, **options: Any) -> None
     for term, value in full.items():
         jumps = term.endswith(COUNTS)
         assert jumps or math.isclose(value, mixed[term], rel_tol=CLOSE, abs_tol=CLOSE), term
-            value, mixed[term], rel_tol=CLOSE, abs_tol=CLOSE
-        ), term
 
 
 @pytest.mark.parametrize("name", PLAYED)

@@ -198,8 +198,9 @@ def _of_run(metric: str, evaluation: Evaluation) -> Cell:
     given, plain = f"{metric}{GIVEN}", metric.removesuffix(GIVEN)
     if evaluation.get(metric) is None and evaluation.get(given) is not None:
         return Cell(UNDEFINED, f"conditional model: see {words(given)}")
-    if evaluation.get(metric) is None and plain != metric and evaluation.get(plain) is not None:
-        return Cell(UNDEFINED, "unconditional model")
+    other = evaluation.get(plain)
+    if evaluation.get(metric) is None and plain != metric and other is not None:
+        return cell(other) if other.value is None else Cell(UNDEFINED, "unconditional model")
     return cell(evaluation.get(metric))
 
 

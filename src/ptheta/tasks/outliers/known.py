@@ -105,7 +105,7 @@ def blocks(model: nn.Module, data: Dataset, what: str) -> Iterator[tuple[Tensor,
         kinds = word(condition_of(model)).replace("+", " and ")
         raise PthetaError(
             f"{data.name} has no {kinds}, on which this model is conditional: give data that "
-            "has them, or a run of an unconditional model"
+            "has them (labels: one subfolder per class), or a run of an unconditional model"
         )
     device = device_of(model)
     for start in watched(range(0, len(data), BLOCK), what):

@@ -93,13 +93,13 @@ def test_evaluate_measures_a_folder_of_images(trained, strokes, tmp_path):
     assert values["fd_pixels"]["protocol"]["samples"] == 30
     assert "bits_per_dim" not in values
     assert len(list((tmp_path / "images").glob("*.png"))) == 30
-    assert "give --data" in fails("evaluate", tmp_path / "images")
+    assert "give the real images by --data" in fails("evaluate", tmp_path / "images")
     (tmp_path / "empty").mkdir()
     assert "empty" in fails("evaluate", tmp_path / "empty", "--data", strokes)
     (tmp_path / "one").mkdir()
     first = sorted((tmp_path / "images").glob("*.png"))[0]
     (tmp_path / "one" / "a.png").write_bytes(first.read_bytes())
-    assert "too few" in fails("evaluate", tmp_path / "one", "--data", strokes)
+    assert "need at least two" in fails("evaluate", tmp_path / "one", "--data", strokes)
     assert "1x16x16 (channels, height, width), digits has images of 1x28x28" in fails(
         "evaluate", tmp_path / "images", "--data", "digits"
     )
@@ -386,7 +386,7 @@ def test_inpaint_and_surprise(strokes, trained, tmp_path):
     assert "did you mean 'left'?" in fails("inpaint", out, "--known", "lef", "--out", picture)
     made = run("inpaint", trained, "-n", 2, "--each", 2, "--out", tmp_path / "y.png").stdout
     assert "2 images, 2 completions each" in made
-    assert "this run learned images" in fails(
+    assert "this is a run of images" in fails(
         "impute", trained, tmp_path / "t.csv", "--out", tmp_path / "y.csv"
     )
     assert "no `conditionals`" in fails("surprise", trained, "--out", tmp_path / "y.png")

@@ -28,6 +28,9 @@ TRAINED = {
     "pix2pix": "pix2pix --data photos --size 32 --pairs edges",
     "gaussian": "gaussian --data people.csv --recipe table",
     "scenes": "ae --data shapes",
+    "vq": "vq-vae --data digits --levels 2",
+    "plain": "ladder-vae --data digits --levels 2 --bottom-up",
+    "ladder": "ladder-vae --data digits --levels 2",
 }
 
 

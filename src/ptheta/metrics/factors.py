@@ -87,6 +87,5 @@ OF_FACTORS: tuple[Metric, ...] = (
         "mutual information gap of the attributes and the code, of PCA, and by chance",
         Section.FIDELITY,
         asked=asked,
-        better="higher",
     ),
 )

@@ -100,7 +100,7 @@ def test_evaluate_measures_a_folder_of_images(trained, strokes, tmp_path):
     first = sorted((tmp_path / "images").glob("*.png"))[0]
     (tmp_path / "one" / "a.png").write_bytes(first.read_bytes())
     assert "need at least two" in fails("evaluate", tmp_path / "one", "--data", strokes)
-    assert "1x16x16 (channels, height, width), digits has images of 1x28x28" in fails(
+    assert "1x16x16 (channels, height, width), digits of 1x28x28" in fails(
         "evaluate", tmp_path / "images", "--data", "digits"
     )
     alike = run("evaluate", tmp_path / "images", "--data", "digits", "--size", 16, "--json").stdout

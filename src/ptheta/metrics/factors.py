@@ -42,7 +42,7 @@ def asked(ctx: Context) -> bool:
 def principal(x: Tensor, size: int) -> Tensor:
     """The first principal components of what a network sees of examples, (N, size) at most."""
     flat = x.flatten(1).double()
-    flat = flat.nan_to_num() - flat.nan_to_num().mean(0)
+    flat = (flat - flat.nanmean(0)).nan_to_num()  # a missing cell counts as its column's mean
     _, vectors = torch.linalg.eigh(flat.T @ flat)
     components: Tensor = flat @ vectors[:, -size:]
     return components

@@ -181,7 +181,7 @@ def test_a_comparison_measures_what_no_evaluation_holds(pair, counted):
     assert first["runs"]["run-0"]["taken"] == []
     assert "nll" in again["runs"]["run-0"]["taken"]
     page = (pair[0].parent / "report" / "report.html").read_text()
-    assert "not measured again: run-0, run-1" in page
+    assert "under the same protocol: run-0, run-1" in page
     counted.clear()
     assert numbers(compared(pair, anew=True)) == numbers(first)
     assert counted.count("nll{given}") == 2

@@ -38,6 +38,7 @@ PAGES: dict[str, Entry] = {
     "likelihood": Entry("likelihood", "maximum likelihood, KL divergence, hidden variables"),
     "divergences": Entry("divergences", "one Gaussian fitted to a mixture by four divergences"),
     "game": Entry("game", "the game of a GAN: optimum, saturation, equilibrium"),
+    "autoencoders": Entry("autoencoders", "codes with and without the KL term, holes, PCA", True),
     "elbo": Entry("elbo", "the bound of a VAE, term by term, and its gradient"),
     "dynamics": Entry("dynamics", "update rules of two players: diverge, circle or converge"),
 }

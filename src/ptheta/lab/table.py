@@ -40,6 +40,7 @@ PAGES: dict[str, Entry] = {
     "game": Entry("game", "the game of a GAN: optimum, saturation, equilibrium"),
     "autoencoders": Entry("autoencoders", "codes with and without the KL term, holes, PCA", True),
     "elbo": Entry("elbo", "the bound of a VAE, term by term, and its gradient"),
+    "evaluation": Entry("evaluation", "what scores of samples see, and what they do not", True),
     "dynamics": Entry("dynamics", "update rules of two players: diverge, circle or converge"),
 }
 

@@ -9,8 +9,9 @@ from typing import TypeVar
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+import ptheta
 from ptheta import config
 from ptheta.compute.streams import seeded
 from ptheta.data.dataset import Dataset
@@ -128,7 +129,7 @@ def given(asked: Asked, page: str, capability: type[C], verb: str, data: Dataset
         page: Its name, for the message.
         capability: What every model must be able to do.
         verb: The same in words, such as "encode and decode".
-        data: The examples that the page shows.
+        data: The examples that the page shows, all of one kind.
 
     Raises:
         PthetaError: In one line, for a run whose model cannot do that, that takes conditions, or
@@ -141,9 +142,30 @@ def given(asked: Asked, page: str, capability: type[C], verb: str, data: Dataset
         if not isinstance(model, capability):
             who = able_models(capability, run.spec, alone=True)
             raise PthetaError(f"{start} models that can {verb}, and {run.plan.model} cannot; {who}")
-        if run.spec.shape != data.spec.shape:
-            raise PthetaError(f"{start} a run on examples like {data.name}, not on {run.spec}")
+        if run.spec != data.spec:
+            raise PthetaError(f"{start} runs on the same examples, {data.spec}, not {run.spec}")
         if run.condition is not None:
             raise PthetaError(f"{start} a model without conditions, and {run.plan.model} has them")
         found.append(Given(run, model))
     return found
+
+
+def labelled(asked: Asked, page: str) -> tuple[Dataset, Dataset]:
+    """Training and test images with classes: those of the first run that a page was given, else
+    digits of two levels. Raises PthetaError if they have no classes 1 and 2."""
+    if not asked.runs:
+        return digits()
+    run = asked.runs[0]
+    train, test = run.data("train"), run.data("test")
+    if len(train.classes) < 3 or not isinstance(test.conditions(slice(0, 1)), Tensor):
+        raise PthetaError(
+            f"--runs {run.called}: the page {page} needs runs on images of three or more classes, "
+            f"such as digits, and {train.name} has none"
+        )
+    return train, test
+
+
+def digits() -> tuple[Dataset, Dataset]:
+    """Training and test digits of two levels."""
+    train, test = (ptheta.open_data("digits", part, levels=2) for part in ("train", "test"))
+    return train, test

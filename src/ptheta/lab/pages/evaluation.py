@@ -193,7 +193,7 @@ def _score(judged: Mapping[str, Judged]) -> Section:
             Table(("images", "mean H(p(y | x))", "H(p(y))", "score"), rows),
             Numbers(numbers),
         ],
-        "ptheta evaluate runs/gan --metrics score_digits",
+        "ptheta evaluate runs/gan    # score_digits, classes, missing_classes",
     )
 
 
@@ -289,7 +289,7 @@ def _frechet(judged: Mapping[str, Judged], real: Judged, asked: Asked) -> Sectio
             Table(("images", "Frechet distance to training digits", "score"), rows),
             Numbers(_frechet_numbers(judged, distances, twin, asked)),
         ],
-        "ptheta evaluate runs/gan --metrics fd_digits,kd_digits",
+        "ptheta evaluate runs/gan    # fd_digits, kd_digits",
     )
 
 

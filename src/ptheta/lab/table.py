@@ -40,6 +40,8 @@ PAGES: dict[str, Entry] = {
     "game": Entry("game", "the game of a GAN: optimum, saturation, equilibrium"),
     "autoencoders": Entry("autoencoders", "codes with and without the KL term, holes, PCA", True),
     "elbo": Entry("elbo", "the bound of a VAE, term by term, and its gradient"),
+    "collapse": Entry("collapse", "collapse of codes by depth, what dimensions do, manifold", True),
+    "losses": Entry("losses", "the loss table of GANs, trained; tricks with and without", True),
     "evaluation": Entry("evaluation", "what scores of samples see, and what they do not", True),
     "dynamics": Entry("dynamics", "update rules of two players: diverge, circle or converge"),
 }

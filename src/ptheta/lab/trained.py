@@ -82,7 +82,8 @@ class Training:
                 engine.kl_weight = self.beta * min(1.0, step / max(1, self.warmup))
                 rule(engine, game, step, data.batch(order.integers(0, len(data), self.batch)))
                 if game.after is not None:
-                    game.after(step)
+                    with torch.no_grad():
+                        game.after(step)
                 if self.watch is not None and step % self.every == 0:
                     self._show(step, model)
         engine.finite.check()

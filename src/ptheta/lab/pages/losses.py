@@ -90,9 +90,9 @@ ROWS: dict[str, Row] = {
         {"loss": "relativistic"},
     ),
 }
-TABLE = Training("gan", NETS, 1000, 64, decay=False, every=100)
+TABLE = Training("gan", NETS, 700, 64, decay=False, every=100)
 # a discriminator that learns faster than the generator, with momentum: modes are lost
-FRAGILE = replace(TABLE, options=NETS | {"d_lr": 3e-3, "beta1": 0.9}, steps=500)
+FRAGILE = replace(TABLE, options=NETS | {"d_lr": 3e-3, "beta1": 0.9}, steps=400)
 TRICKS: dict[str, dict[str, object]] = {
     "feature matching": {"feature_matching": 1.0},
     "minibatch discrimination": {"minibatch": "discrimination"},

@@ -19,10 +19,10 @@ from ptheta.specs import to_unit
 def test_dimensions_of_a_linear_vae_pay_if_their_variance_is_above_that_of_x_given_z():
     data = linear_data(Asked(0))
     x = data.batch(slice(None)).x
-    found = use(replace(LINEAR, steps=600).run(data, 0), x).sort(descending=True).values
+    found = use(LINEAR.run(data, 0), x).sort(descending=True).values
     variances = torch.linalg.eigvalsh(to_unit(x).flatten(1).double().T.cov()).flip(0)[:6]
     theory = (0.5 * (variances / WIDTH**2).log()).clamp_min(0)
-    assert (found - theory).abs().max() < 0.1
+    assert (found - theory).abs().max() < 0.03
     assert theory[1] > 0.2 > theory[2] == 0
 
 
@@ -31,7 +31,7 @@ def test_deeper_networks_use_fewer_dimensions_after_the_same_steps():
     x = test.batch(slice(0, 200)).x
     kl = []
     for depth in (1, 5):
-        one = replace(DEEP, options=DEEP.options | {"hidden": (32,) * depth}, steps=120)
+        one = replace(DEEP, options=DEEP.options | {"hidden": (32,) * depth}, steps=80)
         kl.append(float(use(one.run(train, 0), x).sum()))
     assert kl[1] < kl[0]
 

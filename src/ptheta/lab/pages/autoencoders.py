@@ -455,7 +455,7 @@ def _between(coded: dict[str, Coded], asked: Asked, train: Dataset, test: Datase
             max(apart.values()),
             0.0,
             ">=",
-            "theory: no code is further away",
+            "theory: at least that of every model",
         )
     )
     rows = torch.cat([walk[: 2 * STEPS] for walk in walks.values()])
@@ -507,7 +507,7 @@ def _sizes(asked: Asked, train: Dataset, test: Dataset) -> Section:
     for size, least in found.principal.items():
         numbers.append(
             Number(
-                f"linear autoencoder, {size} numbers: error per pixel",
+                f"linear autoencoder, code of {size}: error per pixel",
                 found.linear[size],
                 least,
                 0.0,
@@ -573,7 +573,7 @@ def _sized(asked: Asked) -> Sized:
         errors[name] = {}
         for size in SIZES:
             model = training.sized(size).run(
-                train, asked.number(f"{name}{size}"), f"{name}, {size} numbers"
+                train, asked.number(f"{name}{size}"), f"{name}, code of {size}"
             )
             errors[name][size] = _error(reconstruct(model, held), held)
             if training is LINEAR:

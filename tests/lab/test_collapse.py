@@ -45,6 +45,14 @@ def test_a_dimension_that_the_decoder_ignores_changes_nothing():
     assert change(Decoder(), torch.zeros(2), 0) == pytest.approx(100 / 255)
 
 
+def test_runs_are_shown_in_place_of_models_that_are_trained(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(collapse, "FLAT", replace(collapse.FLAT, steps=2))
+    page = ptheta.learn("collapse", runs=["example:vae"]).page
+    assert [n.name.split(":")[0] for n in page.numbers()][:2] == ["vae", "vae"]
+    with pytest.raises(ptheta.PthetaError, match=r"example:gan.*KL of each dimension"):
+        ptheta.learn("collapse", runs=["example:gan"])
+
+
 @pytest.mark.slow
 def test_all_numbers_of_the_page_agree():
     assert not ptheta.learn("collapse").disagree

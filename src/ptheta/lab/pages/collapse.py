@@ -19,7 +19,7 @@ from ptheta.distributions.kl import kl_standard_normal
 from ptheta.lab.asked import Asked
 from ptheta.lab.draw import COLOURS, GREY, figure, label
 from ptheta.lab.parts import Figure, Number, Numbers, Page, Part, Section
-from ptheta.lab.trained import Training, digits, given
+from ptheta.lab.trained import Training, given, labelled
 from ptheta.report.plots import picture
 from ptheta.specs import to_unit
 from ptheta.tasks.needs import HasKL
@@ -50,7 +50,7 @@ LINEAR = Training(
 
 
 def page(asked: Asked) -> Page:
-    train, test = digits()
+    train, test = labelled(asked, "collapse")
     models = _models(asked, train)
     x = test.shuffled(asked.number("test")).batch(slice(0, LOOKED_AT)).x
     used = {name: use(model, x) for name, model in models.items()}

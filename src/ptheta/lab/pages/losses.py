@@ -27,14 +27,14 @@ from ptheta.models.base import Model
 DEVIATION = 0.1  # of a mode
 KERNEL = gaussian(0.5)
 SEEN = 1000  # samples that are judged
-LEAST = 1 / 4  # of its share of good samples that a mode needs to count
+LEAST = 1 / 4  # of its share of the samples that a mode needs to count
 NETS: dict[str, object] = {
     "net": "mlp",
     "g_hidden": (64, 64),
     "d_hidden": (64, 64),
     "g_norm": "none",
     "latent": 8,
-    "lr": 1e-3,
+    "lr": 2e-3,
 }
 
 
@@ -71,17 +71,23 @@ ROWS: dict[str, Row] = {
     "WGAN-GP": Row(
         f"{CRITIC} + \\lambda (|\\nabla d(\\tilde x)| - 1)^2",
         "-d(\\hat x)",
-        {"loss": "wasserstein", "penalty": ("gp",), "penalty_weight": 1.0},
+        {
+            "loss": "wasserstein",
+            "penalty": ("gp",),
+            "penalty_weight": 0.1,
+            "critic_steps": 2,
+            "beta1": 0.0,
+        },
     ),
     "DRAGAN": Row(
         f"{MINIMAX} + \\lambda (|\\nabla d(x + \\delta)| - 1)^2",
         "-\\log D(\\hat x)",
-        {"penalty": ("dragan",), "penalty_weight": 1.0},
+        {"penalty": ("dragan",), "penalty_weight": 0.1},
     ),
     "BEGAN": Row(
         "|x - \\mathrm{AE}(x)| - k |\\hat x - \\mathrm{AE}(\\hat x)|",
         "|\\hat x - \\mathrm{AE}(\\hat x)|",
-        {"loss": "began", "code": 8},
+        {"loss": "began", "code": 1, "lr": 5e-4},
     ),
     "hinge": Row("\\max(0, 1 - d(x)) + \\max(0, 1 + d(\\hat x))", "-d(\\hat x)", {"loss": "hinge"}),
     "relativistic": Row(
@@ -91,8 +97,8 @@ ROWS: dict[str, Row] = {
     ),
 }
 TABLE = Training("gan", NETS, 700, 64, decay=False, every=100)
-# a discriminator that learns faster than the generator, with momentum: modes are lost
-FRAGILE = replace(TABLE, options=NETS | {"d_lr": 3e-3, "beta1": 0.9}, steps=400)
+# a generator that learns eight times as fast as the discriminator follows it to one place
+FRAGILE = replace(TABLE, options=NETS | {"lr": 4e-3, "d_lr": 5e-4}, steps=400)
 TRICKS: dict[str, dict[str, object]] = {
     "feature matching": {"feature_matching": 1.0},
     "minibatch discrimination": {"minibatch": "discrimination"},
@@ -138,8 +144,8 @@ class Ring:
         return cls(data, torch.from_numpy(held), Mixture(torch.from_numpy(means), deviations))
 
     def modes_of(self, x: Tensor) -> int:
-        """How many modes have at least `LEAST` of an eighth of the samples near them."""
-        counts = reached(x, self.modes).counts
+        """How many modes are the nearest one of at least `LEAST` of an eighth of the samples."""
+        counts = torch.bincount(reached(x, self.modes).mode, minlength=8)
         return int((counts >= LEAST * len(x) / len(counts)).sum())
 
     def good(self, x: Tensor) -> float:
@@ -183,8 +189,8 @@ def page(asked: Asked) -> Page:
     ring = Ring.of(asked)
     return Page(
         "The loss table, and tricks of training",
-        "Losses of GANs differ in what the discriminator estimates. All of them can learn the "
-        "same small distribution, and all can lose modes. Tricks help in some settings, and only "
+        "Losses of GANs differ in what the discriminator estimates, and most of them learn the "
+        "same small distribution. Whether a trick cures a collapse depends on its cause, and only "
         "repetitions tell.",
         [_table(ring, asked), _tricks(ring, asked)],
         [
@@ -228,8 +234,10 @@ def _table(ring: Ring, asked: Asked) -> Section:
             "sigmoid of the output d, $\\hat x$ a sample, AE the discriminator of BEGAN, which is "
             "an autoencoder. The distance is the MMD with a Gaussian kernel: 0 for equal "
             "distributions, and about 0.03 by chance for this many samples.",
-            "One run of each says little about which loss is better: another seed changes the "
-            "order.",
+            "A mode counts if it is the nearest one of a quarter of its share of the samples. One "
+            "run of each says little about which loss is better: another seed changes the order. "
+            "BEGAN was made for images: its autoencoder has nothing to leave out of two numbers, "
+            "and it collapses here.",
         ],
         [],
         [
@@ -336,9 +344,10 @@ def _tricks(ring: Ring, asked: Asked) -> Section:
     return Section(
         "Each trick with and without",
         [
-            "The same GAN in a setting that loses modes: its discriminator learns three times as "
-            "fast as the generator, with momentum, for few steps. Each trick is added alone, with "
-            "three seeds. A mode counts if a quarter of its share of the samples is near it.",
+            "The same GAN in a setting that collapses: the generator learns eight times as fast as "
+            "the discriminator, so that all samples go where D is largest, which then moves. Each "
+            "trick is added alone, with three seeds. A mode counts if it is the nearest one of a "
+            "quarter of its share of the samples.",
             "With three seeds only large effects can be seen: the last column says less if no "
             "seed has fewer modes than without and all together have more, and cured if every "
             "seed then has all eight.",

@@ -269,7 +269,8 @@ def _table(ring: Ring, asked: Asked) -> Section:
             ),
             Numbers(_table_numbers(found)),
         ],
-        "ptheta train wgan-gp --data points-ring --recipe points --out runs/wgan-gp\n"
+        "ptheta train gan --data points-ring --recipe points --loss wasserstein --penalty gp "
+        "--minibatch none --out runs/wgan-gp\n"
         "ptheta train gan --data points-ring --recipe points --loss hinge --out runs/hinge\n"
         "ptheta compare runs/wgan-gp runs/hinge",
     )

@@ -358,7 +358,7 @@ def test_sigterm_writes_a_checkpoint(strokes, tmp_path):
 
 def test_demo_on_other_data(strokes, tmp_path):
     done = run("demo", "--data", strokes, "--out", tmp_path / "demo", "--speed", 200)
-    page = Path(done.stdout.strip())
+    page = Path(done.stdout.splitlines()[-1])
     assert page == tmp_path / "demo" / "report.html"
     text = page.read_text()
     assert "pixelcnn" in text

@@ -28,6 +28,8 @@ from ptheta.files.paths import exists, expand
 from ptheta.terminal.progress import shown
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ptheta.measures.results import Evaluation
 
 PREPROCESSING = ("size", "channels", "image_column")  # how a folder of images is preprocessed
@@ -185,7 +187,15 @@ def compare(**options: Parsed) -> None:
     """
     with shown():
         page = ptheta.compare(**options)
-    click.echo(f"{page}: open it in a browser")
+    conclude(page)
+
+
+def conclude(page: Path) -> None:
+    """Prints the main results of a report, and where it is on a line of its own."""
+    from ptheta.report import stored  # slow to import
+
+    print_wrapped([["-", line] for line in stored.read(page.parent).summary])
+    click.echo(f"{page}")
 
 
 @cli.command(panel=MEASURE)
@@ -197,8 +207,7 @@ def report(folder: str) -> None:
       ptheta report report
       ptheta report ./report
     """
-    page = ptheta.write_report(folder)
-    click.echo(f"{page}: open it in a browser")
+    conclude(ptheta.write_report(folder))
 
 
 @cli.command(panel=TRAIN)
@@ -236,4 +245,4 @@ def demo(**options: Parsed) -> None:
       ptheta demo --quick
       ptheta demo --data fashion --out tour
     """
-    click.echo(f"{ptheta.demo(**options)}")
+    conclude(ptheta.demo(**options))

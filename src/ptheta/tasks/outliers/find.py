@@ -23,7 +23,7 @@ from ptheta.measures.detection import (
     threshold,
 )
 from ptheta.measures.results import Estimate
-from ptheta.tasks.outliers.known import Known, Scorer, scored
+from ptheta.tasks.outliers.known import Known, Scorer, lacks_conditions, scored
 from ptheta.tasks.outliers.table import DEFAULT, entry, lacks
 
 FALSE_ALARMS = 0.05
@@ -137,17 +137,35 @@ def outliers(
     seed, rate = how.get("seed", 0), how.get("false_alarms", FALSE_ALARMS)
     if held_out is not None:
         exceeding(len(held_out), rate)  # refused before the work
+    _check_conditions(scores, model, [data] if normal is None else [data, normal])
     made = _scorers(scores, _known(model, bank, how))
-    found = {name: scored(of, model, data, seed, name) for name, of in made.items()}
+    found = {name: _scored(of, model, data, seed, name) for name, of in made.items()}
     first, start, beside = next(iter(made)), seed + len(data), {}
     if normal is not None:
         for name, of in made.items():
-            beside[name] = scored(of, model, normal, start, f"{name}, normal")
+            beside[name] = _scored(of, model, normal, start, name, ", normal")
         start += len(normal)
     if held_out is None:
         return Outliers(found, normal=beside)
-    likes = scored(made[first], model, held_out, start, f"{first}, held out")
+    likes = _scored(made[first], model, held_out, start, first, ", held out")
     return Outliers(found, p_values(found[first], likes), threshold(likes, rate), beside)
+
+
+def _scored(
+    scorer: Scorer, model: nn.Module, data: Dataset, seed: int, name: str, of: str = ""
+) -> Tensor:
+    """The scores of this name. of: what is scored, for the progress"""
+    return scored(scorer, model, data, seed, f"{name}{of}", conditions=bool(entry(name).needs))
+
+
+def _check_conditions(names: Sequence[str], model: nn.Module, parts: Sequence[Dataset]) -> None:
+    """Raises PthetaError if a score asks a conditional model about data without conditions."""
+    for name in names:
+        if not entry(name).needs:
+            continue
+        for data in parts:
+            if lacking := lacks_conditions(model, data):
+                raise PthetaError(f"score {name}: {lacking}, or choose a score without a model")
 
 
 def _known(model: nn.Module, bank: Dataset, how: How) -> Known:

@@ -75,16 +75,23 @@ class Score:
 
 
 @torch.no_grad()
-def scored(scorer: Scorer, model: nn.Module, data: Dataset, seed: int, what: str) -> Tensor:
+def scored(
+    scorer: Scorer, model: nn.Module, data: Dataset, seed: int, what: str, conditions: bool = True
+) -> Tensor:
     """The scores of all examples of a data set, float64 (N,), in constant memory.
 
     Noise is that of the seed and of the example's place among `BLOCK` others, so that a score does
-    not depend on how many examples are read at a time. what: for whoever watches
-    Raises PthetaError where a conditional model meets data without conditions, and for a score that
-    is NaN.
+    not depend on how many examples are read at a time.
+
+    Args:
+        what: name of the work, for its progress
+        conditions: whether the scorer asks a conditional model, and so needs conditions
+
+    Raises:
+        PthetaError: for conditions that are needed and missing, and for a score that is NaN
     """
     found = []
-    for number, (x, y) in enumerate(blocks(model, data, what)):
+    for number, (x, y) in enumerate(blocks(model, data, what, conditions)):
         with seeded(seed + number):
             found.append(scorer(x, y).double().cpu())
     scores = torch.cat(found)
@@ -97,18 +104,32 @@ def scored(scorer: Scorer, model: nn.Module, data: Dataset, seed: int, what: str
     return scores
 
 
-def blocks(model: nn.Module, data: Dataset, what: str) -> Iterator[tuple[Tensor, Condition | None]]:
-    """The examples in order, `BLOCK` at a time, with the conditions that the model wants."""
-    asked = conditional(model)
-    data = with_conditions(model, data.with_fixed_binarisation())
-    if asked and not data.has_conditions:
-        kinds = word(condition_of(model)).replace("+", " and ")
-        raise PthetaError(
-            f"{data.name} has no {kinds}, on which this model is conditional: give data that "
-            "has them (labels: one subfolder per class), or a run of an unconditional model"
-        )
+def blocks(
+    model: nn.Module, data: Dataset, what: str, conditions: bool = True
+) -> Iterator[tuple[Tensor, Condition | None]]:
+    """The examples in order, `BLOCK` at a time, with the conditions that the model wants.
+
+    conditions: whether they are needed
+    """
+    data = data.with_fixed_binarisation()
+    asked = conditional(model) and conditions
+    if asked:
+        if lacking := lacks_conditions(model, data):
+            raise PthetaError(lacking)
+        data = with_conditions(model, data)
     device = device_of(model)
     for start in watched(range(0, len(data), BLOCK), what):
         batch = data.batch(slice(start, min(start + BLOCK, len(data))))
         y = batch.condition if asked else None
         yield batch.x.to(device), None if y is None else y.to(device)
+
+
+def lacks_conditions(model: nn.Module, data: Dataset) -> str:
+    """What to do about the conditions that a model needs and the data lacks; "" for neither."""
+    if not conditional(model) or with_conditions(model, data).has_conditions:
+        return ""
+    kinds = word(condition_of(model)).replace("+", " and ")
+    return (
+        f"{data.name} has no {kinds}, on which this model is conditional: give data that "
+        "has them (labels: one subfolder per class), or a run of an unconditional model"
+    )

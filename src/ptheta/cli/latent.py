@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     help="Dimensions across and down, such as 0,1. By default the two most active on test images.",
 )
 @click.option("--label", help="Class name, for a conditional model. By default its first class.")
+@WEIGHTS
 @DATA
 @out
 @THREADS
@@ -69,6 +70,7 @@ def two_dimensions(text: str) -> tuple[int, int]:
 @RUN
 @number(2000, kind=types.Whole(2))
 @JSON
+@WEIGHTS
 @DATA
 @SEED
 @FIGURE
@@ -177,6 +179,7 @@ def _pairs(settings: tuple[str, ...]) -> dict[str, Parsed]:
 @whole("--draws", 3, "Number of random subsets of the labelled images.", types.LAYERED)
 @whole("--steps", 300, "Number of fine-tuning steps.")
 @JSON
+@WEIGHTS
 @DATA
 @SEED
 @FIGURE

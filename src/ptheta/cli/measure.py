@@ -15,6 +15,7 @@ from ptheta.cli.common import (
     JSON,
     SEED,
     THREADS,
+    WEIGHTS,
     Parsed,
     cli,
     given,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
     from ptheta.measures.results import Evaluation
 
+OF_RUNS = ("is_k", "ais_images", "weights")  # options of a trained model
 PREPROCESSING = ("size", "channels", "image_column")  # how a folder of images is preprocessed
 SIZE = click.option(
     "--size",
@@ -80,6 +82,7 @@ CHANNELS = click.option(
     show_default=True,
     help="Number of test images for annealed importance sampling.",
 )
+@WEIGHTS
 @SEED
 @THREADS
 def evaluate(run: str, data: str | None, as_json: bool, **options: Parsed) -> None:
@@ -96,7 +99,8 @@ def evaluate(run: str, data: str | None, as_json: bool, **options: Parsed) -> No
     foreign = not ptheta.api.is_run(run) and exists(expand(run))
     if foreign:
         _check_foreign(run, data)
-        del options["is_k"], options["ais_images"]
+        for name in OF_RUNS:
+            del options[name]
     elif any(value is not None for value in preprocessing.values()):
         raise PthetaError(
             "--size, --channels and --image-column are for a folder of IMAGES: leave them out"
@@ -115,10 +119,10 @@ def evaluate(run: str, data: str | None, as_json: bool, **options: Parsed) -> No
 
 def _check_foreign(images: str, data: str | None) -> None:
     """Raises PthetaError for options that do not apply to a folder of images, or are missing."""
-    if given("is_k") or given("ais_images"):
+    if any(given(name) for name in OF_RUNS):
         raise PthetaError(
-            f"--is-k and --ais measure the likelihood of a run, and {images} is a folder of "
-            "images: leave them out"
+            f"--is-k, --ais and --weights are of a run, and {images} is a folder of images: leave "
+            "them out"
         )
     if data is None:
         raise PthetaError(

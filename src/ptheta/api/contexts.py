@@ -52,8 +52,8 @@ class Seen:
         if len(own) != len(COLOURS):
             return []
         each = ((c, [COLOURS[k] for k in range(3) if own[i, k]]) for i, c in enumerate(COLOURS))
-        text = ", ".join(f"{c} {' and '.join(sees) or 'nothing'}" for c, sees in each)
-        return [f"of its own colours, {text.replace(' ', ' sees ', 1)}"]
+        text = ", ".join(f"{c} sees {' and '.join(sees) or 'nothing'}" for c, sees in each)
+        return [f"of its own colours, {text}"]
 
     def to_json(self) -> dict[str, object]:
         found = self.context

@@ -45,6 +45,7 @@ PAGES: dict[str, Entry] = {
     "autoregression": Entry(
         "autoregression", "the chain rule, masks, drawing pixel by pixel, R, G, B", shows=True
     ),
+    "graphs": Entry("graphs", "the random variables and players of every model, the taxonomy"),
 }
 
 

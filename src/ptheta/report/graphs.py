@@ -56,11 +56,12 @@ def draw(graph: Graph, suffix: str = ".svg") -> bytes:
     at = places(graph)
     xs, ys = zip(*at.values(), strict=True)
     below = max([1.15, *(_sag(arrow, at) + 0.35 for arrow in graph.arrows)])
-    width, height = max(xs) - min(xs) + 2.6, max(ys) - min(ys) + 1.05 + below
+    side = max([1.3, *(LETTER * len(v.what) / 2 + 0.4 for v in graph.variables)])
+    width, height = max(xs) - min(xs) + 2 * side, max(ys) - min(ys) + 1.05 + below
     figure = Figure(figsize=(1.1 * width, 1.1 * height))
     FigureCanvasAgg(figure)
     axes = figure.add_axes((0, 0, 1, 1))
-    axes.set_xlim(min(xs) - 1.3, max(xs) + 1.3)
+    axes.set_xlim(min(xs) - side, max(xs) + side)
     axes.set_ylim(min(ys) - below, max(ys) + 1.05)
     axes.set_aspect("equal")
     axes.axis("off")

@@ -247,6 +247,10 @@ VERBS: dict[str, tuple[Callable[[torch.nn.Module], object], str]] = {
     "inpaint": (lambda m: tasks.inpaint(m, X, X > 0), "complete"),
     "invert": (lambda m: tasks.invert(m, X), "decode` and no `generated"),
     "surprise": (lambda m: tasks.surprise(m, X), "conditionals"),
+    "context": (
+        lambda m: tasks.context(m, X),
+        "conditionals` and no `pixel_order",
+    ),
     "manifold": (lambda m: tasks.manifold(m, 2), "decode` and no `sample_latent"),
     "traverse": (lambda m: tasks.traverse(m, Z, [0]), "decode"),
     "most_used": (lambda m: tasks.most_used(m, X), "encode"),

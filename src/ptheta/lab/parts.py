@@ -92,11 +92,15 @@ class Film:
 
 @dataclass(frozen=True)
 class Table:
-    """Any other table; the first column names the rows."""
+    """Any other table; the first column names the rows.
+
+    words: Whether the cells are words, which are wrapped and set flush left.
+    """
 
     head: Sequence[str]
     rows: Sequence[Sequence[str]]
     caption: str = ""
+    words: bool = False
 
 
 Part: TypeAlias = Numbers | Figure | Film | Table

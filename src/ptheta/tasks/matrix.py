@@ -114,6 +114,7 @@ TASKS: dict[str, Task] = {
     "inpaint": Task("complete images", (Completes,)),
     "impute": Task("fill missing values", (Completes,), of=ANY),
     "surprise": Task("map the surprise of each pixel", (HasConditionals,)),
+    "context": Task("map the pixels that a prediction depends on", (StepsThrough,)),
     "compress": Task("lossless image compression", (StepsThrough,)),
     "reconstruct": Task("encode and decode images", (Autoencodes,)),
     "denoise": Task("repair damaged images", (Denoises, Autoencodes)),

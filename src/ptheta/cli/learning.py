@@ -15,6 +15,7 @@ from ptheta.cli.help import LEARN
 from ptheta.cli.tables import print_flowing, print_wrapped
 from ptheta.errors import PthetaError
 from ptheta.lab.table import PAGES
+from ptheta.terminal.progress import shown
 
 if TYPE_CHECKING:
     from ptheta.lab.make import Learned
@@ -60,7 +61,8 @@ def learn(
             raise PthetaError("--out and --runs need a page: give its NAME (`ptheta learn`)")
         _list(as_json)
         return
-    found = ptheta.learn(name, out, seed=seed, runs=runs, force=force)
+    with shown(f"page {name}"):
+        found = ptheta.learn(name, out, seed=seed, runs=runs, force=force)
     if as_json:
         rows = [
             {

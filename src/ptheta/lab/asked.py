@@ -28,6 +28,10 @@ class Asked:
         """The random stream of a part of the page, by its name."""
         return np.random.default_rng([self.seed, zlib.crc32(name.encode())])
 
+    def number(self, name: str) -> int:
+        """A seed for a part of the page, by its name."""
+        return int(self.rng(name).integers(2**31))
+
     def generator(self, name: str) -> torch.Generator:
         """The same for torch."""
         return torch.Generator().manual_seed(int(self.rng(name).integers(2**62)))

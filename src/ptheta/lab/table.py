@@ -40,7 +40,9 @@ PAGES: dict[str, Entry] = {
     "likelihood": Entry("likelihood", "maximum likelihood, KL divergence, hidden variables"),
     "divergences": Entry("divergences", "one Gaussian fitted to a mixture by four divergences"),
     "game": Entry("game", "the game of a GAN: optimum, saturation, equilibrium"),
+    "autoencoders": Entry("autoencoders", "codes with and without the KL term, holes, PCA", True),
     "elbo": Entry("elbo", "the bound of a VAE, term by term, and its gradient"),
+    "evaluation": Entry("evaluation", "what scores of samples see, and what they do not", True),
     "dynamics": Entry("dynamics", "update rules of two players: diverge, circle or converge"),
     "autoregression": Entry(
         "autoregression", "the chain rule, masks, drawing pixel by pixel, R, G, B", shows=True

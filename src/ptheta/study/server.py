@@ -242,7 +242,8 @@ def serve(
     Raises:
         PthetaError: The folder is no study, is served already, or the port cannot be used.
     """
-    with locked(folder, "serving the study"), _listening(host, port) as listening:
+    lock = locked(folder, "serving the study", "open its pages, or stop it")
+    with lock, _listening(host, port) as listening:
         server = uvicorn.Server(configured(app_of(folder, doors)))
         number = listening.getsockname()[1]
         name = f"[{host}]" if ":" in host else host

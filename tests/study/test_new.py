@@ -99,7 +99,7 @@ def test_images_of_several_sizes_are_brought_to_the_smallest(tmp_path):
     wanted = Wanted("rating", **{**COUNTS, "images": 8})
     made = new([str(tmp_path / "large"), str(tmp_path / "small")], tmp_path / "out", wanted)
     assert (made.plan.width, made.plan.height) == (30, 40)
-    assert len(made.notes) == 2
+    assert sum("brought to" in note for note in made.notes) == 2
     files = [Image.open(file) for file in (tmp_path / "out" / "images").iterdir()]
     assert {(file.size, file.mode) for file in files} == {((30, 40), "RGB")}
 

@@ -199,7 +199,9 @@ def test_a_study_whose_people_are_all_excluded_gives_one_line():
         sources=[StudySource(name="real", kind="reference", path="", n=1)],
         attention=StudyRule(least_correct=0.5),
     )
-    with pytest.raises(PthetaError, match="nobody is left: 1 person is excluded, by attention"):
+    with pytest.raises(
+        PthetaError, match=r"nobody is left: 1 person is excluded, by --least-attention 0\.5"
+    ):
         analyse(made, study)
 
 

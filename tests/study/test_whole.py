@@ -58,5 +58,5 @@ def test_people_who_do_not_look_are_excluded(tmp_path: Path):
     found: Analysis
     _, found = study_report(made.folder, least_attention=0.0)
     assert not found.excluded
-    with pytest.raises(Exception, match="nobody is left: 4 people are excluded, by attention"):
+    with pytest.raises(Exception, match="nobody is left: 4 people are excluded, by --least-att"):
         study_report(made.folder)

@@ -223,7 +223,9 @@ def export(folder: str, out: Path | None) -> None:
     place = expand(folder)
     path = place / "answers.csv" if out is None else out
     count = export(place, path)
-    click.echo(f"{path}: {count:,} answers; {finished(place):,} people have finished")
+    n = finished(place)
+    who = "1 person has" if n == 1 else f"{n:,} people have"
+    click.echo(f"{path}: {count:,} answers; {who} finished")
 
 
 @study.command()
@@ -241,5 +243,5 @@ def people(folder: str) -> None:
     if not found:
         click.echo("nobody has joined yet")
         return
-    rows = [[p.name, p.source or "all", f"{p.answered}/{p.of}", p.last] for p in found]
-    print_table([["name", "sees", "answered", "last answer"], *rows])
+    rows = [[p.name, p.source or "all", f"{p.answered}/{p.of}", p.state, p.last] for p in found]
+    print_table([["name", "sees", "answered", "state", "last answer"], *rows])

@@ -5,7 +5,7 @@
 
 import { flash, showAll } from "./show.js";
 import { make, notice, paragraphs, put, say, Words } from "./parts.js";
-import { load, Refused, send } from "./talk.js";
+import { fetched, load, Refused, send } from "./talk.js";
 
 const about = JSON.parse(document.body.dataset.about);
 const TWO = about.protocol === "2afc" || about.protocol === "pairs";
@@ -14,6 +14,7 @@ const ANSWERS = TWO ? ["left", "right"] : RATING ? ["1", "2", "3", "4", "5"] : [
 const SMALL = 128; // pixels: smaller images are enlarged without smoothing
 const PHASES = ["practice", "qualification", "main"];
 const UNWANTED = 300; // ms in which a click is the second one of a double click on the page before
+const NO_CONNECTION = "…"; // while there are no words yet
 
 let words;
 let masks = [];
@@ -375,7 +376,7 @@ function feedback(state) {
 }
 
 async function prepare() {
-  const all = await (await fetch("static/words.json")).json();
+  const all = await fetched("static/words.json", (is) => notice(is ? NO_CONNECTION : ""));
   words = new Words(all, about.language);
   setLanguage(about.language);
   await begin();

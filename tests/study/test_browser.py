@@ -485,7 +485,7 @@ def every_page(browser: Browser, folder: Path, width: int, scheme: str) -> Itera
 
 @pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("width", WIDTHS)
-@pytest.mark.parametrize("protocol", ["hype-infinity", "2afc", "rating"])
+@pytest.mark.parametrize("protocol", [*ANSWERS, "rating"])
 def test_axe_finds_nothing_and_nothing_is_wider_than_the_screen(
     browser, place, protocol, width, scheme
 ):

@@ -148,6 +148,13 @@ BAD = [
     (["new", "ONE", "--protocol", "rating", "--repeats", "90", "--out", "x"], "--repeats 90"),
     (["new", "ONE", "--protocol", "rating", "--consent", "gone.txt", "--out", "x"], "--consent"),
     (["new", "ONE", "--protocol", "rating", *FEW, "--out", "FULL"], "not empty"),
+    *(
+        (["new", "ONE", "--protocol", "rating", option, "99999", "--out", "x"], f"{option} 99999")
+        for option in ("--trials", "--practice", "--attention", "--repeats", "--break-every")
+    ),
+    (["new", "ONE", "--protocol", "rating", "--least-correct", "7", "--out", "x"], "0.65"),
+    (["new", "ONE", "--protocol", "rating", "--name", "a\7b", "--out", "x"], "--name"),
+    (["new", "ONE", "--protocol", "rating", "--name", "a" * 999, "--out", "x"], "--name"),
     (["serve", "ONE"], "not the folder of a study"),
     (["export", "ONE"], "study.json"),
     (["people", "ONE"], "study.json"),

@@ -99,7 +99,7 @@ def test_an_image_next_to_noise_is_in_no_other_question(tmp_path, seed):
     assert len(noisy) == 2
     assert {shown[item] for item in noisy} == {1}
     next((tmp_path / "real").iterdir()).unlink()
-    with pytest.raises(PthetaError, match="28 are needed"):
+    with pytest.raises(PthetaError, match="28 images are needed, and 27 are there"):
         new([str(tmp_path / "one")], tmp_path / "o2", wanted)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import shlex
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -122,7 +123,7 @@ def new(sources: tuple[str, ...], out: Path, consent: str | None, **options: Par
     click.echo(
         f"{out}: {made.study.protocol} of {', '.join(made.plan.sources)}; {counts} questions"
     )
-    click.echo(f"next: ptheta study serve {out}")
+    click.echo(f"next: {shlex.join(['ptheta', 'study', 'serve', str(out)])}")
 
 
 def _text(file: str | None) -> str:

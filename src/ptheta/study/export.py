@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,9 +55,9 @@ class Progress:
 def answers(folder: Path) -> list[Answer]:
     """All answers, by person and trial. Raises PthetaError where the folder is no study."""
     study = read_study(folder / STUDY_FILE)
-    known = dict[str, list[Trial]]()
+    rows, known = _rows(folder, QUERY), dict[str, list[Trial]]()
     try:
-        return [_answer(study, known, *row) for row in _rows(folder, QUERY)]
+        return [_answer(study, known, *row) for row in rows]
     except (PthetaError, ValueError, IndexError, TypeError) as error:
         raise PthetaError(
             f"{folder / DATABASE} does not fit {STUDY_FILE} ({error}): restore both as they were"
@@ -147,12 +147,21 @@ def finished(folder: Path) -> int:
     return sum(one.state == FINISHED for one in people(folder))
 
 
-def _rows(folder: Path, query: str) -> Iterator[tuple]:  # type: ignore[type-arg]  # of any columns
+def _rows(folder: Path, query: str) -> list[tuple]:  # type: ignore[type-arg]  # of any columns
     path = folder / DATABASE
     if not path.exists():  # nobody has served it yet
-        return
+        return []
     try:
-        with closing(sqlite3.connect(path, timeout=30)) as db:
-            yield from db.execute(query).fetchall()
+        with closing(_opened(path)) as db:
+            return db.execute(query).fetchall()
     except sqlite3.Error as error:
         raise PthetaError(f"cannot read {path}: {error}") from None
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    """A database that is written now needs files next to it; one on a medium that cannot be written
+    does not change."""
+    log = path.with_name(f"{path.name}-wal")
+    if os.access(path.parent, os.W_OK) or (log.exists() and log.stat().st_size):
+        return sqlite3.connect(path, timeout=30)
+    return sqlite3.connect(f"{path.resolve().as_uri()}?immutable=1", uri=True)

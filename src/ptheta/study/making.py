@@ -47,6 +47,7 @@ from ptheta.study.plan import (
     LONGEST_TEXT,
     MASKS,
     MOST_BYTES,
+    MOST_QUESTIONS,
     NOISE,
     RESERVED,
     USUAL,
@@ -62,6 +63,7 @@ from ptheta.terminal.progress import stage, watched
 
 EXAMPLES = 2  # images of each kind in the tutorial
 LONGEST_NAME = 60  # characters of the name of a source
+LONGEST_TITLE = 200  # characters of the name of a study
 SOME = 64  # images that masks are made from
 SEED_BITS = 62  # of a random seed
 ORIENTATION, SIDEWAYS = 0x0112, (5, 6, 7, 8)  # tag of EXIF, and its values that swap the sides
@@ -161,10 +163,7 @@ def new(sources: Sequence[str], out: str | Path, wanted: Wanted) -> Made:
     folder = check_folder(out)
     if exists(folder) and any(folder.iterdir()):
         raise PthetaError(f"--out {folder}: the folder is not empty; choose another")
-    if wanted.language not in LANGUAGES:
-        raise unknown("language", wanted.language, LANGUAGES)
-    if len(wanted.consent) > LONGEST_TEXT:
-        raise PthetaError(f"--consent: want at most {LONGEST_TEXT:,} characters")
+    _refuse_texts(folder, wanted)
     origins = _origins(sources, wanted)
     seed = secrets.randbits(SEED_BITS) if wanted.seed is None else wanted.seed
     plan = _draft(origins, wanted, seed)
@@ -260,12 +259,36 @@ def _draft(origins: Sequence[_Origin], wanted: Wanted, seed: int) -> Plan:
     )
 
 
+def _refuse_texts(folder: Path, wanted: Wanted) -> None:
+    if wanted.language not in LANGUAGES:
+        raise unknown("language", wanted.language, LANGUAGES)
+    if len(wanted.consent) > LONGEST_TEXT:
+        raise PthetaError(f"--consent: want at most {LONGEST_TEXT:,} characters")
+    name = _name(folder, wanted)
+    if not name.isprintable() or len(name) > LONGEST_TITLE:
+        raise PthetaError(
+            f"--name {brief(name)}: want at most {LONGEST_TITLE} characters, on one line"
+        )
+
+
+def _name(folder: Path, wanted: Wanted) -> str:
+    return wanted.name or expand(folder).resolve().name
+
+
 def _given(value: int | None, usual: int) -> int:
     return usual if value is None else value
 
 
 def _refuse(wanted: Wanted, design: str, qualification: int, trials: int) -> None:
-    """Raises PthetaError for options that do not go together."""
+    """Raises PthetaError for options that are too large, or do not go together."""
+    counts = {"trials": trials, "practice": wanted.practice, "qualification": qualification}
+    counts |= {"attention": wanted.attention, "repeats": wanted.repeats}
+    counts |= {"break-every": wanted.break_every}
+    for name, value in counts.items():
+        if value is not None and value > MOST_QUESTIONS:
+            raise PthetaError(f"--{name} {value}: want at most {MOST_QUESTIONS:,}")
+    if not 0 <= wanted.least_correct <= 1:
+        raise PthetaError(f"--least-correct {wanted.least_correct:g}: want 0 to 1, such as 0.65")
     protocol, truth = wanted.protocol, USUAL[wanted.protocol].reference
     if design not in (BETWEEN, WITHIN):
         raise unknown("design", design, (BETWEEN, WITHIN))
@@ -286,8 +309,9 @@ def _kept(plan: Plan, source: str) -> dict[str, int]:
     kept = {"practice": plan.practice}
     if plan.has_truth:
         kept["example"] = EXAMPLES
-    if source == REAL and plan.qualification:
-        kept["qualification"] = 2 * plan.qualification  # half of them are made easy fakes
+    if source == REAL and plan.qualification:  # half of them are made easy fakes
+        kept["qualification"] = plan.qualification * (2 if plan.two_images else 1)
+        kept["qualification"] += kept["qualification"] % 2
     return kept
 
 
@@ -311,8 +335,9 @@ def _read(origin: _Origin, asked: tuple[int, int], seed: int) -> _Read:
         found = _of_data(origin.path, most, seed)
     if len(found) < least:
         raise PthetaError(
-            f"{origin.name} ({origin.path}) has {len(found):,} images, and {least:,} are "
-            "needed: give more, or ask for fewer --trials, --practice or --qualification"
+            f"{origin.name} ({origin.path}): {least:,} images are needed, and {len(found):,} "
+            f"{'is' if len(found) == 1 else 'are'} there: give more, or ask for fewer --trials, "
+            "--practice or --qualification"
         )
     return found
 
@@ -511,7 +536,7 @@ def _item(source: str, use: str, origin: str) -> Item:
 def _study(folder: Path, plan: Plan, origins: Sequence[_Origin], wanted: Wanted) -> Study:
     counts = {PRACTICE: plan.practice, QUALIFICATION: plan.qualification, MAIN: plan.main}
     return Study(
-        name=wanted.name or expand(folder).resolve().name,
+        name=_name(folder, wanted),
         protocol=plan.protocol,
         sources=[
             StudySource(

@@ -35,6 +35,7 @@ NOISE, DEGRADED = "noise", "degraded"  # sources of attention checks, of easy fa
 RESERVED = (REAL, FAKE, NOISE, DEGRADED)  # names that no source of the user can have
 BETWEEN, WITHIN = "between", "within"
 LONGEST_TEXT = 20_000  # characters of a consent text
+MOST_QUESTIONS = 10_000  # of a phase
 MOST_BYTES = 2**31  # of all images, which the server holds in memory
 
 
@@ -156,6 +157,7 @@ __all__ = [
     "LONGEST_TEXT",
     "MASKS",
     "MOST_BYTES",
+    "MOST_QUESTIONS",
     "NOISE",
     "RESERVED",
     "USUAL",

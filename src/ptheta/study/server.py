@@ -7,6 +7,8 @@ and imports neither torch nor anything that does.
 from __future__ import annotations
 
 import json
+import logging
+import os
 import socket
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -161,6 +163,7 @@ def _add_errors(app: FastAPI) -> None:
 
     @app.exception_handler(sqlite3.Error)
     async def unwritten(request: Request, error: sqlite3.Error) -> Response:
+        logging.getLogger("uvicorn.error").error("an answer could not be stored: %s", error)
         return _said(503, "disk", "the answer could not be stored: try again")
 
 
@@ -262,6 +265,8 @@ def serve(
     Raises:
         PthetaError: The folder is no study, is served already, or the port cannot be used.
     """
+    if not os.access(folder, os.W_OK):
+        raise PthetaError(f"{folder} cannot be written, and answers are stored there")
     lock = locked(folder, "serving the study", "open its pages, or stop it")
     with lock, _listening(host, port) as listening:
         server = uvicorn.Server(configured(app_of(folder, doors)))

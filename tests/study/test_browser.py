@@ -358,6 +358,27 @@ def test_a_reply_that_never_comes_makes_no_second_answer(browser, place):
     assert [row.answer for row in answers(made.folder)] == ["3"]
 
 
+def test_a_page_that_could_not_load_its_texts_tries_again(browser, place):
+    made = make(place, "rating", **SHORT)
+    broken = list[str]()
+
+    def break_once(route):
+        if broken:
+            return route.continue_()
+        broken.append(route.request.url)
+        return route.abort("connectionreset")
+
+    with served(made.folder) as port:
+        context = browser.new_context(locale="en-GB")
+        context.route("**/static/words.json", break_once)
+        page = context.new_page()
+        page.goto(f"http://127.0.0.1:{port}/")
+        page.wait_for_selector("h1")
+        assert not page.is_visible("#notice")
+        context.close()
+    assert len(broken) == 1
+
+
 def test_names_are_texts(browser, place):
     made = make(place, "rating", name='<img src=x onerror="window.bad=1">', **SHORT)
     consent = "<script>window.bad = 1</script> & more"

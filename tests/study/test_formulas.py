@@ -131,7 +131,7 @@ def test_a_threshold_is_the_mean_of_the_last_turns():
     random = np.random.default_rng(1)
     timing = Timing()
     for _ in range(5):
-        ms, shown, given = 500, [], []
+        ms, shown, given = 500, list[int](), list[bool]()
         for _ in range(150):
             shown.append(ms)
             assert exposure(timing, given) == ms

@@ -160,6 +160,10 @@ BAD = [
     (["people", "ONE"], "study.json"),
     (["serve", "STUDY", "--token", "short"], "--token"),
     (["serve", "STUDY", "--url", "example.org"], "--url"),
+    *(
+        (["serve", "STUDY", "--url", f"https://example.org/{path}"], "--url")
+        for path in ("a;b", "é", "%C3%A9", "a b", "/a", "?a=1", "#a")
+    ),
     (["serve", "STUDY", "--host", "256.1.1.1"], "--host 256.1.1.1"),
 ]
 

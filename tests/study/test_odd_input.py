@@ -306,3 +306,12 @@ def test_marks_alone_and_what_cannot_be_seen_are_not(name):
 )
 def test_the_language_is_the_one_that_a_browser_likes_most(accepted, language):
     assert chosen(accepted, "en") == language
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", ""])
+def test_the_link_of_a_server_for_all_leads_somewhere(host):
+    server = pytest.importorskip("ptheta.study.server", reason="ptheta[web] is not installed")
+    name = server._reachable(host)
+    assert name not in ("0.0.0.0", "[::]", "::", "")
+    assert server._reachable("127.0.0.1") == "127.0.0.1"
+    assert server._reachable("::1") == "[::1]"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import shlex
 from pathlib import Path
@@ -198,8 +199,13 @@ def _address(url: str | None) -> tuple[str, str]:
     if url is None:
         return "", ""
     parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.netloc or parts.query or parts.fragment:
-        raise PthetaError(f"--url {url}: want an address such as https://example.org/study")
+    is_plain = re.fullmatch(r"[A-Za-z0-9._~/-]*", parts.path) and "//" not in parts.path
+    is_address = parts.scheme in ("http", "https") and parts.netloc and is_plain
+    if not is_address or parts.query or parts.fragment or not url.isascii():
+        raise PthetaError(
+            f"--url {url}: want an address such as https://example.org/study, with a path of "
+            "letters, digits and . _ ~ -"
+        )
     return f"{parts.scheme}://{parts.netloc}", parts.path.rstrip("/")
 
 

@@ -44,6 +44,8 @@ KINDS = {
     ".svg": "image/svg+xml",
 }
 PAGE = "page.html"
+EVERY = ("0.0.0.0", "::", "")  # what stands for all addresses of a machine
+FAR_4, FAR_6 = "192.0.2.1", "2001:db8::1"  # of documentation: nobody has them
 Time = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
 
 
@@ -271,7 +273,7 @@ def serve(
     with lock, _listening(host, port) as listening:
         server = uvicorn.Server(configured(app_of(folder, doors)))
         number = listening.getsockname()[1]
-        name = f"[{host}]" if ":" in host else host
+        name = _reachable(host)
         query = f"?token={doors.token}" if doors.token else ""
         ready(f"{doors.origin or f'http://{name}:{number}'}{doors.base}/{query}")
         server.run(sockets=[listening])
@@ -289,6 +291,20 @@ def configured(app: Guard) -> uvicorn.Config:
         timeout_graceful_shutdown=5,
         ws="none",
     )
+
+
+def _reachable(host: str) -> str:
+    """A host for the printed link. One that stands for all addresses of this machine is replaced by
+    the address by which others reach it."""
+    if host in EVERY:
+        family, far = (socket.AF_INET6, FAR_6) if ":" in host else (socket.AF_INET, FAR_4)
+        try:
+            with socket.socket(family, socket.SOCK_DGRAM) as asked:
+                asked.connect((far, 9))  # which sends nothing
+                host = str(asked.getsockname()[0])
+        except OSError:  # there is no network
+            host = socket.gethostname()
+    return f"[{host}]" if ":" in host else host
 
 
 def _listening(host: str, port: int) -> socket.socket:

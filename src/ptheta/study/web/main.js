@@ -14,7 +14,7 @@ const ANSWERS = TWO ? ["left", "right"] : RATING ? ["1", "2", "3", "4", "5"] : [
 const SMALL = 128; // pixels: smaller images are enlarged without smoothing
 const PHASES = ["practice", "qualification", "main"];
 const UNWANTED = 300; // ms in which a click is the second one of a double click on the page before
-const NO_CONNECTION = "…"; // while there are no words yet
+const NO_CONNECTION = "No connection. Trying again …"; // where there are no words yet
 
 let words;
 let masks = [];

@@ -315,3 +315,17 @@ def test_the_link_of_a_server_for_all_leads_somewhere(host):
     assert name not in ("0.0.0.0", "[::]", "::", "")
     assert server._reachable("127.0.0.1") == "127.0.0.1"
     assert server._reachable("::1") == "[::1]"
+
+
+@pytest.mark.parametrize(
+    ("sources", "truth"),
+    [(("real", ""), "fake"), (("real", "gan"), "right"), (("gan", "real"), "left")],
+)
+def test_a_real_image_is_not_said_to_be_generated(sources, truth):
+    more = {"source": sources[0], "source_b": sources[1], "truth": truth, "answer": truth}
+    if sources[1]:
+        more |= {"protocol": "2afc", "item_b": "i9"}
+    with pytest.raises(PthetaError, match=f"truth is '{truth}', and the source"):
+        hype(0, 0, False, **more)
+    other = {"fake": "real", "left": "right", "right": "left"}[truth]
+    assert hype(0, 0, False, **{**more, "truth": other, "answer": other})

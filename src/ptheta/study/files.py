@@ -108,6 +108,7 @@ class Answer:
         for name, text in (("item", self.item), ("source", self.source)):
             _check_text(name, text)
         _check_second(self)
+        _check_real(self)
 
     def row(self) -> list[str]:
         """The cells of its line, in the order of `COLUMNS`."""
@@ -264,6 +265,21 @@ def _check_second(answer: Answer) -> None:
             state = f"is {brief(text)!r}" if text else "is empty"
             shown = "two images are" if two else "one image is"
             raise PthetaError(f"{name} {state}, and {shown} shown in {answer.protocol}")
+
+
+def _check_real(answer: Answer) -> None:
+    """The reference is not the source of an image that is said to be generated."""
+    if answer.protocol == TWO_AFC:
+        real, fake = answer.source, answer.source_b
+        if answer.truth == RIGHT:
+            real, fake = fake, real
+        contradicts = fake == REAL != real
+    else:
+        contradicts = answer.truth == FAKE and answer.source == REAL
+    if contradicts:
+        raise PthetaError(
+            f"truth is {answer.truth!r}, and the source of the generated image is {REAL!r}"
+        )
 
 
 def _check_truth(answer: Answer) -> None:

@@ -379,6 +379,20 @@ def test_a_page_that_could_not_load_its_texts_tries_again(browser, place):
     assert len(broken) == 1
 
 
+@pytest.mark.parametrize("passes", [True, False])
+def test_the_next_person_at_a_computer_begins_anew(browser, place, passes):
+    counts = {**SHORT, "trials": 2, "repeats": 0, "attention": 0}
+    made = make(place, "hype-infinity", **counts, least_correct=0.0 if passes else 1.0)
+    with served(made.folder) as port, visited(browser, port) as page:
+        for name in ("Ana", "Bo"):
+            join(page, name)
+            answer_all(page, "real")
+            heading(page, EN["done" if passes else "failed"])
+            page.click(f"button:text-is({json.dumps(EN['another'])})")
+            page.wait_for_selector("#name")
+    assert {row.participant for row in answers(made.folder)} == {"Ana", "Bo"}
+
+
 def test_names_are_texts(browser, place):
     made = make(place, "rating", name='<img src=x onerror="window.bad=1">', **SHORT)
     consent = "<script>window.bad = 1</script> & more"

@@ -139,6 +139,14 @@ class Interview:
             return {"step": "welcome"}
         return self._opened(person)
 
+    def leave(self, cookie: str | None) -> State:
+        """For another person at the same browser, once this one has ended."""
+        person = self.person(cookie)
+        trials, given = _trials(person.trials), self.store.answers(person.id)
+        if len(given) < len(trials) and not self._failed(trials, given):
+            raise Refused(409, "trial", "there are questions left")
+        return {"step": "welcome"}
+
     def _opened(self, person: Person) -> State:
         return self._state(person, self.store.open_tab(person.id, _now()))
 

@@ -236,6 +236,15 @@ def _add_talk(app: FastAPI, site: Site, doors: Doors, desk: Desk, interview: Int
         )
         return state
 
+    @app.post("/api/leave")
+    async def leave(request: Request, response: Response) -> State:
+        key = cookie_of(request)
+        state = await desk.run(lambda: interview.leave(key))
+        response.delete_cookie(
+            doors.joined, path=f"{doors.base}/", httponly=True, samesite="lax", secure=doors.secure
+        )
+        return state
+
     @app.post("/api/answer")
     async def answer(request: Request, body: Answering) -> State:
         key, reply = cookie_of(request), Reply(**body.model_dump())

@@ -192,7 +192,8 @@ function follow(state, fresh = false) {
   if (state.language && state.language !== words.language) setLanguage(state.language);
   if (state.step === "done") return done(state);
   if (state.step === "failed") {
-    return put(make("h1", {}, text("failed")), make("p", {}, text("failed-about")), code(state));
+    return put(make("h1", {}, text("failed")), make("p", {}, text("failed-about")), code(state),
+      another());
   }
   const starts = state.number === 1;
   if (state.trial === 0) return tutorial(state, () => phaseBegins(state)).catch(failed);
@@ -206,6 +207,16 @@ function follow(state, fresh = false) {
   if (fresh && state.asked_ms !== null) return phaseBegins(state);
   return ask(state);
 }
+
+/** For the next person at this computer. */
+const another = () => make("p", { class: "another" }, button(text("another"), async () => {
+  try {
+    await send("api/leave", {}, lost);
+  } catch (error) {
+    if (!(error instanceof Refused)) throw error;
+  }
+  location.reload(); // which chooses a new key, too
+}));
 
 const code = (state) =>
   make("p", {}, `${text("code")}: `, make("code", { id: "code" }, state.code));
@@ -227,6 +238,7 @@ function done(state) {
     make("h2", {}, text("result")),
     ...lines.map((line) => make("p", {}, line)),
     code(state),
+    another(),
   );
 }
 

@@ -258,6 +258,8 @@ def test_the_csv_alone_is_enough(folder: Path, tmp_path_factory):
         (["power", "0.2", "1.2"], "1.2 is not an error rate"),
         (["power", "0.2", "0.3", "--design", "x"], "choose between or within"),
         (["power", "0.2", "0.3", "--person", "0.7"], "0 to 0.5"),
+        (["power", "25", "30"], "such as 0.25"),
+        (["power", "0.2", "0.3", "--people", "1"], "sees one of 2 sources"),
     ],
 )
 def test_bad_requests_give_one_line(words: list[str], message: str):

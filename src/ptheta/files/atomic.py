@@ -219,11 +219,14 @@ def remove(path: Path) -> None:
 
 
 @contextmanager
-def locked(folder: Path, what: str) -> Iterator[None]:
+def locked(
+    folder: Path, what: str, cure: str = "wait for it, stop it, or choose another --out"
+) -> Iterator[None]:
     """Inside, this process alone works in `folder`, which is made where it is missing.
 
-    what: what is done there, for the message to another process, such as "training". The lock ends
-    with the process, however it dies. A folder that was made and is left empty is removed.
+    what: what is done there, for the message to another process, such as "training"; cure: what the
+    other one can do. The lock ends with the process, however it dies. A folder that was made and is
+    left empty is removed.
     Raises InUse where another process holds it, CannotWrite where the folder cannot be written.
     """
     new_folders = [path for path in (folder, *folder.parents) if not path.exists()]
@@ -234,9 +237,7 @@ def locked(folder: Path, what: str) -> Iterator[None]:
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            raise InUse(
-                f"{folder} is in use: {_owner(file)}; wait for it, stop it, or choose another --out"
-            ) from None
+            raise InUse(f"{folder} is in use: {_owner(file)}; {cure}") from None
     try:
         with writing(file):
             text = f"process {os.getpid()} on {socket.gethostname()} is {what} there"

@@ -21,7 +21,7 @@ from ptheta.extractors.vision import Clip, Dinov2
 from ptheta.specs import VectorSpec
 
 LOOKED_AT = 10_000  # number of images looked up among the embedded ones
-ALIKE = 0.05  # minimum fraction found; for MNIST it is a sixth of the training and a fifth of the test images
+ALIKE = 0.05  # minimum fraction found; about 0.2 for MNIST
 
 EXTRACTORS: dict[str, Callable[[], Extractor]] = {
     **{kind: partial(Trained, kind) for kind in TRAINED},

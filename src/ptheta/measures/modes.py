@@ -83,7 +83,7 @@ def reached(x: Tensor, mixture: Mixture) -> Reached:
     means, deviations = mixture.means.double(), mixture.deviations.double()
     if x.shape[1] != means.shape[1]:
         raise PthetaError(
-            f"samples of {x.shape[1]} numbers and modes of {means.shape[1]}: give both alike"
+            f"samples have {x.shape[1]} dimensions and modes {means.shape[1]}: give equal ones"
         )
     if deviations.ndim == 1:
         deviations = deviations[:, None].expand_as(means)

@@ -43,7 +43,7 @@ def check_pair(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     found = check_points(x, "samples"), check_points(y, "real points")
     if x.shape[1] != y.shape[1]:
         raise PthetaError(
-            f"samples of {x.shape[1]} numbers and real points of {y.shape[1]}: give both alike"
+            f"samples have {x.shape[1]} dimensions and real points {y.shape[1]}: give equal ones"
         )
     return found
 

@@ -124,8 +124,8 @@ class Context:
         """Logits of samples (n, K) and of test images (N, K), by a classifying extractor."""
         if self.fake.logits is None or self.real.logits is None:
             raise PthetaError(
-                f"the extractor {self.extractor.name} says that it knows {self.extractor.classes} "
-                "classes, and gives no logits: let it give them, or say classes = 0"
+                f"the extractor {self.extractor.name} has {self.extractor.classes} classes, but "
+                "returned no logits: return logits, or set classes = 0"
             )
         return self.fake.logits, self.real.logits
 

@@ -74,7 +74,7 @@ def seen(a: Examples, b: Examples, extractor: str | Extractor | None, how: Read)
     """Features of both sets by one extractor, or the given features."""
     x, y = points_of(a), points_of(b)
     if (x is None) != (y is None):
-        raise PthetaError("one set holds images and the other features: give both alike")
+        raise PthetaError("one set contains images, the other features: give two of one kind")
     if x is None or y is None:
         fakes, reals = same_images((a, b), how)
         return _extracted(fakes, reals, extractor, how)
@@ -182,7 +182,7 @@ def _logits(a: Examples, extractor: str | Extractor | None, how: Read) -> tuple[
         )
     found = extract(x, by, processes=how.get("processes", 1)).logits
     if found is None:
-        raise PthetaError(f"the extractor {by.name} says that it classifies, and gives no logits")
+        raise PthetaError(f"the extractor {by.name} has classes, but returned no logits")
     return found, by.name, protocol(dataset(x, "samples"), by, len(x), 0, why)
 
 

@@ -71,7 +71,7 @@ def caption_variety(ctx: Context) -> Estimate:
     texts = ctx.test.caption_texts() or []
     pairs = pairs_of([texts[row] for row in of.rows.tolist()])
     if len(pairs) < LEAST:
-        return Estimate(None, reason=f"{len(pairs)} captions were asked for twice: want {LEAST}")
+        return Estimate(None, reason=f"{len(pairs)} captions have two samples: want {LEAST}")
     real, n = apart_in_training(ctx)
     groups = replace(of.groups, rows=of.rows[torch.from_numpy(pairs[:, 0])])
     about = {"pairs": len(pairs), "pairs_of_training": n}

@@ -142,15 +142,15 @@ def outliers(
     _check_conditions(scores, model, [data] if normal is None else [data, normal])
     made = _scorers(scores, _known(model, bank, how))
     found = {name: _scored(of, model, data, seed, name) for name, of in made.items()}
-    first, start, beside = next(iter(made)), seed + len(data), {}
+    first, start, inliers = next(iter(made)), seed + len(data), {}
     if normal is not None:
         for name, of in made.items():
-            beside[name] = _scored(of, model, normal, start, name, ", normal")
+            inliers[name] = _scored(of, model, normal, start, name, ", normal")
         start += len(normal)
     if held_out is None:
-        return Outliers(found, normal=beside)
+        return Outliers(found, normal=inliers)
     likes = _scored(made[first], model, held_out, start, first, ", held out")
-    return Outliers(found, p_values(found[first], likes), threshold(likes, rate), beside)
+    return Outliers(found, p_values(found[first], likes), threshold(likes, rate), inliers)
 
 
 def _scored(

@@ -128,11 +128,11 @@ def calibrated(
     rating = require(model, HasLogRatio, VERB)
     require(model, Samples, VERB)
     data = with_conditions(model, held_out).with_fixed_binarisation()
-    n, told = len(data), conditional(model)
+    n, given = len(data), conditional(model)
     some = data.batch(slice(0, 2))
-    rating.log_ratio(some.x, some.condition if told else None)  # check before the work
+    rating.log_ratio(some.x, some.condition if given else None)  # check before the work
     check_sides(torch.arange(2 * n) < n)
-    y = data.batch(slice(0, n)).condition if told else None
+    y = data.batch(slice(0, n)).condition if given else None
     drawn = sample(model, n, seed=seed, condition=y)
     real = scored(Raw(rating), model, held_out, seed, "ratio of held-out examples")
     fake = torch.cat([Raw(rating)(x, part) for x, part in _blocks(drawn, y)])
@@ -160,12 +160,12 @@ def ratio(
     Raises as `calibrated` does.
     """
     found = calibrated(model, held_out, kind=kind, seed=seed)
-    beside = _floors(held_out, found) if floors else {}
+    floor_ratios = _floors(held_out, found) if floors else {}
     if data is None:
         real = found.real
-        return Ratios(found.cross[real], found.raw[real], found, beside)
+        return Ratios(found.cross[real], found.raw[real], found, floor_ratios)
     raw = scored(Raw(require(model, HasLogRatio, VERB)), model, data, seed, "ratio")
-    return Ratios(found.of(raw), raw, found, beside)
+    return Ratios(found.of(raw), raw, found, floor_ratios)
 
 
 class Raw:

@@ -107,9 +107,9 @@ class Usefulness:
     def _of_passed(self) -> Iterator[str]:
         own = self.rival(MODEL)
         for found in self.passed:
-            for test, told in found.values.items():
-                apart = own.values[test].draws - told.draws
-                gap = own.values[test].value - told.value
+            for test, rival in found.values.items():
+                apart = own.values[test].draws - rival.draws
+                gap = own.values[test].value - rival.value
                 if RIVALS[found.source].floor and TESTS[test].judged and gap >= 0:
                     yield _won(found.source, test, gap, span(apart)[0] > 0)
 

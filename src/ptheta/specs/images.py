@@ -64,11 +64,11 @@ class ImageSpec:
         return asdict(self)
 
     def new_gaps(self, x: Tensor) -> tuple[str, ...]:
-        """None: an image is whole."""
+        """Empty: images have no missing elements."""
         return ()
 
     def compared(self, x: Tensor) -> Tensor:
-        """Its values, 0 to 255."""
+        """The pixel values, 0 to 255."""
         return x.flatten(1).float()
 
     def rounded(self, x: Tensor) -> Tensor:
@@ -77,7 +77,7 @@ class ImageSpec:
     def check_drawn(self, x: Tensor) -> Tensor:
         """`x` itself if it is an image batch of this size with only the values of its levels.
 
-        Raises PthetaError otherwise: grey values in place of drawn pixels are another quantity.
+        Raises PthetaError otherwise, such as for means instead of sampled pixels.
         """
         wrong = int((quantise(self.check(x), self.levels) != x).sum())
         if wrong:
@@ -100,7 +100,7 @@ class ImageSpec:
         return self.shape
 
     def scaled(self, x: Tensor) -> Tensor:
-        """In [-1, 1]."""
+        """Convert to floats in [-1, 1]."""
         return to_symmetric(x)
 
     def unscaled(self, s: Tensor) -> Tensor:
@@ -122,7 +122,7 @@ class ImageSpec:
 
 
 def images_only(spec: DataSpec, what: str, cure: str = "use a model of images") -> ImageSpec:
-    """The spec itself if it is one of images; raises PthetaError otherwise.
+    """The spec itself if it is an image spec; raises PthetaError otherwise.
 
     what: the purpose, such as "inpainting"; cure: a suggestion for the message
     """

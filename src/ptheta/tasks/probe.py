@@ -1,8 +1,8 @@
-"""How much of the labels a representation holds: needs `Encodes`.
+"""Evaluation of a representation by classification with few labels: needs `Encodes`.
 
-Three classifiers for each number of labels: a linear one on the codes of the trained encoder; the
-encoder and a linear head, trained together from the trained weights; the same network trained from
-fresh weights. The second against the third is what training without labels was worth.
+Three classifiers for each number of labels: a linear probe on the codes of the trained encoder; the
+encoder and a linear head, fine-tuned together from the trained weights; the same network trained
+from scratch. The difference of the last two measures the benefit of training without labels.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ WAYS = ("linear", "fine-tuned", "from scratch")
 
 @dataclass(frozen=True)
 class Probe:
-    """Accuracy on the test images. accuracy: one value for each draw of the labelled images."""
+    """Accuracy on the test images. accuracy: one value per random subset of labelled images"""
 
     way: str
     labels: int
@@ -39,7 +39,7 @@ class Probe:
 
     @property
     def spread(self) -> float:
-        """Standard deviation over the draws; 0 for one draw."""
+        """Standard deviation over the subsets; 0 for one."""
         return float(np.std(self.accuracy, ddof=1)) if len(self.accuracy) > 1 else 0.0
 
 
@@ -54,11 +54,11 @@ class Labelled(NamedTuple):
 
 
 class Options(TypedDict, total=False):
-    """How a representation is probed.
+    """Settings of the evaluation.
 
-    draws: of the labelled images, for each number of them; 3
-    steps: Adam steps of the second and third way, batches of at most 64; 300
-    seed: of what is drawn; 0
+    draws: random subsets of labelled images, for each number of labels; default: 3
+    steps: Adam steps of the fine-tuned and the fresh network, batches of at most 64; default: 300
+    seed: random seed; default: 0
     """
 
     draws: int
@@ -77,14 +77,16 @@ def probe(
     tell: Callable[[str], None] = lambda text: None,
     **options: Unpack[Options],
 ) -> list[Probe]:
-    """trained: a model that encodes; fresh: gives the same model with new weights
-    train, test: image batches with int64 labels (N,)
-    labels: how many labelled images to learn from, the same number of each class where possible;
-        a number of at least all images takes all, once
-    tell: is called with a line on each result
+    """Train and test classifiers on the representation of a model.
 
-    Raises PthetaError where the model cannot encode or is conditional, for fewer labels than
-    classes, and for draws or steps below 1.
+    trained: a model that encodes; fresh: returns the same model with new weights
+    train, test: image batches with int64 labels (N,)
+    labels: numbers of labelled images to learn from, balanced over classes if possible; a number of
+        at least all images uses all of them, once
+    tell: called with a line about each result
+
+    Raises PthetaError if the model cannot encode or is conditional, for fewer labels than classes,
+    and for draws or steps below 1.
     """
     encoder = require(trained, Encodes, "predict labels from codes")
     if conditional(trained):
@@ -112,7 +114,7 @@ def probe(
 
 @dataclass(frozen=True)
 class _Learning:
-    """What is learned, and from what: see `probe`."""
+    """The models, data and settings of `probe`."""
 
     trained: nn.Module
     fresh: Callable[[], nn.Module]
@@ -133,7 +135,10 @@ class _Learning:
         return int(self.train.y.max()) + 1
 
     def probes(self, count: int, codes: Labelled, test_codes: Labelled) -> list[Probe]:
-        """The three ways, from so many labelled images; codes: of the training and test images."""
+        """Results of the three classifiers with `count` labelled images.
+
+        codes, test_codes: codes of the training and test images
+        """
         from ptheta.tasks.logistic import logistic_accuracy  # scikit-learn takes a second to import
 
         n = len(self.train.x)
@@ -152,13 +157,13 @@ class _Learning:
         return copy.deepcopy(self.trained)
 
     def _tuned(self, draw: int, rows: Tensor, start: Callable[[], nn.Module]) -> float:
-        """Accuracy of the model's encoder with a linear head, both trained on these rows."""
+        """Accuracy of the encoder with a linear head, both trained on these rows."""
         with seeded(self.seed + draw):
             return _tuned(start(), self.train.rows(rows), self.test, self.classes, self.steps)
 
 
 def balanced(y: Tensor, count: int, seed: int) -> Tensor:
-    """`count` rows, the same number of each class but for the remainder."""
+    """Choose `count` rows, the same number of each class except for a remainder."""
     order = torch.randperm(len(y), generator=torch.Generator().manual_seed(seed))
     classes = int(y.max()) + 1
     rank = torch.empty_like(y)

@@ -111,13 +111,19 @@ def test_a_prior_of_other_weights_is_replaced_and_one_of_these_is_not(runs, tmp_
     shutil.rmtree(run / "prior")  # as the message says
     with pytest.raises(PthetaError, match="prior does not exist"):
         ptheta.Run.open(run).model(prior="fitted")
-    assert ptheta.encode(run, n=2).shape[0] == 2
+    assert len(ptheta.encode(run, n=2).z) == 2
     said(*small_prior(run, "--set", "steps=2"))
 
 
 def test_a_prior_that_was_stopped_goes_on_the_same_to_the_bit(runs, tmp_path, monkeypatch):
     """It ends before the run is told of its prior, which is then used as if there were none."""
     found = []
+    given: dict[str, Any] = {
+        "hidden": (8,),
+        "batch_size": 8,
+        "evaluate_every": 0,
+        "schedule": "constant",
+    }
     for name in ("whole", "stopped"):
         run = tmp_path / name
         shutil.copytree(runs["vq"], run, ignore=shutil.ignore_patterns("prior*"))
@@ -129,16 +135,16 @@ def test_a_prior_that_was_stopped_goes_on_the_same_to_the_bit(runs, tmp_path, mo
             with monkeypatch.context() as patch:
                 patch.setattr(priors, "weights_of", fail)
                 with pytest.raises(RuntimeError):
-                    ptheta.fit(run, model="made", hidden=(8,), batch_size=8, steps=2)
+                    ptheta.fit(run, model="made", **given, steps=2)
             assert ptheta.Run.open(run).kinds == ()
-            assert ptheta.encode(run, n=2).shape[0] == 2
+            assert len(ptheta.encode(run, n=2).z) == 2
             assert "fitted_prior" not in ptheta.Run.open(run).checkpoint()
             with pytest.raises(PthetaError, match=r"is not finished: .* --resume"):
                 ptheta.Run.open(run).model(prior="fitted")
             with pytest.raises(PthetaError, match="give --resume"):
                 ptheta.fit(run, model="made", steps=4)
         resumed = {"resume": True} if name == "stopped" else {}
-        model = ptheta.fit(run, model="made", hidden=(8,), batch_size=8, steps=4, **resumed)
+        model = ptheta.fit(run, model="made", **given, steps=4, **resumed)
         found.append(model.state_dict())
     assert all(torch.equal(found[0][key], found[1][key]) for key in found[0])
 

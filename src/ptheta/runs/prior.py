@@ -14,6 +14,7 @@ from ptheta.files.atomic import digest, there
 from ptheta.files.tensors import load_metadata, load_tensors, save_tensors
 from ptheta.models.autoencoders.fitted import Fitted
 from ptheta.models.variational.grid_prior import GridCoder, GridPrior, WithGridPrior
+from ptheta.runs.config_file import has_config
 
 NAME = "fitted.safetensors"
 GRID = "prior.safetensors"  # which weights the run in `FOLDER` is of, and the order of the codes
@@ -86,7 +87,7 @@ def with_prior(
         name, how = FOLDER, f" --model {model.usual_prior()}"
         if has_grid_prior(folder):
             why = "was fitted to other weights"
-        elif begun_for(folder) == digest(weights):
+        elif has_config(folder / FOLDER) and begun_for(folder) == digest(weights):
             why, how = "is not finished", " --model NAME --resume"
     raise PthetaError(f"{folder / name} {why}: run `ptheta fit {folder}{how}`")
 

@@ -275,7 +275,9 @@ class DDPM(Diffusion):
         for more, less in reversed(self._pairs(w)):
             now, then = self.path.at(less, w), self.path.at(more, w)
             s = less.clamp_min(least)
-            found = of_output(self.output(w, s, given), w, self.path.at(s, w))
+            found = of_output(
+                self.predicted(w, s, given, self.guidance), w, self.path.at(s, w)
+            )
             # at the example itself no noise can be read off: its first step is taken as it is
             of_now = now if float(less[0]) > 0 else self.path.at(s, w)
             w = then.noised(self.clipped(found), of_now.noise(w, self.clipped(found)))

@@ -47,7 +47,7 @@ class FlowMatchingConfig(DiffusionConfig):
     )
     solver: SolverName = option("midpoint", "of the ODE", basic=True)
     sample_steps: Count = option(20, "steps of the ODE from noise to a sample", basic=True)
-    density_steps: Count = option(
+    density_steps: Annotated[int, Ge(2)] = option(
         16, "steps of the ODE of log p; half as many are also taken, to say the error"
     )
     exact_trace: NonNegative = option(
@@ -108,9 +108,9 @@ class FlowMatching(Diffusion):
         probes = self._probes(w, exact)
         steps, solver = self.config.density_steps, SOLVERS[self.config.solver]
         each = self._log_densities(field, w, probes, exact, (steps, solver))
-        fewer = self._log_densities(field, w, probes, exact, (max(1, steps // 2), solver))
+        fewer = self._log_densities(field, w, probes, exact, (steps // 2, solver))
         value = each.mean(1)
-        bias = (value - fewer.mean(1)) / (2**solver.order - 1)
+        bias = (value - fewer.mean(1)) / ((steps / (steps // 2)) ** solver.order - 1)
         k = each.shape[1]
         noise = each.std(1) / k**0.5 if k > 1 else torch.zeros_like(value)
         return LogProbEstimate(value - self.space.log_unit(x).to(value), noise, bias)

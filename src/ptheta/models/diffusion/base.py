@@ -49,6 +49,8 @@ from ptheta.nets.diffusion.unet import UNet
 from ptheta.nets.diffusion.vectors import VectorNet
 from ptheta.specs import DataSpec, ImageSpec, VectorSpec, full
 
+FARTHEST = 8.0  # that numbers and noise are from 0, deviations
+
 
 @dataclass(frozen=True)
 class DiffusionConfig(TextConditional):
@@ -170,14 +172,19 @@ class Diffusion(ReadsBetween, Model):
         conditional, unconditional = both.chunk(2)
         return torch.lerp(unconditional, conditional, guidance)
 
-    def clipped(self, x: Tensor) -> Tensor:
-        """A predicted example, as samples are made of it."""
-        return x
+    def clipped(self, x: Tensor, x_s: Tensor, c: Coefficients) -> Tensor:
+        """A predicted example: levels in their range; of vectors, whose numbers are standardised,
+        within 8 deviations, but where x_s lies beyond what such a number gives. Near pure noise a
+        small error of a predicted e is a very large one of the example."""
+        if self.space.bounded:
+            return x.clamp(-1, 1)
+        beyond = x_s.abs() > FARTHEST * (c.alpha + c.sigma)
+        return torch.where(beyond, x, x.clamp(-FARTHEST, FARTHEST))
 
     def denoised(self, x_s: Tensor, s: Tensor, given: Tensor | None, guidance: float) -> Tensor:
         """x^, the predicted example, by what is predicted."""
-        out = self.predicted(x_s, s, given, guidance)
-        return self.clipped(PREDICTIONS[self.config.prediction].x(out, x_s, self.path.at(s, x_s)))
+        out, c = self.predicted(x_s, s, given, guidance), self.path.at(s, x_s)
+        return self.clipped(PREDICTIONS[self.config.prediction].x(out, x_s, c), x_s, c)
 
     # -- back along the path
 

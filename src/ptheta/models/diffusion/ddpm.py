@@ -131,9 +131,6 @@ class DDPM(Diffusion):
 
     # -- predictions
 
-    def clipped(self, x: Tensor) -> Tensor:
-        return x.clamp(-1, 1) if self.space.bounded else x
-
     def deviation(self, now: Coefficients, then: Coefficients) -> Tensor:
         if VARIANCES[self.config.variance].large:
             return most_deviation(now, then)
@@ -275,12 +272,11 @@ class DDPM(Diffusion):
         for more, less in reversed(self._pairs(w)):
             now, then = self.path.at(less, w), self.path.at(more, w)
             s = less.clamp_min(least)
-            found = of_output(
-                self.predicted(w, s, given, self.guidance), w, self.path.at(s, w)
-            )
+            of_s, out = self.path.at(s, w), self.predicted(w, s, given, self.guidance)
+            found = self.clipped(of_output(out, w, of_s), w, of_s)
             # at the example itself no noise can be read off: its first step is taken as it is
-            of_now = now if float(less[0]) > 0 else self.path.at(s, w)
-            w = then.noised(self.clipped(found), of_now.noise(w, self.clipped(found)))
+            of_now = now if float(less[0]) > 0 else of_s
+            w = then.noised(found, of_now.noise(w, found))
         return w.flatten(1)
 
     def graph(self) -> Graph:

@@ -71,8 +71,12 @@ class FlowMatching(Diffusion):
 
     def velocity(self, w: Tensor, s: Tensor, given: Tensor | None, guidance: float) -> Tensor:
         """v = dx / dt at times s = 1 - t, (B,), by what is predicted."""
-        out = self.predicted(w, s, given, guidance)
-        return PREDICTIONS[self.config.prediction].v(out, w, self.path.at(s, w))
+        out, c = self.predicted(w, s, given, guidance), self.path.at(s, w)
+        entry = PREDICTIONS[self.config.prediction]
+        if entry.is_v:
+            return out
+        x = self.clipped(entry.x(out, w, c), w, c)
+        return c.v(x, c.noise(w, x))
 
     def field(self, given: Tensor | None, guidance: float) -> Field:
         """dw/ds = -v of rows (B, dims)."""

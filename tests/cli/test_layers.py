@@ -143,8 +143,7 @@ def test_a_prior_that_was_stopped_goes_on_the_same_to_the_bit(runs, tmp_path, mo
                 ptheta.Run.open(run).model(prior="fitted")
             with pytest.raises(PthetaError, match="give --resume"):
                 ptheta.fit(run, model="made", steps=4)
-        resumed = {"resume": True} if name == "stopped" else {}
-        model = ptheta.fit(run, model="made", **given, steps=4, **resumed)
+        model = ptheta.fit(run, model="made", resume=name == "stopped", **given, steps=4)
         found.append(model.state_dict())
     assert all(torch.equal(found[0][key], found[1][key]) for key in found[0])
 
@@ -165,7 +164,8 @@ def test_maps_keep_what_the_data_say_of_their_examples():
     )
     coder = tiny("vq-vae", spec).eval()
     maps = priors.maps_of(coder, data, 12, torch.arange(coder.config.codes))
-    assert (maps.captions, maps.attributes, maps.labels) != (None, None, None)
+    assert maps.attributes is not None
+    assert maps.labels is not None
     number = maps.attributes[:, 1]
     assert sorted(set(y[number])) == [0, 1, 2]
     assert np.array_equal(maps.labels, y[number])

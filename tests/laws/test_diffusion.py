@@ -256,7 +256,7 @@ def test_a_code_is_the_noise_that_guided_samples_are_made_of():
 
 
 @pytest.mark.parametrize("steps", [5, 100])
-def test_a_predicted_noise_that_is_a_little_wrong_makes_no_samples_far_away(steps):
+def test_a_predicted_noise_that_is_a_little_wrong_makes_no_samples_far_away(steps, monkeypatch):
     """Near pure noise the example is a quotient of small numbers: an error of 0.1 in what is
     predicted is one of many thousands in the example."""
     model = knowing(1000, sample_steps=steps)
@@ -267,7 +267,7 @@ def test_a_predicted_noise_that_is_a_little_wrong_makes_no_samples_far_away(step
         return noise + 0.1 * (7 * x_s.flip(1)).sin()
 
     model.config = replace(model.config, prediction="noise")
-    model.output = wrong
+    monkeypatch.setattr(model, "output", wrong)
     torch.manual_seed(0)
     x = model.sample(2000)
     assert x.abs().max() < 10

@@ -124,8 +124,11 @@ def _of_each(n: int, draw: Draw, device: torch.device | None) -> Tensor:
 def whole(x: Tensor) -> Tensor:
     """The rows x (B, ...) of the examples here, with those of all other processes, differentiable:
     what a loss or a layer makes of them is then a function of the whole batch, whoever computes it.
-    Every process must come here alike."""
-    return x if _share.size == 1 else _share.gather(x)
+    Every process must come here alike. Whole numbers stay so, up to 2^24."""
+    if _share.size == 1:
+        return x
+    every = _share.gather(x)
+    return every if x.is_floating_point() else every.to(x.dtype)
 
 
 def total(n: int) -> int:

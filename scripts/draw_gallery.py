@@ -75,8 +75,7 @@ MOONS: Mapping[str, str] = {  # model -> training options in addition to the rec
     "rbm": " --steps 1500",
     "gsn": " --steps 1000",
     "ddpm": " --steps 2000",
-    "flow-matching": " --steps 1000",
-    "ladder-vae": " --steps 1500",
+    "flow-matching": " --steps 3000",
 }
 DIGITS: Mapping[str, Picture] = {
     "vae": _digits("vae", "--recipe demo --steps 1500", sample=" --mean"),

@@ -31,6 +31,8 @@ from ptheta.distributions.gaussian import LOG_2PI
 from ptheta.games import Terms
 from ptheta.models.base import as_learned
 from ptheta.models.diffusion.base import (
+    IN_TEN_MINUTES,
+    USUAL_TRAINING,
     Diffusion,
     DiffusionConfig,
     least_deviation,
@@ -316,21 +318,9 @@ RECIPES: Recipes = {
     "default": {
         "about": "a U-Net of 1.1 M weights that predicts v, cosine schedule of 1000 steps",
         "model": {},
-        "train": {"batch_size": 64, "epochs": 100.0, "schedule": "cosine", "ema": 0.999},
+        "train": USUAL_TRAINING,
     },
-    "ten-minutes": {
-        "about": "digits in ten minutes on two cores, about 6,000 steps of batches of 32",
-        "model": {"attention": True, "lr": 2e-3},
-        "train": {
-            "batch_size": 32,
-            "minutes": 10.0,
-            "schedule": "cosine",
-            "warmup": 100,
-            "clip": 1.0,
-            "ema": 0.999,
-            "evaluate_every": 0,
-        },
-    },
+    "ten-minutes": IN_TEN_MINUTES,
     "points": {
         "about": "a network of three layers of 128 units: points in a minute on one core",
         "model": {"noise_steps": 100, "sample_steps": 100},

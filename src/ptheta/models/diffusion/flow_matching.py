@@ -29,7 +29,13 @@ from ptheta.config import Count, NonNegative, OneOf, Parts, option
 from ptheta.distributions.gaussian import LOG_2PI
 from ptheta.games import Terms
 from ptheta.models.base import as_learned
-from ptheta.models.diffusion.base import Diffusion, DiffusionConfig, mean_of
+from ptheta.models.diffusion.base import (
+    IN_TEN_MINUTES,
+    USUAL_TRAINING,
+    Diffusion,
+    DiffusionConfig,
+    mean_of,
+)
 from ptheta.models.diffusion.ode import SOLVERS, Field, Solver, integrate, with_divergence
 from ptheta.models.diffusion.pairing import PAIRINGS, PairingName
 from ptheta.models.diffusion.paths import PREDICTIONS, Path, Straight
@@ -195,21 +201,9 @@ RECIPES: Recipes = {
     "default": {
         "about": "a U-Net of 1.1 M weights that gives the velocity",
         "model": {},
-        "train": {"batch_size": 64, "epochs": 100.0, "schedule": "cosine", "ema": 0.999},
+        "train": USUAL_TRAINING,
     },
-    "ten-minutes": {
-        "about": "digits in ten minutes on two cores, about 6,000 steps of batches of 32",
-        "model": {"attention": True, "lr": 2e-3},
-        "train": {
-            "batch_size": 32,
-            "minutes": 10.0,
-            "schedule": "cosine",
-            "warmup": 100,
-            "clip": 1.0,
-            "ema": 0.999,
-            "evaluate_every": 0,
-        },
-    },
+    "ten-minutes": IN_TEN_MINUTES,
     "optimal-transport": {
         "about": "noise and examples paired by optimal transport in each batch (2302.00482)",
         "model": {"pairing": "optimal-transport"},

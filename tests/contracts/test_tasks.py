@@ -136,6 +136,17 @@ def test_denoising_and_its_measure():
         tasks.denoise(model, x, "gaussian", -1)
 
 
+@pytest.mark.parametrize("name", ["ddpm", "flow-matching", "vq-vae"])
+def test_codes_without_a_gradient_have_no_fine_tuned_encoder(name):
+    """Its accuracy would be that of the linear one by another name."""
+    data = bars(40)
+    batch = data.batch(slice(0, 40))
+    x, y = batch.x, batch.extra["labels"]
+    model = tiny(name, SPEC).eval()
+    found = tasks.probe(model, lambda: model, (x, y), (x, y), [4], draws=1, steps=1)
+    assert [p.way for p in found] == ["linear"]
+
+
 def test_probe_finds_labels_in_codes_and_trains_from_scratch():
     data = bars(240)
     batch = data.batch(slice(0, 240))

@@ -124,8 +124,12 @@ def _of_each(n: int, draw: Draw, device: torch.device | None) -> Tensor:
 
 def whole(x: Tensor) -> Tensor:
     """Gather the local rows x (B, ...) with those of all other processes, differentiably, so that a
-    loss or layer can be a function of the whole batch. All processes must call this together."""
-    return x if _share.size == 1 else _share.gather(x)
+    loss or layer can be a function of the whole batch. All processes must call this together.
+    Whole numbers keep their type, and are exact up to 2^24."""
+    if _share.size == 1:
+        return x
+    every = _share.gather(x)
+    return every if x.is_floating_point() else every.to(x.dtype)
 
 
 def total(n: int) -> int:

@@ -147,7 +147,8 @@ def _plane(axis: Axes, report: LatentReport, a: int, b: int) -> None:
 def probes(found: Sequence[Probe], out: str | Path) -> Path:
     """Test accuracy against the number of labels, one line per method."""
     figure, (axis,) = panels(1, 5.2, 3.4)
-    for way, colour in zip(WAYS, COLOURS, strict=False):
+    ways = [way for way in WAYS if any(p.way == way for p in found)]
+    for way, colour in zip(ways, COLOURS, strict=False):
         mine = [p for p in found if p.way == way]
         axis.errorbar(
             [p.labels for p in mine],

@@ -29,7 +29,7 @@ from ptheta.runs.examples import example_in, folder_of
 from ptheta.runs.from_plan import Openings, build_model
 from ptheta.runs.plan import Plan
 from ptheta.runs.plugged import check_here
-from ptheta.runs.prior import CHOICES, FOLDER, GRID, digest_of_prior, with_prior
+from ptheta.runs.prior import CHOICES, FOLDER, digest_of_prior, has_grid_prior, with_prior
 from ptheta.specs import DataSpec
 from ptheta.training.checkpoint import latest
 from ptheta.training.metric_logger import read_metrics
@@ -102,7 +102,7 @@ class Run:
     def asked(self) -> ConditionSpec | None:
         """What its model is asked for; where that is nothing, what a prior of its codes is, which
         was fitted and is a run of its own."""
-        if self.condition is None and there(self.path / GRID):
+        if self.condition is None and has_grid_prior(self.path):
             return Run.open(self.path / FOLDER).condition
         return self.condition
 

@@ -3,6 +3,7 @@
 Three classifiers for each number of labels: a linear probe on the codes of the trained encoder; the
 encoder and a linear head, fine-tuned together from the trained weights; the same network trained
 from scratch. The difference of the last two measures the benefit of training without labels.
+Codes without a gradient, such as rounded ones or those of a solved ODE, have the linear probe only.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple, TypedDict, Unpack
 
 import numpy as np
@@ -143,12 +145,20 @@ class _Learning:
 
         n = len(self.train.x)
         drawn = [torch.arange(n)] if count >= n else self._drawn(count)
-        accuracy = {
-            "linear": [logistic_accuracy(*codes.rows(rows), *test_codes) for rows in drawn],
-            "fine-tuned": [self._tuned(i, rows, self._copy) for i, rows in enumerate(drawn)],
-            "from scratch": [self._tuned(i, rows, self.fresh) for i, rows in enumerate(drawn)],
-        }
-        return [Probe(way, min(count, n), tuple(accuracy[way])) for way in WAYS]
+        accuracy = {"linear": [logistic_accuracy(*codes.rows(rows), *test_codes) for rows in drawn]}
+        if self.tunable:
+            accuracy |= {
+                "fine-tuned": [self._tuned(i, rows, self._copy) for i, rows in enumerate(drawn)],
+                "from scratch": [self._tuned(i, rows, self.fresh) for i, rows in enumerate(drawn)],
+            }
+        return [Probe(way, min(count, n), tuple(accuracy[way])) for way in WAYS if way in accuracy]
+
+    @cached_property
+    def tunable(self) -> bool:
+        """Whether the codes have a gradient, by which the encoder can learn."""
+        encoder = require(self.trained, Encodes, "predict labels from codes")
+        with torch.enable_grad(), seeded(self.seed):
+            return encoder.encode(self.train.x[:2]).requires_grad
 
     def _drawn(self, count: int) -> list[Tensor]:
         return [balanced(self.train.y, count, self.seed + draw) for draw in range(self.draws)]

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from pathlib import Path
 
 import click
 import numpy as np
@@ -20,7 +21,7 @@ from ptheta.cli.commands import cli
 from ptheta.cli.help import Verb
 from ptheta.cli.study import PROTOCOLS, study
 from ptheta.errors import PthetaError
-from ptheta.study import pictures
+from ptheta.study import making, pictures
 from ptheta.study.files import REAL, read_study
 from ptheta.study.guard import LOCAL
 from ptheta.study.making import Wanted, new
@@ -30,6 +31,7 @@ from ptheta.study.store import Store
 from tests.study.sites import COUNTS, make
 from tests.study.sites import pictures as folder_of_pictures
 
+ROOT = Path(__file__).parents[2]
 FEW = ["--trials", "8", "--practice", "2", "--repeats", "1", "--attention", "1", "--images", "6"]
 
 
@@ -250,3 +252,26 @@ def test_without_the_web_libraries_the_command_says_what_to_install(place, monke
     made = make(place, "rating")
     with pytest.raises(PthetaError, match=r"pip install 'ptheta\[web\]'"):
         invoked("serve", made.folder)
+
+
+def needed_by(protocol: str, sources: int) -> list[int]:
+    """Fewest images of each generated source and of the real one, where it has one."""
+    real = "real" if USUAL[protocol].reference else None
+    names = [f"source {i}" for i in range(sources)] + (["real"] if real else [])
+    wanted = Wanted(protocol, real=real)
+    plan = making._draft([making._Origin(name, "", "folder") for name in names], wanted, 0)
+    return [making._asked(plan, name, wanted)[0] for name in dict.fromkeys([names[0], names[-1]])]
+
+
+def test_the_page_says_how_many_images_are_needed():
+    text = (ROOT / "docs" / "study.md").read_text(encoding="utf-8")
+    assert f"| `hype-infinity` | {' | '.join(map(str, needed_by('hype-infinity', 2)))} |" in text
+    assert f"| `hype-time` | {' | '.join(map(str, needed_by('hype-time', 2)))} |" in text
+    of_2afc = [needed_by("2afc", n) for n in (1, 2, 3)]
+    (real,) = {real for _, real in of_2afc}
+    fake = ", ".join(str(n) for n, _ in of_2afc)
+    assert f"| `2afc` with 1, 2, 3 sources | {fake} | {real} |" in text
+    for protocol, sources in (("pairs", (2, 3)), ("rating", (1, 2, 3))):
+        fake = ", ".join(str(needed_by(protocol, n)[0]) for n in sources)
+        with_sources = f"with {', '.join(map(str, sources))} sources"
+        assert f"| `{protocol}` {with_sources} | {fake} | - |" in text

@@ -13,6 +13,7 @@ from PIL import Image
 
 from ptheta.errors import PthetaError
 from ptheta.study import making
+from ptheta.study.analysis.analyse import analyse
 from ptheta.study.export import FAILED, FINISHED, UNDER_WAY, answers, people
 from ptheta.study.files import ATTENTION, COLUMNS, MAIN, REAL, read_answers, write_answers
 from ptheta.study.guard import cookie
@@ -329,3 +330,18 @@ def test_a_real_image_is_not_said_to_be_generated(sources, truth):
         hype(0, 0, False, **more)
     other = {"fake": "real", "left": "right", "right": "left"}[truth]
     assert hype(0, 0, False, **{**more, "truth": other, "answer": other})
+
+
+def test_a_clock_that_jumps_changes_no_order(place, monkeypatch):
+    """Times are those of the server, and the order is that of the questions."""
+    made = make(place, "rating")
+    years = iter(range(2999, 1000, -1))
+    monkeypatch.setattr("ptheta.study.interview._now", lambda: f"{next(years)}-02-28T00:00:00.000Z")
+    with served(made.folder) as port:
+        visitor = Visitor(port)
+        visitor.finish(visitor.join("Ana"), "3")
+    rows = answers(made.folder)
+    assert [row.trial for row in rows] == list(range(len(rows)))
+    assert [row.answered_at for row in rows] == sorted((r.answered_at for r in rows), reverse=True)
+    first, last = analyse(rows).dates
+    assert first < last

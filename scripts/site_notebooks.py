@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
+from latex2mathml.converter import convert
+
+FORMULA = re.compile(r"\$([^$]+)\$")
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 
 
@@ -27,7 +31,7 @@ def _page(path: Path) -> str:
 
 def _cell(cell: dict[str, object]) -> str:
     if cell["cell_type"] == "markdown":
-        return _source(cell)
+        return FORMULA.sub(lambda found: str(convert(found[1])), _source(cell))
     return f"```python\n{_source(cell)}\n```"
 
 

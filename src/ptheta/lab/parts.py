@@ -45,8 +45,8 @@ class Number:
             return True
         above = self.computed - self.theory
         if self.relation == "=":
-            return abs(above) <= self.tolerance
-        return (above if self.relation == "<=" else -above) <= self.tolerance
+            return bool(abs(above) <= self.tolerance)
+        return bool((above if self.relation == "<=" else -above) <= self.tolerance)
 
 
 @dataclass(frozen=True)

@@ -616,6 +616,7 @@ VERBS: dict[str, tuple[str, ...]] = {
     "sample": ("vae", "--out", "o.png"),
     "inpaint": ("pix", "--out", "o.png"),
     "surprise": ("pix", "--out", "o.png"),
+    "context": ("pix",),
     "reconstruct": ("vae", "--out", "o.png"),
     "denoise": ("vae", "--out", "o.png"),
     "interpolate": ("vae", "--codes", "--out", "o.png"),

@@ -75,7 +75,7 @@ MOONS: Mapping[str, str] = {  # model -> training options in addition to the rec
     "rbm": " --steps 1500",
     "gsn": " --steps 1000",
     "ddpm": " --steps 2000",
-    "flow-matching": " --steps 1000",
+    "flow-matching": " --steps 3000",
 }
 DIGITS: Mapping[str, Picture] = {
     "vae": _digits("vae", "--recipe demo --steps 1500", sample=" --mean"),
@@ -88,6 +88,16 @@ DIGITS: Mapping[str, Picture] = {
     "kde": _digits("kde", "--recipe bernoulli --levels 2"),
     "made": _digits("made", "--levels 2 --steps 1500"),
     "rbm": _digits("rbm", "--levels 2 --steps 4000"),
+    "ladder-vae": _digits("ladder-vae", "--recipe digits", sample=" --mean"),
+    "vq-vae": Picture(
+        "samples of `vq-vae` by label, with a prior of its codes",
+        "vq-vae",
+        (
+            "ptheta train vq-vae --data digits --recipe digits --out runs/vq-vae",
+            "ptheta fit runs/vq-vae --model pixelcnn --set steps=1000 --set condition=labels",
+            "ptheta sample runs/vq-vae -n 80 --mean --out vq-vae.png",
+        ),
+    ),
     "cgan": _digits(
         "cgan",
         "--condition labels --steps 800 --features 16",

@@ -8,7 +8,7 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
-from scripts import site_markdown, site_pages, site_text
+from scripts import site_markdown, site_notebooks, site_pages, site_text
 
 PAGES = Path(__file__).parent / "site"  # pages that link to generated ones
 
@@ -30,7 +30,9 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         files.append(File(place, str(PAGES), config.site_dir, config.use_directory_urls))
     for place, text in site_pages.pages().items():
         files.append(File.generated(config, place, content=text))
-    for place, drawn in site_pages.graphs().items():
+    for place, text in site_notebooks.pages().items():
+        files.append(File.generated(config, place, content=text))
+    for place, drawn in (site_pages.graphs() | site_notebooks.files()).items():
         files.append(File.generated(config, place, content=drawn))
     return files
 

@@ -28,23 +28,23 @@ class Updater(Protocol):
     share: float
 
     def prepare(self, game: Game[S], step: int, batch: Batch) -> S:
-        """Computes what the moves of this step share, at the current weights."""
+        """Compute the shared values of the moves of this step, at the current weights."""
         ...
 
     def gradients(self, move: Move[S], batch: Batch, shared: S) -> None:
-        """Computes the gradient of the move's loss with respect to its player's parameters only."""
+        """Compute the gradient of the move's loss with respect to its player's parameters only."""
         ...
 
     def update(self, player: str) -> None:
-        """Makes one optimizer step of the player with its current gradients."""
+        """Make one optimizer step of the player with its current gradients."""
         ...
 
     def remember(self, player: str) -> None:
-        """Saves the player's current weights."""
+        """Save the player's current weights."""
         ...
 
     def recall(self, player: str) -> None:
-        """Restores the saved weights."""
+        """Restore the saved weights."""
         ...
 
     def noise(self) -> Sequence[Tensor]:
@@ -52,7 +52,7 @@ class Updater(Protocol):
         ...
 
     def replay(self, noise: Sequence[Tensor]) -> None:
-        """Restores that state, so that the same numbers are drawn again."""
+        """Restore this state, so that the same random numbers are drawn again."""
         ...
 
 
@@ -76,8 +76,8 @@ def simultaneous(engine: Updater, game: Game[S], step: int, batch: Batch) -> Non
 
 
 def extragradient(engine: Updater, game: Game[S], step: int, batch: Batch) -> None:
-    """Makes a simultaneous look-ahead step; the gradients there, with the same noise, are applied
-    to the old weights.
+    """Make a simultaneous look-ahead step, then apply the gradients there, with the same noise, to
+    the old weights.
 
     Gidel et al. 2019, algorithm 1 with Adam (arXiv:1802.10551).
     """

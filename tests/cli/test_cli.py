@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from safetensors.torch import load_file, save_file
 
 from ptheta.files.captions import DARK, LIGHT
 from ptheta.training.metric_logger import read_metrics
@@ -358,7 +360,7 @@ def test_sigterm_writes_a_checkpoint(strokes, tmp_path):
 
 def test_demo_on_other_data(strokes, tmp_path):
     done = run("demo", "--data", strokes, "--out", tmp_path / "demo", "--speed", 200)
-    page = Path(done.stdout.strip())
+    page = Path(done.stdout.splitlines()[-1])
     assert page == tmp_path / "demo" / "report.html"
     text = page.read_text()
     assert "pixelcnn" in text
@@ -452,3 +454,30 @@ def test_python_ends_without_a_search_for_garbage():
     code = f"{seen}; from ptheta.cli import main; main(['--version'])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "True"
+
+
+def test_every_verb_of_a_run_uses_the_weights_that_are_asked_for(trained, strokes, tmp_path):
+    """Best and last weights that differ give pictures that differ."""
+    folder = tmp_path / "vae"
+    shutil.copytree(trained, folder)
+    best = load_file(folder / "model.safetensors")
+    moved = {name: value + 0.5 * value.is_floating_point() for name, value in best.items()}
+    save_file(moved, folder / "last.safetensors")
+    verbs = {
+        "reconstruct": ("-n", 4),
+        "manifold": ("--dims", "0,1", "--side", 2),
+        "inpaint": ("-n", 2, "--each", 1),
+    }
+    for verb, more in verbs.items():
+        places = [tmp_path / f"{verb}-{weights}.png" for weights in ("best", "last")]
+        for place in places:
+            weights = place.stem.rpartition("-")[2]
+            run(verb, folder, *more, "--out", place, "--weights", weights)
+        first, second = (place.read_bytes() for place in places)
+        assert first != second, verb
+    found = json.loads(run("evaluate", folder, "-n", 20, "--weights", "last", "--json").stdout)
+    assert found["protocol"]["weights"] == "last"
+    pictures = tmp_path / "pictures"
+    run("sample", folder, "-n", 4, "--out", pictures)
+    line = fails("evaluate", pictures, "--data", strokes, "--weights", "last")
+    assert "--weights are of a run" in line

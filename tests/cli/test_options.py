@@ -134,7 +134,7 @@ def test_an_option_without_effect_is_refused(case, runs, tmp_path):
 FILMS = ("interpolate", "traverse")  # may be a .gif
 WRITING = (
     *("sample", "inpaint", "surprise", "reconstruct", "denoise", "manifold"),
-    *("latents", "layers", "probe", "invert"),
+    *("latents", "layers", "probe", "invert", "context"),
 )
 
 

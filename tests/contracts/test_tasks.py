@@ -136,6 +136,17 @@ def test_denoising_and_its_measure():
         tasks.denoise(model, x, "gaussian", -1)
 
 
+@pytest.mark.parametrize("name", ["ddpm", "flow-matching", "vq-vae"])
+def test_codes_without_a_gradient_have_no_fine_tuned_encoder(name):
+    """Its accuracy would be that of the linear one by another name."""
+    data = bars(40)
+    batch = data.batch(slice(0, 40))
+    x, y = batch.x, batch.extra["labels"]
+    model = tiny(name, SPEC).eval()
+    found = tasks.probe(model, lambda: model, (x, y), (x, y), [4], draws=1, steps=1)
+    assert [p.way for p in found] == ["linear"]
+
+
 def test_probe_finds_labels_in_codes_and_trains_from_scratch():
     data = bars(240)
     batch = data.batch(slice(0, 240))
@@ -247,6 +258,10 @@ VERBS: dict[str, tuple[Callable[[torch.nn.Module], object], str]] = {
     "inpaint": (lambda m: tasks.inpaint(m, X, X > 0), "complete"),
     "invert": (lambda m: tasks.invert(m, X), "decode` and no `generated"),
     "surprise": (lambda m: tasks.surprise(m, X), "conditionals"),
+    "context": (
+        lambda m: tasks.context(m, X),
+        "conditionals` and no `pixel_order",
+    ),
     "manifold": (lambda m: tasks.manifold(m, 2), "decode` and no `sample_latent"),
     "traverse": (lambda m: tasks.traverse(m, Z, [0]), "decode"),
     "most_used": (lambda m: tasks.most_used(m, X), "encode"),

@@ -14,7 +14,8 @@ from tests.conftest import TINY
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
-PAGES = sorted((ROOT / "docs").glob("*.md"))
+PAGES = sorted((ROOT / "docs").rglob("*.md"))
+COURSE = sorted((ROOT / "docs" / "course").glob("[0-9]*.md"))
 FENCE = "```"
 LENGTHS = ("--minutes", "--steps", "--epochs")
 MOST = 40  # images that a command draws or reads

@@ -16,7 +16,7 @@ from ptheta.cli.commands import cli
 from ptheta.models import registry
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "scripts/site").rglob("*.md")]
+PAGES = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "scripts/site").rglob("*.md")]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 FIRST = ROOT / "scripts" / "site" / "guide" / "first.md"
 ELSEWHERE = ("mine", "my-", "MODULE", "...")  # what stands for something of the reader's

@@ -32,6 +32,7 @@ def test_numbers_agree_with_theory(made: tuple[str, Learned, Learned]):
     for page in pages:
         assert page.numbers
         assert not page.disagree
+        assert all(type(n.holds) is bool for n in page.numbers)  # for JSON
 
 
 def test_another_seed_changes_what_is_computed(made: tuple[str, Learned, Learned]):

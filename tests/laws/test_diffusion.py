@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
+from ptheta.api.training import create
 from ptheta.batch import Batch
 from ptheta.data.image_data import ImageDataset
 from ptheta.errors import PthetaError
@@ -100,7 +102,6 @@ def test_what_is_predicted_tells_the_example_whatever_it_is(path):
     others = {"noise": c.noise(x_s, near), "x": near, "v": c.v(near, c.noise(x_s, near))}
     for name, entry in PREDICTIONS.items():
         torch.testing.assert_close(entry.x(outputs[name], x_s, c), x)
-        torch.testing.assert_close(entry.v(outputs[name], x_s, c), c.v(x, e))
         torch.testing.assert_close(entry.target(x, e, c), outputs[name])
         lost = entry.weight(c) * (near - x).square()
         torch.testing.assert_close(lost, (others[name] - outputs[name]).square())
@@ -243,6 +244,53 @@ def test_ddim_inversion_finds_the_noise():
     torch.testing.assert_close(model.encode(x), z, atol=0.05, rtol=0.02)
 
 
+def test_a_code_is_the_noise_that_guided_samples_are_made_of():
+    """DDIM backwards with the weight of the condition with which it is decoded."""
+    options: dict[str, Any] = {"classes": 3, "drop_condition": 0.2, "guidance": 3.0}
+    model = shaken(tiny("ddpm", POINTS, sample_steps=400, sampler="ddim", **options), 0.1).double()
+    torch.manual_seed(0)
+    y, z = torch.tensor([0, 1, 2]), torch.randn(3, 2).double()
+    x = model.decode(z, y)
+    torch.testing.assert_close(model.encode(x, y), z, atol=0.05, rtol=0.02)
+    model.guidance = 1.0
+    assert (model.encode(x, y) - z).abs().max() > 0.1
+
+
+@pytest.mark.parametrize("steps", [5, 100])
+def test_a_predicted_noise_that_is_a_little_wrong_makes_no_samples_far_away(steps, monkeypatch):
+    """Near pure noise the example is a quotient of small numbers: an error of 0.1 in what is
+    predicted is one of many thousands in the example."""
+    model = knowing(1000, sample_steps=steps)
+    exact = model.output
+
+    def wrong(x_s: Tensor, s: Tensor, given: Tensor | None) -> Tensor:
+        noise = model.path.at(s, x_s).noise(x_s, exact(x_s, s, given))
+        return noise + 0.1 * (7 * x_s.flip(1)).sin()
+
+    model.config = replace(model.config, prediction="noise")
+    monkeypatch.setattr(model, "output", wrong)
+    torch.manual_seed(0)
+    x = model.sample(2000)
+    assert x.abs().max() < 10
+    assert (x.std(0) < 2).all()
+
+
+@pytest.mark.parametrize("name", BOTH)
+def test_what_lies_far_away_is_predicted_far_away(name):
+    """The limit is for what noise leads astray, and not for an outlying example."""
+    model, x = tiny(name, POINTS).double(), torch.tensor([[30.0, -40.0]]).double()
+    for s in (0.02, 0.3, 0.5):
+        c = model.path.at(times(s), x)
+        x_s = c.noised(x, torch.randn(1, 2).double())
+        assert torch.equal(model.clipped(x, x_s, c), x)
+    end = model.path.at(times(0.999), x)
+    assert model.clipped(x, torch.randn(1, 2).double(), end).abs().max() == 8
+    image = tiny(name, IMAGES)
+    assert image.clipped(torch.tensor([[3.0, -0.5]]), torch.zeros(1, 2), end).tolist() == [
+        [1, -0.5]
+    ]
+
+
 def test_guidance_of_none_and_of_one():
     for name in BOTH:
         model = shaken(tiny(name, POINTS, classes=3, drop_condition=0.2))
@@ -376,15 +424,32 @@ def carrying(**options: Any) -> Carrying:
 
 @pytest.mark.parametrize("solver", ode.SOLVERS)
 def test_the_density_of_the_ode_of_a_gaussian_is_its_own(solver):
+    torch.manual_seed(0)
     x = MEAN + SPREAD * torch.randn(200, 2)
     exact = torch.distributions.Normal(MEAN, SPREAD).log_prob(x).sum(1).double()
     steps = 800 if solver == "euler" else 60
     found = carrying(solver=solver, density_steps=steps).log_prob_estimate(x)
-    torch.testing.assert_close(found.value, exact, atol=0.03, rtol=0)
+    near = 0.06 if solver == "euler" else 0.03  # of first order: more in the tails
+    torch.testing.assert_close(found.value, exact, atol=near, rtol=0)
     assert not found.noise.any()
     few = carrying(solver=solver, density_steps=16).log_prob_estimate(x)
     off = (few.value - exact).abs().mean()
     assert few.bias.abs().mean() / 4 < off < 4 * few.bias.abs().mean()
+
+
+@pytest.mark.parametrize("solver", ["euler", "midpoint"])
+@pytest.mark.parametrize("steps", [40, 41])
+def test_the_error_of_steps_is_of_the_size_that_is_said(solver, steps):
+    """Also of an odd number, of which the other solution has less than half."""
+    model = carrying(solver=solver, density_steps=steps)
+    torch.manual_seed(0)
+    x = MEAN + SPREAD * torch.randn(50, 2)
+    exact = torch.distributions.Normal(MEAN, SPREAD).log_prob(x).sum(1).double()
+    found = model.log_prob_estimate(x)
+    left = (found.value + found.bias - exact).abs().mean()
+    assert left < 0.6 * (found.value - exact).abs().mean()
+    with pytest.raises(PthetaError, match="density_steps = 1"):
+        create("flow-matching", POINTS, density_steps=1)
 
 
 def test_the_density_of_the_ode_integrates_to_one():

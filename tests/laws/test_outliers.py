@@ -345,6 +345,22 @@ def test_a_folder_of_any_pictures_is_read_as_the_run_reads_its_data(run, tmp_pat
         ptheta.outliers(run, tmp_path / "some")
 
 
+def test_scores_without_a_model_need_no_condition(strokes, tmp_path):
+    """Of a conditional run, on pictures without labels: all but those that the model computes."""
+    how: dict[str, Any] = {"hidden": (8,), "latent": 3, "evaluate_every": 0, "sample_every": 0}
+    run = ptheta.train("cvae", strokes, tmp_path / "run", steps=2, batch_size=16, **how)
+    (tmp_path / "some").mkdir()
+    for i, image in enumerate(run.data("train").batch(slice(0, 3)).x):
+        Image.fromarray(image[0].numpy()).save(tmp_path / "some" / f"{i}.png")
+    found = ptheta.outliers(run, tmp_path / "some", show=tmp_path / "worst.png", score=["all"])
+    names = [name for name, score in SCORES.items() if not score.needs]
+    assert set(found.found.scores) == set(names)
+    labelled = ptheta.outliers(run, run.data("test"), score=["all"])
+    assert {"elbo", "reconstruction", *names} <= set(labelled.found.scores)
+    with pytest.raises(PthetaError, match=r"score elbo: .* has no labels"):
+        ptheta.outliers(run, tmp_path / "some", score=["nearest", "elbo"])
+
+
 def test_held_out_examples_that_are_scored_set_no_threshold(run):
     found = ptheta.outliers(run, run.place(), split="test", score=["nearest"])
     assert found.remarks == ("threshold set on 21 reserve images",)

@@ -204,7 +204,7 @@ def differs_as_the_data_do() -> None:
         assert result.error == pytest.approx(0.05 * wanted, rel=0.9)
     once = shades("train", list("abcdefgh"))
     assert found(10, once).reason.startswith("0 pairs of training images with the same caption")
-    assert "asked for twice" in found(10, train, n=4).reason
+    assert "have two samples" in found(10, train, n=4).reason
 
 
 CAPTION_LAWS: dict[str, Callable[[], None]] = {

@@ -174,7 +174,7 @@ def test_densities_on_a_grid():
 
 HOLES = torch.full((20, 2), math.nan)
 REFUSED: list[tuple[Callable[[], object], str]] = [
-    (lambda: metrics.frechet_distance(NOISY, torch.zeros(9, 4)), "one set holds images"),
+    (lambda: metrics.frechet_distance(NOISY, torch.zeros(9, 4)), "one set contains images"),
     (lambda: metrics.frechet_distance(HOLES, HOLES), "40 of 40 numbers of samples are NaN"),
     (lambda: metrics.frechet_distance(torch.zeros(9, 4), torch.zeros(9, 5)), "4 and 5 features"),
     (lambda: metrics.prdc(HOLES, HOLES, "digits"), "leave extractor out"),

@@ -494,7 +494,7 @@ def test_an_extractor_that_says_it_classifies_and_does_not_is_one_line():
             return super().__call__(x)[0], None
 
     mute: Extractor = Mute()
-    with pytest.raises(PthetaError, match="knows 2 classes, and gives no logits"):
+    with pytest.raises(PthetaError, match="has 2 classes, but returned no logits"):
         evaluate_images(images(NEW), TEST, TRAIN, extractor=mute)
 
 

@@ -358,6 +358,41 @@ def test_a_reply_that_never_comes_makes_no_second_answer(browser, place):
     assert [row.answer for row in answers(made.folder)] == ["3"]
 
 
+def test_a_page_that_could_not_load_its_texts_tries_again(browser, place):
+    made = make(place, "rating", **SHORT)
+    broken = list[str]()
+
+    def break_once(route):
+        if broken:
+            return route.continue_()
+        broken.append(route.request.url)
+        return route.abort("connectionreset")
+
+    with served(made.folder) as port:
+        context = browser.new_context(locale="en-GB")
+        context.route("**/static/words.json", break_once)
+        page = context.new_page()
+        page.goto(f"http://127.0.0.1:{port}/")
+        page.wait_for_selector("h1")
+        assert not page.is_visible("#notice")
+        context.close()
+    assert len(broken) == 1
+
+
+@pytest.mark.parametrize("passes", [True, False])
+def test_the_next_person_at_a_computer_begins_anew(browser, place, passes):
+    counts = {**SHORT, "trials": 2, "repeats": 0, "attention": 0}
+    made = make(place, "hype-infinity", **counts, least_correct=0.0 if passes else 1.0)
+    with served(made.folder) as port, visited(browser, port) as page:
+        for name in ("Ana", "Bo"):
+            join(page, name)
+            answer_all(page, "real")
+            heading(page, EN["done" if passes else "failed"])
+            page.click(f"button:text-is({json.dumps(EN['another'])})")
+            page.wait_for_selector("#name")
+    assert {row.participant for row in answers(made.folder)} == {"Ana", "Bo"}
+
+
 def test_names_are_texts(browser, place):
     made = make(place, "rating", name='<img src=x onerror="window.bad=1">', **SHORT)
     consent = "<script>window.bad = 1</script> & more"
@@ -485,7 +520,7 @@ def every_page(browser: Browser, folder: Path, width: int, scheme: str) -> Itera
 
 @pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("width", WIDTHS)
-@pytest.mark.parametrize("protocol", ["hype-infinity", "2afc", "rating"])
+@pytest.mark.parametrize("protocol", [*ANSWERS, "rating"])
 def test_axe_finds_nothing_and_nothing_is_wider_than_the_screen(
     browser, place, protocol, width, scheme
 ):

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from pathlib import Path
 
 import click
 import numpy as np
@@ -20,7 +21,7 @@ from ptheta.cli.commands import cli
 from ptheta.cli.help import Verb
 from ptheta.cli.study import PROTOCOLS, study
 from ptheta.errors import PthetaError
-from ptheta.study import pictures
+from ptheta.study import making, pictures
 from ptheta.study.files import REAL, read_study
 from ptheta.study.guard import LOCAL
 from ptheta.study.making import Wanted, new
@@ -30,6 +31,7 @@ from ptheta.study.store import Store
 from tests.study.sites import COUNTS, make
 from tests.study.sites import pictures as folder_of_pictures
 
+ROOT = Path(__file__).parents[2]
 FEW = ["--trials", "8", "--practice", "2", "--repeats", "1", "--attention", "1", "--images", "6"]
 
 
@@ -99,7 +101,7 @@ def test_images_of_several_sizes_are_brought_to_the_smallest(tmp_path):
     wanted = Wanted("rating", **{**COUNTS, "images": 8})
     made = new([str(tmp_path / "large"), str(tmp_path / "small")], tmp_path / "out", wanted)
     assert (made.plan.width, made.plan.height) == (30, 40)
-    assert len(made.notes) == 2
+    assert sum("brought to" in note for note in made.notes) == 2
     files = [Image.open(file) for file in (tmp_path / "out" / "images").iterdir()]
     assert {(file.size, file.mode) for file in files} == {((30, 40), "RGB")}
 
@@ -148,11 +150,22 @@ BAD = [
     (["new", "ONE", "--protocol", "rating", "--repeats", "90", "--out", "x"], "--repeats 90"),
     (["new", "ONE", "--protocol", "rating", "--consent", "gone.txt", "--out", "x"], "--consent"),
     (["new", "ONE", "--protocol", "rating", *FEW, "--out", "FULL"], "not empty"),
+    *(
+        (["new", "ONE", "--protocol", "rating", option, "99999", "--out", "x"], f"{option} 99999")
+        for option in ("--trials", "--practice", "--attention", "--repeats", "--break-every")
+    ),
+    (["new", "ONE", "--protocol", "rating", "--least-correct", "7", "--out", "x"], "0.65"),
+    (["new", "ONE", "--protocol", "rating", "--name", "a\7b", "--out", "x"], "--name"),
+    (["new", "ONE", "--protocol", "rating", "--name", "a" * 999, "--out", "x"], "--name"),
     (["serve", "ONE"], "not the folder of a study"),
     (["export", "ONE"], "study.json"),
     (["people", "ONE"], "study.json"),
     (["serve", "STUDY", "--token", "short"], "--token"),
     (["serve", "STUDY", "--url", "example.org"], "--url"),
+    *(
+        (["serve", "STUDY", "--url", f"https://example.org/{path}"], "--url")
+        for path in ("a;b", "é", "%C3%A9", "a b", "/a", "?a=1", "#a")
+    ),
     (["serve", "STUDY", "--host", "256.1.1.1"], "--host 256.1.1.1"),
 ]
 
@@ -239,3 +252,26 @@ def test_without_the_web_libraries_the_command_says_what_to_install(place, monke
     made = make(place, "rating")
     with pytest.raises(PthetaError, match=r"pip install 'ptheta\[web\]'"):
         invoked("serve", made.folder)
+
+
+def needed_by(protocol: str, sources: int) -> list[int]:
+    """Fewest images of each generated source and of the real one, where it has one."""
+    real = "real" if USUAL[protocol].reference else None
+    names = [f"source {i}" for i in range(sources)] + (["real"] if real else [])
+    wanted = Wanted(protocol, real=real)
+    plan = making._draft([making._Origin(name, "", "folder") for name in names], wanted, 0)
+    return [making._asked(plan, name, wanted)[0] for name in dict.fromkeys([names[0], names[-1]])]
+
+
+def test_the_page_says_how_many_images_are_needed():
+    text = (ROOT / "docs" / "study.md").read_text(encoding="utf-8")
+    assert f"| `hype-infinity` | {' | '.join(map(str, needed_by('hype-infinity', 2)))} |" in text
+    assert f"| `hype-time` | {' | '.join(map(str, needed_by('hype-time', 2)))} |" in text
+    of_2afc = [needed_by("2afc", n) for n in (1, 2, 3)]
+    (real,) = {real for _, real in of_2afc}
+    fake = ", ".join(str(n) for n, _ in of_2afc)
+    assert f"| `2afc` with 1, 2, 3 sources | {fake} | {real} |" in text
+    for protocol, sources in (("pairs", (2, 3)), ("rating", (1, 2, 3))):
+        fake = ", ".join(str(needed_by(protocol, n)[0]) for n in sources)
+        with_sources = f"with {', '.join(map(str, sources))} sources"
+        assert f"| `{protocol}` {with_sources} | {fake} | - |" in text

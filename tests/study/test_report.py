@@ -18,6 +18,7 @@ from ptheta.study.analysis.analyse import Analysis, analyse, with_metrics
 from ptheta.study.analysis.document import document, page, to_json, write
 from ptheta.study.analysis.reading import read
 from ptheta.study.analysis.simulate import People, simulate
+from ptheta.study.analysis.words import summary
 from ptheta.study.files import Answer, read_answers, read_study, write_answers, write_study
 from tests.cli.command import command
 from tests.study.answers import hype, pair
@@ -199,7 +200,9 @@ def test_a_study_whose_people_are_all_excluded_gives_one_line():
         sources=[StudySource(name="real", kind="reference", path="", n=1)],
         attention=StudyRule(least_correct=0.5),
     )
-    with pytest.raises(PthetaError, match="nobody is left: 1 person is excluded, by attention"):
+    with pytest.raises(
+        PthetaError, match=r"nobody is left: 1 person is excluded, by --least-attention 0\.5"
+    ):
         analyse(made, study)
 
 
@@ -255,6 +258,8 @@ def test_the_csv_alone_is_enough(folder: Path, tmp_path_factory):
         (["power", "0.2", "1.2"], "1.2 is not an error rate"),
         (["power", "0.2", "0.3", "--design", "x"], "choose between or within"),
         (["power", "0.2", "0.3", "--person", "0.7"], "0 to 0.5"),
+        (["power", "25", "30"], "such as 0.25"),
+        (["power", "0.2", "0.3", "--people", "1"], "sees one of 2 sources"),
     ],
 )
 def test_bad_requests_give_one_line(words: list[str], message: str):
@@ -312,3 +317,85 @@ def test_metrics_are_measured_on_request(folder: Path):
     _, result = study_report(folder, measure=True, n=100)
     assert {one.metric for one in result.agreements} >= {"fd_digits", "kd_digits"}
     assert all(value[1] > 0 for value in result.agreements[0].values.values())
+
+
+# -- what is not known, and what is there already
+
+
+def guessing(share: float, people: int = 12) -> list[Answer]:
+    """People who are wrong in this share of the questions about two sources and real images."""
+    made = []
+    for p in range(people):
+        for k in range(40):
+            wrong, name = (7 * k + 11 * p) % 40 < 40 * share, ("real", "gan", "real", "vae")[k % 4]
+            truth, other = ("real", "fake") if name == "real" else ("fake", "real")
+            answer = other if wrong else truth
+            more = {"truth": truth, "answer": answer, "source": name}
+            made.append(hype(p, k, wrong, trial=k, **more))
+    return made
+
+
+@pytest.mark.parametrize(
+    ("share", "people", "told"),
+    [
+        (0.2, 12, "People do better than chance on every source."),
+        (0.5, 12, "People cannot be told from guessing on"),
+        (0.8, 12, "People do worse than chance on"),
+        (0.2, 1, None),
+        (0.5, 1, None),
+    ],
+)
+def test_chance_is_spoken_of_where_it_is_known(share: float, people: int, told: str | None):
+    said = [line for line in summary(analyse(guessing(share, people))) if line.startswith("People")]
+    assert [line[: len(told or "")] for line in said] == ([told] if told else [])
+
+
+def test_nothing_is_found_apart_or_alike_by_one_person():
+    found = analyse(guessing(0.3, 1))
+    said = " ".join([*summary(found), document(found)])
+    assert "Whether sources differ is unknown" in said
+    assert "told apart" not in said
+
+
+def test_intervals_of_ratings_stay_on_the_scale():
+    rated = {"protocol": "rating", "truth": "", "correct": None}
+    given = ("1", "5", "5", "4")
+    made = [
+        hype(p, k, False, trial=k, source="ab"[k % 2], answer=given[(p + k) % 4], **rated)
+        for p in range(2)
+        for k in range(4)
+    ]
+    found = analyse(made)
+    for one in found.ratings:
+        low, high = one.mean.interval or (0, 9)
+        assert 1 <= low <= one.mean.value <= high <= 5
+    low, high = found.comparisons[0].difference.interval or (-9, 9)
+    assert -4 <= low <= high <= 4
+
+
+def test_a_report_renews_its_own_answers_and_no_other_file(folder: Path, tmp_path: Path):
+    raw = tmp_path / "answers.csv"
+    made = guessing(0.3)
+    study_csv = tmp_path / "in" / "given.csv"
+    study_csv.parent.mkdir()
+    out = tmp_path / "out"
+    for n in (400, len(made)):
+        write_answers(study_csv, made[:n])
+        study_report(study_csv, out)
+        assert len(read_answers(out / "answers.csv")) == n
+    raw.write_text("mine", encoding="utf-8")
+    with pytest.raises(PthetaError, match="of no earlier report"):
+        study_report(study_csv, tmp_path)
+    assert raw.read_text(encoding="utf-8") == "mine"
+    write_answers(raw, made)
+    before = raw.stat().st_mtime_ns
+    study_report(raw, tmp_path)
+    assert raw.stat().st_mtime_ns == before
+
+
+def test_people_who_are_simulated_are_counted_among_others():
+    made = [
+        replace(a, participant="simulated 1") if a.participant == "p0" else a for a in guessing(0.3)
+    ]
+    assert "1 of 12 people are simulated." in document(analyse(made))
+    assert "simulated" not in document(analyse(guessing(0.3)))

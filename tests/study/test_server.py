@@ -156,6 +156,24 @@ def test_the_qualification_ends_the_study_for_who_fails(place):
         assert visitor.post("/api/answer", body | {"shown_ms": 1, "response_ms": 1}).status == 409
 
 
+def test_the_next_person_at_a_browser_is_another_one(place):
+    made = make(place, "rating")
+    with served(made.folder) as port:
+        visitor = Visitor(port)
+        assert visitor.post("/api/leave", {}).status == 401
+        state = visitor.join("first")
+        assert visitor.post("/api/leave", {}).status == 409
+        assert visitor.open()["trial"] == 0
+        visitor.finish({**state, "tab": visitor.open()["tab"]}, "3")
+        assert visitor.post("/api/leave", {}).said == {"step": "welcome"}
+        assert not any(value.strip('"') for value in visitor.cookies.values())
+        visitor.cookies.clear()
+        assert visitor.open() == {"step": "welcome"}
+        visitor.key = "0" * 48
+        assert visitor.join("second")["trial"] == 0
+    assert [one.state for one in people(made.folder)] == ["finished", "under way"]
+
+
 def test_people_are_shared_out_evenly_among_the_sources(site, place):
     made = make(place, "hype-infinity")
     with served(made.folder) as port:

@@ -21,7 +21,7 @@ from ptheta.tasks.usefulness import (
     Known,
     usefulness,
 )
-from ptheta.tasks.usefulness.apart import folds, told_apart
+from ptheta.tasks.usefulness.apart import classifier_auc, folds
 from ptheta.tasks.usefulness.sources import gaussian_images
 
 N, M = 300, 400
@@ -100,8 +100,8 @@ def test_exact_copies_are_found_and_no_classifier_tells_them_from_training_rows(
     alike = Known(alike.spec, train, train, alike.bank, copying, alike.names)
     sets = [copying(N, seed) for seed in range(3)]
     for learner in ("logistic", "forest"):
-        told = told_apart(learner, alike, sets, 0)
-        assert abs(told.value - 0.5) < 0.05
+        area = classifier_auc(learner, alike, sets, 0)
+        assert abs(area.value - 0.5) < 0.05
 
 
 def test_the_bootstrap_interval_is_as_wide_as_fresh_draws_are_spread():
@@ -110,9 +110,9 @@ def test_the_bootstrap_interval_is_as_wide_as_fresh_draws_are_spread():
         fresh = mixture(120, 1000 + seed)
         of = known(perfect)
         of = Known(of.spec, of.train, mixture(120, 2000 + seed), of.bank, perfect, of.names)
-        told = told_apart("logistic", of, [Examples(fresh.x + 0.5, fresh.y)], seed)
-        values.append(told.value)
-        widths.append(told.high - told.low)
+        area = classifier_auc("logistic", of, [Examples(fresh.x + 0.5, fresh.y)], seed)
+        values.append(area.value)
+        widths.append(area.high - area.low)
     spread = 2 * 1.96 * np.std(values)
     assert 0.6 < np.mean(widths) / spread < 1.6
 

@@ -264,6 +264,8 @@ VERBS: dict[str, Callable[[Path, Path], Any]] = {
         ptheta.compress(place / "made", IMAGES[:5], out / "x.ptc").path,
         out / "x.npy",
     ),
+    "context": lambda place, out: ptheta.context(place / "made", data=IMAGES, n=3),
+    "tasks.context": lambda place, out: tasks.context(MODELS["made"], X),
     "tasks.compress": lambda place, out: tasks.compress(MODELS["made"], X, 5),
     "tasks.decompress": lambda place, out: tasks.decompress(
         MODELS["made"], tasks.compress(MODELS["made"], X[:3]), 3

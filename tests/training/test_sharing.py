@@ -56,6 +56,11 @@ GAMES: dict[str, tuple[str, dict[str, Any], str]] = {
     "rbm": ("rbm", {"lr": 0.01}, "alternating"),
     "contrastive": ("rbm", {"negative": "cd", "gibbs": 2, "lr": 0.01}, "alternating"),
     "tempered": ("rbm", {"negative": "tempered", "tempering": 3, "lr": 0.01}, "alternating"),
+    "ddpm": ("ddpm", {"classes": 3, "drop_condition": 0.3, "dropout": 0.2}, "alternating"),
+    "transport": ("flow-matching", {"pairing": "optimal-transport"}, "alternating"),
+    "vq-vae": ("vq-vae", {"revive": 0.9}, "alternating"),
+    "beta-tcvae": ("beta-tcvae", {"estimator": "stratified", "examples": 100}, "alternating"),
+    "ladder-vae": ("ladder-vae", {}, "alternating"),
     "aae": ("aae", {"net": "mlp"}, "alternating"),
     "made": ("made", {"orders": 2}, "alternating"),
     "pixelcnn++": ("pixelcnn++", {"dropout": 0.3}, "alternating"),
@@ -137,7 +142,7 @@ def check(names: tuple[str, ...], processes: int, steps: int) -> None:
 
 
 def test_two_processes_learn_what_one_learns():
-    some = ("began", "vae", "matching", "minibatch", "relativistic", "replay", "stackgan")
+    some = ("began", "vae", "matching", "minibatch", "relativistic", "replay", "stackgan", "vq-vae")
     check(some, 2, 8)
 
 

@@ -12,6 +12,7 @@ from ptheta.api.clustering import Clustering, cluster
 from ptheta.api.compared import Compared
 from ptheta.api.comparing import compare, demo, write_report
 from ptheta.api.compressing import Compressed, compress, decompress
+from ptheta.api.contexts import Seen, context
 from ptheta.api.decoding import decode
 from ptheta.api.densities import Likely, density
 from ptheta.api.encoding import Encoded, encode
@@ -66,6 +67,7 @@ __all__ = [
     "Real",
     "Rows",
     "Scattered",
+    "Seen",
     "Traded",
     "Translations",
     "Unwritten",
@@ -78,6 +80,7 @@ __all__ = [
     "cluster",
     "compare",
     "compress",
+    "context",
     "create",
     "decode",
     "decompress",

@@ -169,7 +169,7 @@ def _test_inputs(run: Run, model: nn.Module, n: int) -> Condition:
     return rows
 
 
-def identity(run: Run, weights: str) -> dict[str, str]:
+def identity(run: Run, weights: str | None = None) -> dict[str, str]:
     """Identity of a run's images: what all of them depend on. weights: as for `Run.model`."""
     about = json.dumps(run.about.model_dump(include=DECIDES), sort_keys=True)
     return {"model": _hash(about), "weights": digest(run.weights_file(weights))[:DIGITS]}

@@ -27,7 +27,7 @@ from ptheta.runs.folder import Run
 from ptheta.tasks.conditions import with_conditions
 from ptheta.tasks.outliers.codes import CODES, Codes
 from ptheta.tasks.outliers.find import FALSE_ALARMS, both_kinds
-from ptheta.tasks.outliers.known import Known
+from ptheta.tasks.outliers.known import Known, lacks_conditions
 from ptheta.tasks.outliers.table import DEFAULT, defined, entry
 
 ALL = "all"  # all supported scores
@@ -113,7 +113,7 @@ def outliers(
     found = tasks.outliers(
         *(known.model, scored, bank, held_out),
         normal=others,
-        scores=_asked(how.get("score", (DEFAULT,)), known),
+        scores=_asked(how.get("score", (DEFAULT,)), known, scored),
         background=known.background,
         extractor=known.extractor,
         false_alarms=how.get("false_alarms", FALSE_ALARMS),
@@ -198,10 +198,14 @@ def _extractor(asked: str | Extractor | None, model: nn.Module) -> Extractor | N
     return load_extractor(asked) if isinstance(asked, str) else asked
 
 
-def _asked(names: Sequence[str], known: Known) -> tuple[str, ...]:
-    """The distinct score names. Raises PthetaError for an unknown one."""
+def _asked(names: Sequence[str], known: Known, scored: Dataset) -> tuple[str, ...]:
+    """The distinct score names; all that are defined without conditions for data that lacks those
+    of the model. Raises PthetaError for an unknown one."""
     if tuple(names) == (ALL,):
-        names = (DEFAULT, *defined(known))
+        every = defined(known)
+        if lacks_conditions(known.model, scored):
+            every = [name for name in every if not entry(name).needs]
+        names = (DEFAULT, *every)
     for name in names:
         entry(name)
     return tuple(dict.fromkeys(names))

@@ -21,7 +21,7 @@ from ptheta.specs import ImageSpec, from_unit
 from ptheta.tasks.conditions import with_conditions
 from ptheta.tasks.outliers.find import Outliers
 from ptheta.tasks.outliers.heat import brightness, closest, heat_of
-from ptheta.tasks.outliers.known import Known
+from ptheta.tasks.outliers.known import Known, lacks_conditions
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,8 @@ def _draw(output: Output, known: Known, data: Dataset, found: Outliers, n: int) 
     assert isinstance(spec, ImageSpec)  # checked before
     worst = with_conditions(known.model, data.with_fixed_binarisation()).subset(found.worst(n))
     batch = worst.batch(slice(0, len(worst)))
-    name, heat = heat_of(known)
+    plain = "difference" if lacks_conditions(known.model, worst) else None
+    name, heat = heat_of(known, plain)
     y = None if condition_of(known.model) is None else batch.condition
     with torch.no_grad():
         maps = from_unit(brightness(heat(batch.x, y))).expand(-1, spec.channels, -1, -1)

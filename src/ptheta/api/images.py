@@ -158,6 +158,7 @@ def surprise(
     *,
     n: int = 8,
     data: Source | None = None,
+    weights: str = "best",
     out: str | Path | None = None,
     scale: int | None = None,
 ) -> Grid:
@@ -169,10 +170,11 @@ def surprise(
         run: run folder, or a `Run`
         n: number of test images
         data: new location of the run's data, or other images
+        weights: "best" or "last" weights of the run
         out, scale: as for `sample`
     """
     output = Output.at(out, scale)
-    model, x, y = examples(Run.open(run), n, data, output, 2)
+    model, x, y = examples(Run.open(run, weights), n, data, output, 2)
     bits = tasks.surprise(model, x, y)
     most = bits.max().clamp_min(1e-9)  # all zero if every pixel was certain
     about = f"{bits.mean():.4g} bits/dim, white is {bits.max():.3g} bits"

@@ -74,6 +74,7 @@ def impute(
     m: int = 1,
     mean: bool = False,
     candidates: int = CANDIDATES,
+    weights: str = "best",
     seed: int = 0,
     force: bool = False,
 ) -> Imputed:
@@ -90,6 +91,7 @@ def impute(
         m: number of completed tables, each with its own draws (multiple imputation)
         mean: write one completion of conditional means and most probable words instead of draws
         candidates: candidate completions per row, if the model conditions only approximately
+        weights: "best" or "last" weights of the run
         seed: random seed
         force: overwrite existing files
 
@@ -102,7 +104,7 @@ def impute(
         raise PthetaError(
             f"--mean gives a single completion and cannot be combined with -m {m}: leave one out"
         )
-    opened = Run.open(run)
+    opened = Run.open(run, weights)
     source, spec = expand(table), _rows_alone(opened.spec)
     places, given = places_of(out, source, m, force), gaps_of(source, spec)
     model = opened.model()
@@ -226,6 +228,7 @@ def score_imputation(
     repeats: int = 5,
     draws: int = 100,
     candidates: int = CANDIDATES,
+    weights: str = "best",
     seed: int = 0,
     floors: Sequence[str] | None = None,
 ) -> list[Scored]:
@@ -240,7 +243,7 @@ def score_imputation(
         hide: fraction of known cells to hide, each at random
         repeats: number of repetitions, each hiding other cells
         draws: draws of each missing cell, for the energy score and the intervals
-        candidates: as for `impute`
+        candidates, weights: as for `impute`
         seed: random seed
         floors: names of baselines in `ptheta.tasks.impute.FLOORS`; default: all
 
@@ -248,7 +251,7 @@ def score_imputation(
         The scores of the model, then those of each baseline.
     """
     check_numbers(candidates=candidates, seed=seed)
-    opened = Run.open(run)
+    opened = Run.open(run, weights)
     _rows_alone(opened.spec)
     found = opened.look(data)
     if (text := opened.remark(found, data, copies=False)) is not None:

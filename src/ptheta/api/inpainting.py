@@ -101,6 +101,7 @@ def inpaint(
     candidates: int = 1,
     search_steps: int | None = None,
     data: Source | None = None,
+    weights: str = "best",
     seed: int = 0,
     out: str | Path | None = None,
     scale: int | None = None,
@@ -125,6 +126,7 @@ def inpaint(
             order; number of codes to try, for a model that searches for a code
         search_steps: optimisation steps of that search; default: the model's own
         data: new location of the test images, or other images
+        weights: "best" or "last" weights of the run
         seed: random seed
         out, scale: as for `sample`
 
@@ -133,7 +135,7 @@ def inpaint(
             mask has another size, or for options that apply only to test images or only to `image`
     """
     check_numbers(n=n, each=each, candidates=candidates, seed=seed)
-    output, opened = Output.at(out, scale), Run.open(run)
+    output, opened = Output.at(out, scale), Run.open(run, weights)
     spec = images_only(opened.spec, "an area to complete")
     masks, how = masks_asked(known, mask, spec, seed), How(each, candidates, seed, search_steps)
     if image is None:
@@ -190,7 +192,7 @@ def _of_pictures(
     pixels, shapes = holes.checked()
     n, folder = len(holes.pictures), is_folder(output.path)
     asked = {
-        **identity(run, "best"),
+        **identity(run),
         "images and masks with hash": pixels[:DIGITS],
         "images": n * each,
         "seed": how.seed,

@@ -40,6 +40,7 @@ def manifold(
     dims: tuple[int, int] | None = None,
     label: str | int | None = None,
     data: Source | None = None,
+    weights: str = "best",
     out: str | Path | None = None,
     scale: int | None = None,
 ) -> Grid:
@@ -53,9 +54,10 @@ def manifold(
         label: class of a conditional model, by name or index; default: the first class, or the
             first test input for a model conditional on images
         data: new location of the run's data, or other images from which to choose the dimensions
+        weights: "best" or "last" weights of the run
         out, scale: as for `ptheta.sample`
     """
-    output, opened = Output.at(out, scale), Run.open(run)
+    output, opened = Output.at(out, scale), Run.open(run, weights)
     output.check(side * side, opened.spec, side)
     model = opened.model()
     pair, how = _two_dimensions(opened, model, dims, data)
@@ -92,6 +94,7 @@ def latents(
     n: int = 2000,
     *,
     data: Source | None = None,
+    weights: str = "best",
     seed: int = 0,
     out: str | Path | None = None,
 ) -> LatentReport:
@@ -101,11 +104,12 @@ def latents(
         run: run folder, or a `Run`
         n: number of test images
         data: new location of the run's data, or other images
+        weights: "best" or "last" weights of the run
         seed: random seed
         out: .png to plot the result to
     """
     place = None if out is None else check_file(out, (".png",))
-    opened = Run.open(run)
+    opened = Run.open(run, weights)
     report = latent_report(opened.model(), opened.data("test", data), n=n, seed=seed)
     if place is not None:
         figures.latents(report, place)
@@ -177,6 +181,7 @@ def probe(
     *,
     draws: int = 3,
     steps: int = 300,
+    weights: str = "best",
     seed: int = 0,
     out: str | Path | None = None,
 ) -> list[Probe]:
@@ -187,6 +192,7 @@ def probe(
         labels: numbers of labelled training images, one result each; None for all
         data: new location of the run's data
         draws, steps, seed: as for `ptheta.tasks.probe.probe`
+        weights: "best" or "last" weights of the run
         out: .png to plot the result to
 
     Raises:
@@ -194,7 +200,7 @@ def probe(
             representation
     """
     place = None if out is None else check_file(out, (".png",))
-    opened = Run.open(run)
+    opened = Run.open(run, weights)
     found = opened.own(data)
     assert found.train is not None
     train, test = (_labelled(some) for some in (found.train, found.test))

@@ -74,6 +74,7 @@ def evaluate(
     data: Source | None = None,
     *,
     closest: str | Path | None = None,
+    weights: str = "best",
     **options: Unpack[EvaluateOptions],
 ) -> Evaluation:
     """Evaluate a run on the test split of its data and write evaluation.json into its folder.
@@ -86,13 +87,14 @@ def evaluate(
             test images; without the run's own data, no copy metrics are computed
         closest: image to write: the samples nearest to a training image, above those images, and
             the same for test images
+        weights: "best" or "last" weights of the run
         options: the fields of `EvaluateOptions`
 
     Raises:
         PthetaError: if the data cannot be read or does not fit the model
         Unwritten: if evaluation.json cannot be written; it holds the evaluation
     """
-    place, opened = _picture(closest), Run.open(run)
+    place, opened = _picture(closest), Run.open(run, weights)
     opened.warn_if_unfinished()
     kept, unkept = _keeps(opened)
     if not kept:

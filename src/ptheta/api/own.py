@@ -189,7 +189,7 @@ def make_of_pictures(
     about = f"{n} image{'s' * (n > 1)}"
     if is_folder(output.path):
         known = {
-            **identity(run, "best"),
+            **identity(run),
             **asked,
             "images with hash": pixels[:DIGITS],
             "images": n,

@@ -49,7 +49,7 @@ class Real(Answer):
             f"slope before calibration {_slope(before)}; 1 is calibrated",
             f"slope after, on unseen examples, {_slope(after)}",
             f"mean p_data / p_model of samples {_text(found.mean_ratio())}; ideally 1",
-            f"KL(p_data, p_model) estimated by the discriminator: {_text(found.divergence())} nats",
+            f"KL(p_data, p_model) by the discriminator: {_text(found.divergence())} nats",
             *([verdict(rows)] if found.floors else []),
             *self.remarks,
         ]

@@ -52,6 +52,7 @@ def denoise(
     n: int | None = None,
     measured: int | None = None,
     data: Source | None = None,
+    weights: str = "best",
     seed: int = 0,
     out: str | Path | None = None,
     scale: int | None = None,
@@ -72,6 +73,7 @@ def denoise(
         n: number of test images in the grid (default 8)
         measured: number of test images in the table (default 1000, or all)
         data: new location of the run's data, or other images
+        weights: "best" or "last" weights of the run
         seed: random seed
         out, scale: as for `sample`
 
@@ -81,7 +83,7 @@ def denoise(
     """
     check_numbers(n=n, measured=measured, seed=seed)
     damages = _damages(noise, level, seed)
-    output, opened = Output.at(out, scale), Run.open(run)
+    output, opened = Output.at(out, scale), Run.open(run, weights)
     images_only(opened.spec, "denoising")
     if image is None:
         no_condition(condition)
@@ -102,6 +104,7 @@ def reconstruct(
     n: int | None = None,
     measured: int | None = None,
     data: Source | None = None,
+    weights: str = "best",
     out: str | Path | None = None,
     scale: int | None = None,
 ) -> Grid:
@@ -111,13 +114,13 @@ def reconstruct(
     those of the baselines.
 
     Args:
-        run, image, condition, n, measured, data, out, scale: as for `denoise`
+        run, image, condition, n, measured, data, weights, out, scale: as for `denoise`
 
     Raises:
         PthetaError: as `denoise` does
     """
     check_numbers(n=n, measured=measured)
-    output, opened = Output.at(out, scale), Run.open(run)
+    output, opened = Output.at(out, scale), Run.open(run, weights)
     spec = images_only(opened.spec, "reconstruction")
     if image is None:
         no_condition(condition)

@@ -30,6 +30,7 @@ def score_inpainting(
     each: int = 4,
     candidates: int = 1,
     search_steps: int | None = None,
+    weights: str = "best",
     seed: int = 0,
     masks: Sequence[str] = TESTED,
 ) -> Scores:
@@ -43,7 +44,7 @@ def score_inpainting(
         data: new location of the run's data, or other images
         n: number of test images
         each: completions per image
-        candidates, search_steps: as for `inpaint`
+        candidates, search_steps, weights: as for `inpaint`
         seed: random seed
         masks: names in `ptheta.masks.MASKS` of the parts that are hidden
 
@@ -54,7 +55,7 @@ def score_inpainting(
         PthetaError: as `inpaint` does
     """
     check_numbers(n=n, each=each, candidates=candidates, seed=seed)
-    opened = Run.open(run)
+    opened = Run.open(run, weights)
     images_only(opened.spec, "an area to complete")
     found = opened.look(data)
     if (text := opened.remark(found, data, copies=False)) is not None:

@@ -82,7 +82,7 @@ def study_report(
         return document.write(result, folder), result
     result = analyse(found.answers, found.study, _rules(found, rules), protocol)
     result = with_metrics(result, _metrics(found, measure, n, extractor))
-    return document.write(result, folder, list(found.answers)), result
+    return document.write(result, folder, list(found.answers), given=found.file), result
 
 
 def _rules(found: Read, given: StudyRules) -> Rules:

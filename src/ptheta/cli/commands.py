@@ -9,7 +9,7 @@ from ptheta.cli.help import sections
 
 PARTS = (
     *("train", "listing", "measure"),
-    *("images", "repairing", "imputing", "outliers", "usefulness"),
+    *("images", "contexts", "repairing", "imputing", "outliers", "usefulness"),
     *(
         "coding",
         "scattering",

@@ -35,7 +35,7 @@ from ptheta.terminal.progress import shown
 
 condition_options = partial(asked_options, without=("image",))
 # options that --measure uses
-MEASURING = ("n", "each", "candidates", "search_steps", "data", "seed")
+MEASURING = ("n", "each", "candidates", "search_steps", "weights", "data", "seed")
 SHOWING = ("image", "mask", "known", "out", "scale", *(o[1] for o in OPTIONS.values()))
 
 
@@ -187,6 +187,7 @@ def sample(run: str, **options: Parsed) -> None:
     "and diversity of the completions next to baselines without learning.",
 )
 @JSON
+@WEIGHTS
 @DATA
 @SEED
 @out_unless
@@ -227,6 +228,7 @@ def inpaint(run: str, measure: bool, as_json: bool, **options: Parsed) -> None:
 @cli.command(panel=LOOK)
 @RUN
 @NUMBER
+@WEIGHTS
 @DATA
 @out
 @THREADS

@@ -10,7 +10,7 @@ import click
 
 import ptheta
 from ptheta.cli import types
-from ptheta.cli.common import DATA, JSON, RUN, SEED, THREADS, Parsed, cli, refuse, whole
+from ptheta.cli.common import DATA, JSON, RUN, SEED, THREADS, WEIGHTS, Parsed, cli, refuse, whole
 from ptheta.cli.help import USE
 from ptheta.cli.tables import print_table
 from ptheta.errors import PthetaError
@@ -66,6 +66,7 @@ SCORING = ("data", "repeats", "draws")
 )
 @click.option("--force", is_flag=True, help="Overwrite existing files.")
 @JSON
+@WEIGHTS
 @DATA
 @SEED
 @THREADS

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     help="Dimensions across and down, such as 0,1. By default the two most active on test images.",
 )
 @click.option("--label", help="Class name, for a conditional model. By default its first class.")
+@WEIGHTS
 @DATA
 @out
 @THREADS
@@ -69,6 +70,7 @@ def two_dimensions(text: str) -> tuple[int, int]:
 @RUN
 @number(2000, kind=types.Whole(2))
 @JSON
+@WEIGHTS
 @DATA
 @SEED
 @FIGURE
@@ -147,8 +149,12 @@ def fit(
         told = f"{components} Gaussians"
     else:
         refuse(("components",), "is of a mixture of Gaussians, and --model of another prior")
-        given = options | _pairs(settings) | {"recipe": recipe or "default"}
-        ptheta.fit(run, model=model, **given)
+        pairs, given = _pairs(settings), options | {"recipe": recipe or "default"}
+        if twice := [name for name in pairs if name in given or name in ("model", "threads")]:
+            raise PthetaError(
+                f"--set {twice[0]}: it is an option of ptheta fit itself, give --{twice[0]}"
+            )
+        ptheta.fit(run, model=model, **given, **pairs)
         told = model
     after = after_fit(run, ptheta.Run.open(run).spec)
     click.echo(f"{run}: {told} fitted; next: {after}")
@@ -177,6 +183,7 @@ def _pairs(settings: tuple[str, ...]) -> dict[str, Parsed]:
 @whole("--draws", 3, "Number of random subsets of the labelled images.", types.LAYERED)
 @whole("--steps", 300, "Number of fine-tuning steps.")
 @JSON
+@WEIGHTS
 @DATA
 @SEED
 @FIGURE
@@ -200,5 +207,7 @@ def probe(labels: str, as_json: bool, out: Path | None, **options: Parsed) -> No
         rows = [["labels", "way", "test accuracy"]]
         rows += [[str(p.labels), p.way, f"{p.mean:.3f} +- {p.spread:.3f}"] for p in found]
         print_table(rows)
+        if all(p.way == "linear" for p in found):
+            click.echo("its codes have no gradient, by which an encoder could be fine-tuned")
     if out is not None:
         click.echo(f"{out}", err=as_json)

@@ -15,6 +15,7 @@ from ptheta.cli.common import (
     JSON,
     SEED,
     THREADS,
+    WEIGHTS,
     Parsed,
     cli,
     given,
@@ -28,8 +29,11 @@ from ptheta.files.paths import exists, expand
 from ptheta.terminal.progress import shown
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ptheta.measures.results import Evaluation
 
+OF_RUNS = ("is_k", "ais_images", "weights")  # options of a trained model
 PREPROCESSING = ("size", "channels", "image_column")  # how a folder of images is preprocessed
 SIZE = click.option(
     "--size",
@@ -78,6 +82,7 @@ CHANNELS = click.option(
     show_default=True,
     help="Number of test images for annealed importance sampling.",
 )
+@WEIGHTS
 @SEED
 @THREADS
 def evaluate(run: str, data: str | None, as_json: bool, **options: Parsed) -> None:
@@ -94,7 +99,8 @@ def evaluate(run: str, data: str | None, as_json: bool, **options: Parsed) -> No
     foreign = not ptheta.api.is_run(run) and exists(expand(run))
     if foreign:
         _check_foreign(run, data)
-        del options["is_k"], options["ais_images"]
+        for name in OF_RUNS:
+            del options[name]
     elif any(value is not None for value in preprocessing.values()):
         raise PthetaError(
             "--size, --channels and --image-column are for a folder of IMAGES: leave them out"
@@ -113,10 +119,10 @@ def evaluate(run: str, data: str | None, as_json: bool, **options: Parsed) -> No
 
 def _check_foreign(images: str, data: str | None) -> None:
     """Raises PthetaError for options that do not apply to a folder of images, or are missing."""
-    if given("is_k") or given("ais_images"):
+    if any(given(name) for name in OF_RUNS):
         raise PthetaError(
-            f"--is-k and --ais measure the likelihood of a run, and {images} is a folder of "
-            "images: leave them out"
+            f"--is-k, --ais and --weights are of a run, and {images} is a folder of images: leave "
+            "them out"
         )
     if data is None:
         raise PthetaError(
@@ -185,7 +191,15 @@ def compare(**options: Parsed) -> None:
     """
     with shown():
         page = ptheta.compare(**options)
-    click.echo(f"{page}: open it in a browser")
+    conclude(page)
+
+
+def conclude(page: Path) -> None:
+    """Prints the main results of a report, and where it is on a line of its own."""
+    from ptheta.report import stored  # slow to import
+
+    print_wrapped([["-", line] for line in stored.read(page.parent).summary])
+    click.echo(f"{page}")
 
 
 @cli.command(panel=MEASURE)
@@ -197,8 +211,7 @@ def report(folder: str) -> None:
       ptheta report report
       ptheta report ./report
     """
-    page = ptheta.write_report(folder)
-    click.echo(f"{page}: open it in a browser")
+    conclude(ptheta.write_report(folder))
 
 
 @cli.command(panel=TRAIN)
@@ -236,4 +249,4 @@ def demo(**options: Parsed) -> None:
       ptheta demo --quick
       ptheta demo --data fashion --out tour
     """
-    click.echo(f"{ptheta.demo(**options)}")
+    conclude(ptheta.demo(**options))

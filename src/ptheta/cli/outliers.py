@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from ptheta.api.found import Found
 
 SHOWN = 10  # number of examples to print
+COLUMNS = 3  # further scores to print, so that a table fits the terminal
 
 
 @cli.command(panel=USE)
@@ -117,11 +118,16 @@ def outliers(run: str, as_json: bool, score: tuple[str, ...], **options: Parsed)
 def _print(result: Found) -> None:
     found = result.found
     own, at = found.scores[found.chosen], found.threshold
-    rows = [["", "example", found.chosen, "flagged"]]
+    others = list(found.scores)[1:]
+    rows = [["", "example", found.chosen, "flagged", *others[:COLUMNS]]]
     for place in found.worst(SHOWN):
         flag = "yes" if found.flagged[place] else ""
-        rows.append([f"{found.rank[place]}", result.names[place], f"{own[place]:.4g}", flag])
+        further = [f"{found.scores[name][place]:.4g}" for name in others[:COLUMNS]]
+        name, score = result.names[place], f"{own[place]:.4g}"
+        rows.append([f"{found.rank[place]}", name, score, flag, *further])
     print_table(rows)
+    if len(others) > COLUMNS and result.path is None:
+        click.echo(f"{', '.join(others[COLUMNS:])}: written by --out FILE.csv")
     if at is not None:
         click.echo(
             f"{int(found.flagged.sum()):,} of {len(own):,} flagged, above {at.value:.4g}: "

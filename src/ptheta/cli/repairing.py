@@ -12,7 +12,7 @@ import click
 import ptheta
 from ptheta.cli import types
 from ptheta.cli.asked import asked, asked_options
-from ptheta.cli.common import DATA, JSON, RUN, SEED, THREADS, Parsed, cli, out_unless
+from ptheta.cli.common import DATA, JSON, RUN, SEED, THREADS, WEIGHTS, Parsed, cli, out_unless
 from ptheta.cli.help import USE
 from ptheta.cli.tables import plain, print_flowing, print_table
 from ptheta.errors import PthetaError
@@ -47,6 +47,7 @@ MEASURED = click.option(
 @SHOWN
 @MEASURED
 @JSON
+@WEIGHTS
 @DATA
 @out_unless
 @THREADS
@@ -94,6 +95,7 @@ def reconstruct(run: str, as_json: bool, **options: Parsed) -> None:
 @SHOWN
 @MEASURED
 @JSON
+@WEIGHTS
 @DATA
 @SEED
 @out_unless

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import secrets
+import shlex
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -122,7 +124,7 @@ def new(sources: tuple[str, ...], out: Path, consent: str | None, **options: Par
     click.echo(
         f"{out}: {made.study.protocol} of {', '.join(made.plan.sources)}; {counts} questions"
     )
-    click.echo(f"next: ptheta study serve {out}")
+    click.echo(f"next: {shlex.join(['ptheta', 'study', 'serve', str(out)])}")
 
 
 def _text(file: str | None) -> str:
@@ -197,8 +199,13 @@ def _address(url: str | None) -> tuple[str, str]:
     if url is None:
         return "", ""
     parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.netloc or parts.query or parts.fragment:
-        raise PthetaError(f"--url {url}: want an address such as https://example.org/study")
+    is_plain = re.fullmatch(r"[A-Za-z0-9._~/-]*", parts.path) and "//" not in parts.path
+    is_address = parts.scheme in ("http", "https") and parts.netloc and is_plain
+    if not is_address or parts.query or parts.fragment or not url.isascii():
+        raise PthetaError(
+            f"--url {url}: want an address such as https://example.org/study, with a path of "
+            "letters, digits and . _ ~ -"
+        )
     return f"{parts.scheme}://{parts.netloc}", parts.path.rstrip("/")
 
 
@@ -223,7 +230,9 @@ def export(folder: str, out: Path | None) -> None:
     place = expand(folder)
     path = place / "answers.csv" if out is None else out
     count = export(place, path)
-    click.echo(f"{path}: {count:,} answers; {finished(place):,} people have finished")
+    n = finished(place)
+    who = "1 person has" if n == 1 else f"{n:,} people have"
+    click.echo(f"{path}: {count:,} answers; {who} finished")
 
 
 @study.command()
@@ -241,5 +250,5 @@ def people(folder: str) -> None:
     if not found:
         click.echo("nobody has joined yet")
         return
-    rows = [[p.name, p.source or "all", f"{p.answered}/{p.of}", p.last] for p in found]
-    print_table([["name", "sees", "answered", "last answer"], *rows])
+    rows = [[p.name, p.source or "all", f"{p.answered}/{p.of}", p.state, p.last] for p in found]
+    print_table([["name", "sees", "answered", "state", "last answer"], *rows])

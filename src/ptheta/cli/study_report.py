@@ -148,6 +148,10 @@ def power(
     plan = of.Plan(between=design == "between", **options)
     plan.check()
     of.check_scores(first, second)
+    if people is not None and plan.between and people < plan.sources:
+        raise PthetaError(
+            f"--people {people}: each person sees one of {plan.sources} sources, so give more"
+        )
     least = of.least_people(plan, first, second)
     groups = [n for n in GROUPS if n >= 2 * plan.sources] if people is None else [people]
     rows = [(n, of.power(plan, first, second, n)) for n in groups]

@@ -1,1 +1,1 @@
-"""What every layer may use to compute: threads, memory, random streams, layout."""
+"""Computation utilities: threads, memory, random streams, tensor layout."""

@@ -1,4 +1,4 @@
-"""How tensors lie in memory."""
+"""Memory layout of tensors."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from torch import nn
 
 
 class PlaneByPlane(nn.Module):
-    """A network that is quicker on the CPU with its maps one after the other: of transposed
-    convolutions, or of norms of each map by itself."""
+    """A network that is faster on the CPU in contiguous layout (NCHW): with transposed
+    convolutions, or with norms per channel."""
 
 
 def channels_last(model: nn.Module) -> nn.Module:
-    """The model with its convolutions laid out pixel by pixel: about a quarter faster on the CPU,
-    where measured (see docs/benchmarks.md), and the layout that GPUs prefer. On the CPU what is
-    `PlaneByPlane` keeps its own."""
+    """The model with its convolutions in channels-last layout: about a quarter faster on the CPU
+    where measured (see docs/benchmarks.md), and preferred by GPUs. On the CPU, modules that are
+    `PlaneByPlane` stay contiguous."""
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     for part in model.modules():
         if isinstance(part, PlaneByPlane) and next(part.parameters()).device.type == "cpu":
@@ -25,10 +25,10 @@ def channels_last(model: nn.Module) -> nn.Module:
 
 
 def keep_large_blocks() -> None:
-    """Tells glibc to reuse the memory of large tensors in place of giving it back each time.
+    """Make glibc reuse the memory of large tensors instead of returning it to the system.
 
-    By default a tensor over 32 MB is mapped afresh and its pages are zeroed by the kernel, which
-    takes longer than, say, a ReLU over it. Does nothing where the C library is another one.
+    By default a tensor over 32 MB is mapped anew and its pages are zeroed by the kernel, which
+    takes longer than, for example, a ReLU over it. Does nothing with another C library.
     """
     max_maps, trim_above = -4, -1  # M_MMAP_MAX and M_TRIM_THRESHOLD of malloc.h
     try:

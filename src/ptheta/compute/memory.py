@@ -1,4 +1,4 @@
-"""Memory: what a model and its images would take is known before it is taken."""
+"""Checks of the required memory of models and images before it is allocated."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ if TYPE_CHECKING:
     from ptheta.specs import ImageSpec
 
 M = TypeVar("M", bound=nn.Module)
-SMALL = 2**28  # bytes: weights below this are made without being counted first
+SMALL = 2**28  # bytes: smaller models are built without counting first
 FACTORIES = frozenset(
     (torch.empty, torch.zeros, torch.ones, torch.full, torch.rand, torch.randn, torch.eye)
 )
-USED = 2  # times the weights: those of a model, and those of the file that they are read from
+USED = 2  # copies of the weights: those of a model, and those of the file that is read
 TRAINED = 4  # a weight, its gradient and Adam's two moments
 
 
 def require(wanted: int, what: str, cure: str) -> None:
-    """Raises PthetaError where `wanted` bytes are more than are free. what: needs them"""
+    """Raise PthetaError if `wanted` bytes are not free. what: start of the message"""
     free = room()
     if free is not None and wanted > free:
         raise PthetaError(f"{what} {_size(wanted)} of memory and {_size(free)} are free: {cure}")
 
 
 def require_images(n: int, model: nn.Module) -> None:
-    """Raises PthetaError where n images of a model, drawn at once, do not fit into memory."""
-    floats = 2 * 4 * cast("ImageSpec", model.spec).dims  # of an image, as drawn and as shown
+    """Raise PthetaError if n images of a model, sampled at once, do not fit into memory."""
+    floats = 2 * 4 * cast("ImageSpec", model.spec).dims  # two float copies
     require(n * floats, f"{n:,} images at once take", "ask for fewer")
 
 
@@ -43,15 +43,15 @@ def weights(model: nn.Module) -> int:
 
 
 def built(make: Callable[[], M], times: int = USED) -> M:
-    """The model that `make` builds. Raises PthetaError, before its memory is taken, where `times`
-    its weights do not fit into memory."""
+    """The model that `make` builds. Raises PthetaError, before the memory is allocated, if `times`
+    copies of its weights do not fit into memory."""
     noise = torch.get_rng_state()
     try:
         with _Counting(SMALL):
             return make()
     except _Many:
         torch.set_rng_state(noise)
-    with torch.device("meta"):  # shapes alone
+    with torch.device("meta"):  # shapes only
         try:
             wanted = weights(make())
         except (RuntimeError, OverflowError, TypeError) as error:
@@ -65,12 +65,12 @@ def built(make: Callable[[], M], times: int = USED) -> M:
 
 
 class _Many(Exception):
-    """The weights made so far are more than a small model has."""
+    """The weights created so far exceed those of a small model."""
 
 
 class _Counting(TorchFunctionMode):
-    """Inside, tensors may be made up to `most` bytes in all; then it raises _Many, before the one
-    that is too many is made."""
+    """Context in which tensors of up to `most` bytes in total can be created; beyond, it raises
+    _Many before the tensor is allocated."""
 
     def __init__(self, most: int) -> None:
         super().__init__()
@@ -91,7 +91,8 @@ class _Counting(TorchFunctionMode):
 
 
 def _numbers(args: tuple[object, ...], kwargs: Mapping[str, object]) -> int:
-    """How many numbers a factory of torch is asked for: its sizes are one argument or several."""
+    """Number of elements requested from a torch factory function, with sizes as one or several
+    arguments."""
     sizes = args or (kwargs.get("size", ()),)
     count = 1
     for size in sizes:
@@ -101,7 +102,7 @@ def _numbers(args: tuple[object, ...], kwargs: Mapping[str, object]) -> int:
 
 
 def _overflows(error: Exception) -> bool:
-    """Whether torch says that a size is beyond its numbers, for which it has no type of error."""
+    """Whether an error of torch is an integer overflow of a size, which has no error type."""
     return "verflow" in str(error) or "invalid combination" in str(error)
 
 

@@ -1,4 +1,4 @@
-"""Arithmetic that autocast must leave in full: differences of large numbers, inverses and sums."""
+"""Full-precision arithmetic under autocast, for differences of large numbers, inverses and sums."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from torch import Tensor
 
 
 def precise(device: torch.device) -> AbstractContextManager[object]:
-    """No autocast inside: what is computed is as wide as what it is computed from."""
+    """Context without autocast: results have the precision of the inputs."""
     return torch.autocast(device.type, enabled=False)
 
 
 def wide(x: Tensor) -> Tensor:
-    """In float32 at least, whatever it was computed in."""
+    """Convert half precision to float32."""
     return x.to(torch.promote_types(x.dtype, torch.float32))

@@ -1,4 +1,4 @@
-"""How much memory there is, for data that must be held whole and for models."""
+"""Available memory, for in-memory data and for models."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from ptheta.errors import PthetaError
 
 try:
     import resource
-except ImportError:  # a system without limits for a process
+except ImportError:  # a system without process limits
     resource = None  # type: ignore[assignment]
 
-# of a container, by the two versions of control groups: what it may use, and what it does
+# memory limit and usage of a container, by the two versions of control groups
 GROUPS = (
     ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
     (
@@ -23,15 +23,15 @@ GROUPS = (
 
 
 def room() -> int | None:
-    """Bytes that this process can still fill: the least of what the machine, its container and its
-    own limit leave; None where the system tells nothing.
+    """Bytes that this process can still allocate: the minimum over the machine, its container and
+    its own limit; None if unknown.
     """
     limits = [_machine(), _own_limit(), *(_container(*files) for files in GROUPS)]
     return min((n for n in limits if n is not None), default=None)
 
 
 def check(needed: int, what: str) -> None:
-    """Raises PthetaError where `what` would need more memory than there is. needed: bytes"""
+    """Raise PthetaError if `what` needs more memory than is available. needed: bytes"""
     free = room()
     if free is not None and needed > free:
         raise PthetaError(
@@ -51,7 +51,7 @@ def _machine() -> int | None:
 
 
 def _own_limit() -> int | None:
-    """What the limit of address space (`ulimit -v`) leaves."""
+    """Bytes left by the limit of the address space (`ulimit -v`)."""
     if resource is None:
         return None
     limit = resource.getrlimit(resource.RLIMIT_AS)[0]

@@ -1,12 +1,12 @@
-"""Random streams: torch's, NumPy's and Python's, seeded for a while or left alone; and noise that
-belongs to the example, whichever process draws it.
+"""Random streams: temporary seeding and protection of the global generators of torch, NumPy and
+Python; and per-example noise that does not depend on the number of processes.
 
-The processes of a training have one stream and share each batch: process r of R holds examples
-r, r + R, r + 2 R, ... Noise of an example is drawn by `normal`, `uniform`, `integers` and the like,
-which draw for the whole batch and keep this process's rows. So the numbers of an example, and where
-the stream is afterwards, do not depend on how many processes there are. Noise that is of the step
-and not of an example is drawn by torch itself, alike in all of them. What is a function of several
-examples is computed of the whole batch: see `whole`.
+The processes of a training run have identical random streams and split each batch: process r of R
+holds examples r, r + R, r + 2 R, ... The noise of an example is drawn by `normal`, `uniform`,
+`integers` and similar functions, which draw for the whole batch and keep the rows of this process.
+So neither the noise of an example nor the state of the stream afterwards depends on the number of
+processes. Noise per step, not per example, is drawn by torch directly and is equal in all
+processes. Functions of several examples are computed on the whole batch: see `whole`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Inside, torch draws from `seed`; outside, its stream goes on as if nothing had happened."""
+    """Context in which torch is seeded by `seed`; its random state is restored on exit."""
     with torch.random.fork_rng(_devices()):
         torch.manual_seed(seed)
         yield
@@ -30,8 +30,8 @@ def seeded(seed: int) -> Iterator[None]:
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """Inside, noise is drawn as ever; outside, the caller's random streams (torch's, NumPy's and
-    Python's) go on as if nothing had happened. A decorator, too: `@undisturbed()`.
+    """Context that restores the random states of torch, NumPy and Python on exit. Also a decorator:
+    `@undisturbed()`.
     """
     numpy_state, python_state = np.random.get_state(), random.getstate()  # noqa: NPY002
     try:
@@ -43,11 +43,11 @@ def undisturbed() -> Iterator[None]:
 
 
 def _devices() -> range:
-    """The GPUs that have a random stream by now."""
+    """The GPUs with an initialised random stream."""
     return range(torch.cuda.device_count() if torch.cuda.is_initialized() else 0)
 
 
-# -- noise of examples
+# -- per-example noise
 
 
 Gather = Callable[[Tensor], Tensor]
@@ -58,9 +58,9 @@ def _as_it_is(x: Tensor) -> Tensor:
 
 
 class _Share:
-    """Which rows of a batch are here: those of process `rank` of `size`; gather: as of `shared`
+    """Which rows of a batch are local: those of process `rank` of `size`; gather: see `shared`
 
-    each: the streams of the examples, as of `own`; none where they share torch's
+    each: the streams of the examples, see `own`; empty if they share that of torch
     """
 
     def __init__(self) -> None:
@@ -74,10 +74,10 @@ _share = _Share()
 
 @contextmanager
 def shared(rank: int, size: int, gather: Gather = _as_it_is) -> Iterator[None]:
-    """Inside, what is here of a batch is the share of process `rank` of `size`.
+    """Context in which the local rows of a batch are those of process `rank` of `size`.
 
-    gather: rows (B, ...) of this share -> those of all shares, (B * size, ...), in the order of the
-        batch; by default a function of several examples is one of those that are here
+    gather: local rows (B, ...) -> those of all processes, (B * size, ...), in the order of the
+        batch; by default functions of several examples use the local ones only
     """
     before = _share.rank, _share.size, _share.gather
     _share.rank, _share.size, _share.gather = rank, size, gather
@@ -89,18 +89,18 @@ def shared(rank: int, size: int, gather: Gather = _as_it_is) -> Iterator[None]:
 
 @contextmanager
 def alone() -> Iterator[None]:
-    """Inside, all of a batch is here: no other process shares what is drawn."""
+    """Context in which the whole batch is local: noise is not shared with other processes."""
     with shared(0, 1):
         yield
 
 
 @contextmanager
 def own(seed: int, numbers: Sequence[int]) -> Iterator[None]:
-    """Inside, every example draws from a stream of its own, on the CPU, so that its noise does not
-    depend on the examples beside it.
+    """Context in which every example has its own random stream, on the CPU, so that its noise does
+    not depend on the other examples of the batch.
 
-    numbers: of the examples of the batch at hand, in order; example i has a stream that `seed` and
-        its number decide
+    numbers: numbers of the examples of the batch, in order; `seed` and the number determine the
+        stream of an example
     """
     before, seeds = _share.each, (np.random.SeedSequence((seed, n)) for n in numbers)
     found = (int(s.generate_state(1, np.uint64)[0] >> np.uint64(1)) for s in seeds)
@@ -115,39 +115,44 @@ Draw = Callable[[int, torch.Generator], Tensor]  # (rows, stream) -> noise (rows
 
 
 def _of_each(n: int, draw: Draw, device: torch.device | None) -> Tensor:
-    """Noise of n rows, several for each example, all first ones first."""
+    """Noise of n rows, a multiple of the number of examples, ordered by repetition, then
+    example."""
     k = n // len(_share.each)
     drawn = torch.stack([draw(k, stream) for stream in _share.each], 1)
     return drawn.flatten(0, 1).to(device)
 
 
 def whole(x: Tensor) -> Tensor:
-    """The rows x (B, ...) of the examples here, with those of all other processes, differentiable:
-    what a loss or a layer makes of them is then a function of the whole batch, whoever computes it.
-    Every process must come here alike."""
-    return x if _share.size == 1 else _share.gather(x)
+    """Gather the local rows x (B, ...) with those of all other processes, differentiably, so that a
+    loss or layer can be a function of the whole batch. All processes must call this together.
+    Whole numbers keep their type, and are exact up to 2^24."""
+    if _share.size == 1:
+        return x
+    every = _share.gather(x)
+    return every if x.is_floating_point() else every.to(x.dtype)
 
 
 def total(n: int) -> int:
-    """How many examples the whole batch has, of which n are here."""
+    """Number of examples of the whole batch, of which n are local."""
     return n * _share.size
 
 
 def here(x: Tensor) -> Tensor:
-    """Of rows x (B, ...) of the whole batch, those of the examples here."""
+    """The local rows of rows x (B, ...) of the whole batch."""
     return _mine(x)
 
 
 def back(x: Tensor) -> Tensor:
-    """Of rows x that were made of what `whole` gives, one for each of its rows, those of the
-    examples here; all of them where it gives no more than is here."""
+    """The local rows of x, computed row by row from the result of `whole`; all rows if `whole`
+    gathers nothing."""
     return x if _share.gather is _as_it_is else _mine(x)
 
 
 def deviation(x: Tensor) -> Tensor:
-    """The standard deviation of all numbers of the whole batch, of which x (B, ...) is here: ().
+    """The standard deviation of all elements of the whole batch, with x (B, ...) its local rows:
+    ().
 
-    As `x.std()`; of each example only its mean and its sum of squares are sent.
+    As `x.std()`; only the mean and the sum of squares of each example are communicated.
     """
     if _share.size == 1:
         return x.std()
@@ -160,7 +165,8 @@ def deviation(x: Tensor) -> Tensor:
 
 
 def normal(n: int, *shape: int, device: torch.device | None = None) -> Tensor:
-    """N(0, 1): (n, *shape). n: examples that are here, or several for each, all first ones first"""
+    """N(0, 1): (n, *shape). n: the number of local examples or a multiple of it, by repetition,
+    then example"""
     if _share.each:
         return _of_each(n, lambda k, own: torch.randn(k, *shape, generator=own), device)
     return _mine(torch.randn(n * _share.size, *shape, device=device))
@@ -183,7 +189,7 @@ def integers(
     device: torch.device | None = None,
     dtype: torch.dtype = torch.int64,
 ) -> Tensor:
-    """Whole numbers from `low` to `high` - 1: (n, *shape). n: as in `normal`"""
+    """Integers from `low` to `high` - 1: (n, *shape). n: as in `normal`"""
     if _share.each:
         return _of_each(
             n,
@@ -194,21 +200,21 @@ def integers(
 
 
 def normal_like(x: Tensor) -> Tensor:
-    """N(0, 1) for each number of x (B, ...)."""
+    """N(0, 1) for each element of x (B, ...)."""
     if _share.each:
         return normal(*x.shape, device=x.device).to(x)
     return torch.randn_like(x) if _share.size == 1 else _mine(torch.randn_like(_whole(x)))
 
 
 def uniform_like(x: Tensor) -> Tensor:
-    """U(0, 1) for each number of x (B, ...)."""
+    """U(0, 1) for each element of x (B, ...)."""
     if _share.each:
         return uniform(*x.shape, device=x.device, dtype=x.dtype)
     return torch.rand_like(x) if _share.size == 1 else _mine(torch.rand_like(_whole(x)))
 
 
 def categorical(log_weights: Tensor) -> Tensor:
-    """One of K for each example, drawn in proportion to its weight: (B, K) -> int64 (B,)"""
+    """Sample one of K categories per example, in proportion to the weights: (B, K) -> int64 (B,)"""
     wide = torch.float32 if log_weights.device.type == "mps" else torch.float64
     cumulative = log_weights.to(wide).softmax(1).cumsum(1)
     u = uniform(len(log_weights), 1, device=log_weights.device, dtype=cumulative.dtype)
@@ -220,8 +226,8 @@ def _mine(whole: Tensor) -> Tensor:
 
 
 def _whole(x: Tensor) -> Tensor:
-    """An empty batch of all examples, laid out in memory as x (B, ...) is: noise is drawn in the
-    order of memory."""
+    """An empty batch of all examples with the memory layout of x (B, ...), since noise is drawn in
+    memory order."""
     shape = (len(x) * _share.size, *x.shape[1:])
     inner = x[0].numel()
     dense = x.numel() == len(x) * inner and (len(x) == 1 or x.stride(0) == inner)
@@ -231,7 +237,7 @@ def _whole(x: Tensor) -> Tensor:
 
 
 class Dropout(nn.Dropout):
-    """Dropout whose mask belongs to the example."""
+    """Dropout with a per-example mask that does not depend on the number of processes."""
 
     def forward(self, x: Tensor) -> Tensor:
         if _share.size == 1 or not self.training or not self.p:
@@ -240,7 +246,7 @@ class Dropout(nn.Dropout):
 
 
 class Dropout2d(nn.Dropout2d):
-    """Dropout of whole maps whose mask belongs to the example: x (B, C, H, W)."""
+    """`Dropout` of whole channels: x (B, C, H, W)."""
 
     def forward(self, x: Tensor) -> Tensor:
         if _share.size == 1 or not self.training or not self.p:
@@ -249,5 +255,5 @@ class Dropout2d(nn.Dropout2d):
 
 
 def _kept(whole: Tensor, p: float) -> Tensor:
-    """1 / (1 - p) where a number is kept, else 0, of the examples here."""
+    """The mask of the local examples: 1 / (1 - p) for kept elements, else 0."""
     return _mine(whole.bernoulli_(1 - p).div_(1 - p))

@@ -26,7 +26,7 @@ from ptheta.compute.streams import seeded
 
 VARIABLE = "OMP_NUM_THREADS"
 # approximate throughput of one core
-FLOPS = 2e10  # of a matrix product
+FLOPS = 2e10  # flops per second of a matrix product
 NUMBERS = 1e9  # elements per second of elementwise operations
 LARGE = 1e-3  # minimum seconds of an operation for which a second thread pays off
 ENOUGH = 1000  # number of operations sampled from a computation
@@ -44,7 +44,7 @@ def available() -> int:
 
 
 def given() -> bool:
-    """Whether the user set the number of threads, so that none is chosen."""
+    """Whether the user set the number of threads, which takes precedence."""
     return _fixed.get() or os.environ.get(VARIABLE, "").split(",")[0].strip().isdecimal()
 
 
@@ -61,7 +61,7 @@ def fixed(count: int) -> Iterator[None]:
 
 @contextmanager
 def using(count: int) -> Iterator[None]:
-    """Inside, torch has `count` threads."""
+    """Context in which torch uses `count` threads."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:
@@ -73,9 +73,9 @@ def using(count: int) -> Iterator[None]:
 def suited(one: Callable[[], object], times: int = 1) -> int:
     """The number of threads for a computation: one, or all that are available.
 
-    one: computes it for one example, on the CPU, and is cut short once it is judged; its random
-        numbers are nobody's
-    times: examples that are computed together, which every call grows with
+    one: computes it for one example, on the CPU; interrupted once enough operations are seen; does
+        not affect the random state
+    times: number of examples computed together, by which the work of every operation is multiplied
     """
     if given():
         return torch.get_num_threads()
@@ -86,11 +86,11 @@ def suited(one: Callable[[], object], times: int = 1) -> int:
 
 
 def work(one: Callable[[], object]) -> float:
-    """The mean over the calls of a computation of what each takes one thread, seconds.
+    """The estimated mean time of an operation of a computation in one thread, seconds.
 
-    A computation of more than `ENOUGH` calls is one that repeats itself, and is judged by the later
-    half of these: what it makes once at the start (masks, copies of the weights) says nothing of
-    the thousand small calls that follow. Views and other calls that compute nothing do not count.
+    A computation of more than `ENOUGH` operations is assumed to be repetitive and is judged by the
+    later half of these, which excludes work at the start (masks, copies of the weights). Views and
+    other operations without computation do not count.
     """
     calls = _Calls()
     with using(1), suppress(_EnoughError), seeded(0), torch.no_grad(), calls:
@@ -100,11 +100,11 @@ def work(one: Callable[[], object]) -> float:
 
 
 class _EnoughError(Exception):
-    """The computation has been judged."""
+    """Enough operations have been seen."""
 
 
 class _Calls(TorchDispatchMode):
-    """Inside, the seconds of every call are estimated, up to `ENOUGH` of them."""
+    """Context that estimates the time of every operation, up to `ENOUGH` of them."""
 
     def __init__(self) -> None:
         TorchDispatchMode.__init__(self)
@@ -126,7 +126,7 @@ class _Calls(TorchDispatchMode):
 
 
 def _is_view(func: OpOverload) -> bool:
-    """Whether a call gives its argument in another shape, and computes nothing."""
+    """Whether an operation returns a view of its argument without computation."""
     returns = func._schema.returns
     alias = returns[0].alias_info if returns else None
     return alias is not None and not alias.is_write

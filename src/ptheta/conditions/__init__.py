@@ -57,7 +57,7 @@ JOINED = "+"
 
 
 def kinds(text: str) -> tuple[str, ...]:
-    """The kinds that a value of `--condition` names. Raises PthetaError for another word."""
+    """The kinds named by a value of `--condition`. Raises PthetaError for an unknown kind."""
     if text == NONE:
         return ()
     found = tuple(part.strip() for part in text.split(JOINED))
@@ -89,18 +89,18 @@ class Conditional:
     condition: Kinds = option(NONE, GIVEN, basic=True)
 
     def kinds(self) -> tuple[str, ...]:
-        """The kinds of condition that the model is given; none for an unconditional one."""
+        """The kinds of condition of the model; empty for an unconditional one."""
         return kinds(self.condition)
 
     def of_data(self, kind: str, data: Dataset, source: str) -> ConditionSpec:
-        """The condition of this kind of training data, as the options want it. Raises PthetaError
-        where the data has none."""
+        """The condition spec of this kind from training data, by the options. Raises PthetaError if
+        the data has none."""
         return KINDS[kind].of_data(data, source)
 
 
 @dataclass(frozen=True)
 class Worded(Conditional):
-    """A config of a model that may be given text."""
+    """A config of a model that may be conditional on text."""
 
     text_unit: TextUnit = option("words", "unit of a caption: words or characters (text)")
 
@@ -111,15 +111,15 @@ class Worded(Conditional):
 
 
 def wanted(config: object) -> tuple[str, ...]:
-    """The kinds of condition that a model of this config is given."""
+    """The kinds of condition of a model with this config."""
     return config.kinds() if isinstance(config, Conditional) else ()
 
 
 def of_data(config: object, data: Dataset, source: str) -> ConditionSpec | None:
-    """The condition that a model of this config is given of training data.
+    """The condition spec of a model with this config, from training data.
 
-    source: for messages
-    Raises PthetaError where the data has no such condition.
+    source: name of the data, for messages
+    Raises PthetaError if the data has no such condition.
     """
     if not isinstance(config, Conditional):
         return None
@@ -127,24 +127,24 @@ def of_data(config: object, data: Dataset, source: str) -> ConditionSpec | None:
 
 
 def together(parts: list[ConditionSpec]) -> ConditionSpec | None:
-    """None, the one, or several as one."""
+    """Combine condition specs: None for none, the single one, or `Several`."""
     return Several(tuple(parts)) if len(parts) > 1 else (parts[0] if parts else None)
 
 
 def parts_of(condition: ConditionSpec | None) -> tuple[ConditionSpec, ...]:
-    """The kinds that a condition is of, each by itself."""
+    """The parts of a condition, one per kind."""
     if condition is None:
         return ()
     return condition.parts if isinstance(condition, Several) else (condition,)
 
 
 def text_of(condition: ConditionSpec | None) -> Text | None:
-    """The captions in a condition; None where it has none."""
+    """The `Text` part of a condition; None if there is none."""
     return next((part for part in parts_of(condition) if isinstance(part, Text)), None)
 
 
 def is_condition(value: object) -> bool:
-    """Whether this is the spec of a condition (and not its class)."""
+    """Whether a value is a condition spec (an instance, not the class)."""
     return isinstance(value, ConditionSpec) and not isinstance(value, type)
 
 
@@ -154,13 +154,13 @@ def word(condition: ConditionSpec | None) -> str:
 
 
 def to_json(condition: ConditionSpec | None) -> dict[str, object] | None:
-    """For config.json; `from_json` takes it back."""
+    """Convert to JSON for config.json; the inverse of `from_json`."""
     return None if condition is None else condition.to_json()
 
 
 def from_json(values: Mapping[str, object] | None) -> ConditionSpec | None:
-    """values: as `to_json` gives them. Raises PthetaError for a kind that does not exist, and where
-    they are no condition of that kind."""
+    """Restore a condition spec from `to_json`. Raises PthetaError for an unknown kind and for
+    invalid values."""
     if values is None:
         return None
     kind, rest = values.get("kind"), {k: v for k, v in values.items() if k != "kind"}
@@ -179,7 +179,7 @@ def from_json(values: Mapping[str, object] | None) -> ConditionSpec | None:
     if strange:
         raise PthetaError(f"condition of kind {kind}: unknown key {sorted(strange)[0]!r}")
     try:
-        # as JSON, in which a list is a tuple's form and a text is no number
+        # validate as JSON: lists become tuples, and strings are not converted to numbers
         return TypeAdapter(cls).validate_json(json.dumps(rest), strict=True)
     except ValidationError as error:
         raise PthetaError(f"condition of kind {kind}: {reason(error)}") from None
@@ -192,5 +192,5 @@ def input_of(condition: ConditionSpec | None) -> ImageSpec | None:
 
 
 def classes_of(condition: ConditionSpec | None) -> int:
-    """How many labels a model with this condition knows; 0 where it takes none."""
+    """Number of labels of a condition; 0 without labels."""
     return next((len(p) for p in parts_of(condition) if isinstance(p, Labels)), 0)

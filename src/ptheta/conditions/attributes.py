@@ -66,7 +66,7 @@ class Attributes(Named):
 
     @property
     def numbered(self) -> bool:
-        """Whether the names are but the places 0, 1, ...: the data had none."""
+        """Whether the names are just the indices 0, 1, ..., since the data has no names."""
         return self.names == places(len(self))
 
     def check(self, condition: Condition) -> Condition:
@@ -115,8 +115,8 @@ class Attributes(Named):
         )
 
     def _value(self, name: str, text: str | None) -> float:
-        """The number of an attribute, from its word or its digits. text: None where it is named
-        alone"""
+        """The number of an attribute, from a word or digits. text: None if only the name is
+        given"""
         words = self.by_name.get(name, {})
         if text is None and words:
             raise PthetaError(
@@ -137,7 +137,7 @@ class Attributes(Named):
         return [words.get(NONE, next(iter(words.values()), 0.0)) for words in each]
 
     def examples(self, n: int, start: int = 0) -> Condition:
-        """One attribute alone, after the other: 1, or the next word behind the usual one."""
+        """Conditions with one attribute each in turn: 1, or the word after the default one."""
         usual = self._usual()
         rows = torch.tensor([usual] * len(self))
         for i, name in enumerate(self.names):
@@ -146,8 +146,8 @@ class Attributes(Named):
         return rows[torch.arange(start, start + n) % len(self)]
 
     def describe(self, condition: Condition) -> list[str]:
-        """Those that are words, but for none, and those that are not 0; a number is left out where
-        it is 1."""
+        """The attributes with words other than "none", and those that are not 0; a value of 1 is
+        omitted."""
         rows, known = tensor_of(condition, self.kind).tolist(), self.by_name
         each = [
             [_word(n, v, known.get(n, {})) for n, v in zip(self.names, row, strict=True)]
@@ -163,7 +163,7 @@ class Attributes(Named):
 
     @classmethod
     def of_data(cls, data: Dataset, source: str) -> Attributes:
-        """The attributes of training data, by name. Raises PthetaError where it has none."""
+        """The attributes of training data, by name. Raises PthetaError if it has none."""
         if data.attributes is None:
             raise PthetaError(
                 f"{source} has no attributes (it offers {Offers.of(data)}), and the model is "
@@ -229,12 +229,12 @@ class Attributes(Named):
 
 
 def places(n: int) -> tuple[str, ...]:
-    """The names of n attributes that have none: 0, 1, ..."""
+    """Default names of n attributes: 0, 1, ..."""
     return tuple(map(str, range(n)))
 
 
 def _numbers(words: list[str]) -> list[float] | None:
-    """The words as numbers; None where one is none."""
+    """The words as numbers; None if one is not a number."""
     found = [_float(word) for word in words]
     return found if found and all(map(math.isfinite, found)) else None
 
@@ -247,8 +247,7 @@ def _number(name: str, text: str) -> float:
 
 
 def _float(text: str) -> float:
-    """The number that a word is, as a float32 has it: NaN for no number, infinite for one that is
-    too large."""
+    """Parse a word as a float32 number: NaN if it is not a number, infinity if it is too large."""
     try:
         return torch.tensor(float(text), dtype=torch.float64).float().item()
     except ValueError:
@@ -256,7 +255,7 @@ def _float(text: str) -> float:
 
 
 def _word(name: str, value: float, words: Words) -> str:
-    """A few words on the value of an attribute; "" for nothing."""
+    """A short description of the value of an attribute; "" for the default."""
     if words:
         word = word_of(value, words)
         return "" if word == NONE else f"{name}={word}"

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from ptheta.data.dataset import Dataset
 
-MOST_NAMED = 8  # of many names, in a message
+MOST_NAMED = 8  # maximum number of names in a message
 
 
 @runtime_checkable
@@ -33,11 +33,11 @@ class ConditionSpec(Protocol):
 
     @property
     def count(self) -> int:
-        """How many examples there are before they come again."""
+        """Number of distinct examples, after which they repeat."""
         ...
 
     def check(self, condition: Condition) -> Condition:
-        """The condition itself; raises PthetaError where it is none of this spec."""
+        """The condition itself; raises PthetaError if it does not match this spec."""
         ...
 
     def parse(self, text: str) -> Condition:
@@ -49,11 +49,11 @@ class ConditionSpec(Protocol):
         ...
 
     def examples(self, n: int, start: int = 0) -> Condition:
-        """n conditions to show a model with, always the same ones: those from `start` on."""
+        """n example conditions for sample grids, from number `start` on; deterministic."""
         ...
 
     def describe(self, condition: Condition) -> list[str]:
-        """A few words on each example's condition."""
+        """A short description of the condition of each example."""
         ...
 
     def vector(self, condition: Condition) -> Tensor:
@@ -61,18 +61,18 @@ class ConditionSpec(Protocol):
         ...
 
     def take(self, data: Dataset, rows: np.ndarray) -> Condition | None:
-        """The conditions of these rows of `data.images`; None where the data has none."""
+        """The conditions of these rows of `data.images`; None if the data has none."""
         ...
 
     def adapted(self, data: Dataset) -> Dataset:
-        """The data set with batches that hold conditions of this spec.
+        """The data set with batches that contain conditions of this spec.
 
-        Raises PthetaError where it has others, such as another class.
+        Raises PthetaError if its conditions do not match, such as for an unknown class.
         """
         ...
 
     def to_json(self) -> dict[str, object]:
-        """For config.json; `ptheta.conditions.from_json` takes it back."""
+        """Convert to JSON for config.json; the inverse of `ptheta.conditions.from_json`."""
         ...
 
 
@@ -102,7 +102,7 @@ class Named:
 
 
 def tensor_of(condition: Condition, kind: str) -> Tensor:
-    """A condition that is one tensor. Raises PthetaError for several together."""
+    """A condition as a single tensor. Raises PthetaError for several together."""
     import torch
 
     if not isinstance(condition, torch.Tensor):
@@ -121,6 +121,6 @@ def check_names(names: object, kind: str) -> None:
 
 
 def listed(names: tuple[str, ...]) -> str:
-    """The first of many names."""
+    """The names for a message, shortened if there are many."""
     more = f", ... ({len(names)} in all)" if len(names) > MOST_NAMED else ""
     return ", ".join(names[:MOST_NAMED]) + more

@@ -1,4 +1,4 @@
-"""An image as a condition: a mask, a sketch, the other half of a pair."""
+"""An image as a condition: a mask, a sketch, or the input of a pair."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Image:
         return self.spec.check(tensor_of(condition, self.kind))
 
     def parse(self, text: str) -> Condition:
-        """The path of a picture, which is resized to cover the size and cropped."""
+        """Read an image from a path, resized to cover the size and cropped."""
         path = expand(text)
         try:
             image = load(path).image
@@ -62,12 +62,12 @@ class Image:
         return self.spec.rounded(flat.expand(n, *self.spec.shape).contiguous())
 
     def describe(self, condition: Condition) -> list[str]:
-        """Their mean grey value, from 0 to 1."""
+        """The mean grey value of each image, from 0 to 1."""
         means = tensor_of(condition, self.kind).float().flatten(1).mean(1) / 255
         return [f"image of mean {mean:.2f}" for mean in means.tolist()]
 
     def vector(self, condition: Condition) -> Tensor:
-        """Its pixels in [-1, 1]; one plane for each colour of a label map."""
+        """The pixels in [-1, 1]; for a label map one plane per colour."""
         return self.planes(condition).flatten(1)
 
     def planes(self, condition: Condition) -> Tensor:
@@ -76,8 +76,8 @@ class Image:
 
     @classmethod
     def of_data(cls, data: Dataset, source: str) -> Image:
-        """The inputs of pairs, or else segmentation masks. Raises PthetaError where the training
-        data has neither."""
+        """The spec of the inputs of pairs, or else of segmentation masks. Raises PthetaError if the
+        training data has neither."""
         inputs = data.inputs or MaskInputs.of(data)
         if inputs is None:
             advice = "".join(f" ({line})" for line in data.advice)
@@ -91,8 +91,8 @@ class Image:
         return cls(inputs.spec)
 
     def take(self, data: Dataset, rows: np.ndarray) -> Condition | None:
-        """The inputs; of data that has none its masks, with their numbers as equally spaced grey
-        values; None where it has neither."""
+        """The inputs; without inputs the masks, with labels as equally spaced grey values; None if
+        there are neither."""
         if data.inputs is not None:
             return data.inputs.take(data, rows)
         return None if data.masks is None else MaskInputs(self.spec).take(data, rows)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Labels(Named):
-    """One of several classes: int64 (B,), positions in `names`."""
+    """One of several classes: int64 (B,), indices in `names`."""
 
     kind: ClassVar[str] = "labels"
 
@@ -79,7 +79,7 @@ class Labels(Named):
 
     @classmethod
     def of_data(cls, data: Dataset, source: str) -> Labels:
-        """The labels that occur in training data, by name. Raises PthetaError where none do."""
+        """The labels that occur in training data, by name. Raises PthetaError if there are none."""
         if data.labels is None:
             table = isinstance(data.spec, VectorSpec)
             offers = "" if table else f" (it offers {Offers.of(data)})"

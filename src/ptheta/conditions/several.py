@@ -87,7 +87,7 @@ class Several:
         return [", ".join(filter(None, words)) for words in zip(*each, strict=True)]
 
     def vector(self, condition: Condition) -> Tensor:
-        """The vectors of the parts, one behind the other."""
+        """The concatenated vectors of the parts."""
         return torch.cat([part.vector(value) for part, value in self._of(condition)], 1)
 
     def take(self, data: Dataset, rows: np.ndarray) -> Condition | None:
@@ -108,5 +108,5 @@ class Several:
 
 
 def _tensor(condition: Condition) -> Tensor:
-    assert isinstance(condition, Tensor)  # a part is of one kind
+    assert isinstance(condition, Tensor)  # each part has a single kind
     return condition

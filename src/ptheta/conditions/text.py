@@ -21,10 +21,10 @@ from ptheta.errors import PthetaError, unknown
 if TYPE_CHECKING:
     from ptheta.data.dataset import Dataset
 
-MOST_WORDS = 20_000  # of a vocabulary: the most frequent
-SHOWN = 8  # captions that are kept to show a model with: a row of a picture each
+MOST_WORDS = 20_000  # maximum size of a vocabulary: the most frequent words
+SHOWN = 8  # example captions kept for sample grids
 PADDING = 0
-MOST_NAMED = 5  # unknown words in a message
+MOST_NAMED = 5  # maximum number of unknown words in a message
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Text:
 
     @property
     def tokens(self) -> int:
-        """Different numbers: padding, the words, and the unknown word."""
+        """Number of distinct tokens: padding, the words, and the unknown word."""
         return len(self.vocabulary) + 2
 
     @property
@@ -95,7 +95,7 @@ class Text:
         return tokens
 
     def encode(self, texts: list[str]) -> Tensor:
-        """Captions -> int64 (B, length). A word that is not in the vocabulary is unknown."""
+        """Captions -> int64 (B, length). Words outside the vocabulary get the unknown token."""
         rows = np.full((len(texts), self.length), PADDING, dtype=np.int64)
         for row, text in zip(rows, texts, strict=True):
             words = self.split(text)[: self.length]
@@ -124,7 +124,7 @@ class Text:
         return f"{first}; also unknown: {others}{more}" if others else first
 
     def examples(self, n: int, start: int = 0) -> Condition:
-        """Captions of the data in turn, or one word alone after the other."""
+        """Captions of the data in turn, or without captions single words in turn."""
         shown = self.captions or self.vocabulary
         return self.encode([shown[i % len(shown)] for i in range(start, start + n)])
 
@@ -142,9 +142,9 @@ class Text:
 
     @classmethod
     def of_data(cls, data: Dataset, source: str, unit: str = "words") -> Text:
-        """The vocabulary of training captions. Raises PthetaError where there are none.
+        """The vocabulary of training captions. Raises PthetaError if there are none.
 
-        unit: as of `Text`
+        unit: see `Text`
         """
         captions = data.caption_texts()
         if captions is None:
@@ -162,11 +162,11 @@ class Text:
             )
         longest = max(map(len, split.values()))
         frequent = sorted(counts, key=lambda word: (-counts[word], word))
-        # a caption that is too long, after cutting
+        # a caption that is too long is cut off
         texts = (c if len(w) < reading.most else reading.join(w) for c, w in split.items() if w)
         every = tuple(dict.fromkeys(texts))
         few = min(SHOWN, len(every))
-        some = tuple(every[i * len(every) // few] for i in range(few))  # from all over
+        some = tuple(every[i * len(every) // few] for i in range(few))  # spread over the data
         return cls(tuple(frequent[:MOST_WORDS]), longest, some, unit)
 
     def take(self, data: Dataset, rows: np.ndarray) -> Condition | None:
@@ -178,7 +178,7 @@ class Text:
         return replace(data, condition=self, notes=(*data.notes, *self._notes(data)))
 
     def _notes(self, data: Dataset) -> list[str]:
-        """Notes on captions that are empty or cut off."""
+        """Warnings about captions that are empty, cut off, or all identical."""
         counts = Counter(data.caption_texts() or ())
         lengths = {text: len(self.split(text)) for text in counts}
         empty = sum(n for text, n in counts.items() if not lengths[text])

@@ -12,13 +12,13 @@ from typing import Annotated, TypeAlias
 from ptheta.config import Entry, OneOf
 
 WORD = re.compile(r"\w+|[^\w\s]")
-CLOSING = re.compile(r" ([,.;:!?)\]}])")  # signs that follow a word without a space
-OPENING = re.compile(r"([(\[{]) ")  # and those that a word follows so
-INSIDE = re.compile(r"(?<=\w) (['’-]) (?=\w)")  # and those inside a word
+CLOSING = re.compile(r" ([,.;:!?)\]}])")  # punctuation without a space before it
+OPENING = re.compile(r"([(\[{]) ")  # punctuation without a space after it
+INSIDE = re.compile(r"(?<=\w) (['’-]) (?=\w)")  # punctuation inside a word
 
 
-SPELT = frozenset(map(chr, range(0xE0020, 0xE0080)))  # letters of the name of a flag, behind one
-LOOKS = frozenset(map(chr, range(0xFE00, 0xFE10)))  # such as of a heart, in colour or in ink
+SPELT = frozenset(map(chr, range(0xE0020, 0xE0080)))  # tags after a flag
+LOOKS = frozenset(map(chr, range(0xFE00, 0xFE10)))  # variation selectors
 
 
 @dataclass(frozen=True)
@@ -50,13 +50,13 @@ def _seen(letter: str) -> str:
 
 
 def seen(text: str) -> str:
-    """A text without its invisible characters."""
+    """The text without invisible characters."""
     return text if text.isascii() and text.isprintable() else "".join(map(_seen, text))
 
 
 def words(text: str) -> list[str]:
-    """The words and signs of a text. A mark that changes a letter, such as a vowel sign of
-    Devanagari, belongs to its word."""
+    """The words and punctuation of a text. A combining mark, such as a vowel sign of Devanagari,
+    belongs to its word."""
     if text.isascii():
         return WORD.findall(text)
     found: list[str] = []
@@ -73,7 +73,7 @@ def words(text: str) -> list[str]:
 
 
 def sentence(tokens: Sequence[str]) -> str:
-    """Words and signs as a text, with the spaces that are usual."""
+    """Join words and punctuation with the usual spaces."""
     text = " ".join(tokens)
     for signs in (CLOSING, OPENING, INSIDE):
         text = signs.sub(r"\1", text)
@@ -81,7 +81,7 @@ def sentence(tokens: Sequence[str]) -> str:
 
 
 def characters(text: str) -> list[str]:
-    """The letters of a text; what separates words is one space."""
+    """The characters of a text; words are separated by one space."""
     return list(" ".join(text.split()))
 
 
@@ -96,6 +96,5 @@ TextUnit: TypeAlias = Annotated[str, OneOf(UNITS)]
 
 
 def tokens_of(text: str, unit: Unit) -> list[str]:
-    """The tokens of a text, whatever its case, however its accents are written, and whatever in it
-    is not seen."""
+    """The tokens of a text, normalised in case, accents and invisible characters."""
     return unit.split(unicodedata.normalize("NFC", seen(text)).lower())

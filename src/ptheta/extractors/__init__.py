@@ -1,4 +1,4 @@
-"""Extractors: examples to the features that metrics see."""
+"""Feature extractors for metrics."""
 
 from ptheta.extractors.base import Extractor
 from ptheta.extractors.classifiers import Pixels, Trained

@@ -1,5 +1,5 @@
-"""The base of extractors: networks or functions whose features distances and scores compare. A
-metric is named after its extractor."""
+"""The interface of feature extractors, used by distances and scores. The names of such metrics
+contain the name of their extractor."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from torch import Tensor
 
 
 class Extractor(Protocol):
-    """name: part of every metric's name. digest: hash of the weights, for the protocol. reads: how
-    images are converted to the network's input."""
+    """A feature extractor. name: part of every metric's name. digest: hash of the weights, for the
+    protocol. reads: how images are converted to the network's input."""
 
     name: str
     digest: str
     reads: str
-    classes: int  # of the classifier; 0 where there is none
+    classes: int  # number of classes of a classifier; 0 for no classifier
 
     def __call__(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
         """Examples, such as uint8 (B, C, H, W) -> features float32 (B, d), and logits (B, K) or

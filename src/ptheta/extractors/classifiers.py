@@ -1,4 +1,4 @@
-"""The extractors that are shipped: small classifiers of the embedded images, and mean pixels."""
+"""The bundled extractors: small classifiers of the embedded images, and downsampled pixels."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ptheta.errors import PthetaError
 
 WEIGHTS = Path(__file__).parent / "weights"
 SIDE = 28  # input side of the classifiers, pixels
-TRAINED = ("digits", "fashion")  # the embedded sets that there is a classifier of
+TRAINED = ("digits", "fashion")  # embedded data sets with a classifier
 
 
 class Classifier(nn.Module):
@@ -71,10 +71,10 @@ class Trained:
         self.name = name
         self.digest = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
         with safe_open(path, "pt") as file:
-            self.about: dict[str, str] = file.metadata()  # with its test accuracies
+            self.about: dict[str, str] = file.metadata()  # includes its test accuracies
         self.network = Classifier()
         self.network.load_state_dict({k: v.float() for k, v in load_file(path).items()})
-        channels_last(self.network).eval()  # twice as quick
+        channels_last(self.network).eval()  # twice as fast
         self.classes = self.network.head.out_features
 
     def __call__(self, x: Tensor) -> tuple[Tensor, Tensor | None]:

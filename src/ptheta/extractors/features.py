@@ -1,4 +1,4 @@
-"""Features of images: taken a batch at a time, by one process or several."""
+"""Extraction of features in batches, by one or several processes."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from ptheta.extractors.base import Extractor
 from ptheta.terminal.progress import watched
 from ptheta.training.ranks import spread
 
-IN_MEMORY = 2**28  # bytes of features
+IN_MEMORY = 2**28  # maximum bytes of features in memory
 
 
 @dataclass(frozen=True)
 class Features:
-    """features float32 (N, d); logits float32 (N, K) or None."""
+    """Extracted features. features: float32 (N, d); logits: float32 (N, K) or None."""
 
     features: Tensor
     logits: Tensor | None
@@ -30,19 +30,19 @@ class Features:
         return len(self.features)
 
     def rows(self, rows: Tensor) -> Features:
-        """Of some of the images: those at int64 positions, or where a bool (N,) is true."""
+        """Select some of the images, by int64 indices or a bool mask (N,)."""
         return Features(self.features[rows], None if self.logits is None else self.logits[rows])
 
 
 def extract(
     source: Tensor | Dataset, extractor: Extractor, batch_size: int = 500, processes: int = 1
 ) -> Features:
-    """The features of an image batch or a data set, a part at a time: no more than `batch_size`
-    images are in memory, and features beyond `IN_MEMORY` bytes lie in a file that is mapped (those
-    of several processes in memory that these share).
+    """The features of an image batch or a data set. At most `batch_size` images are in memory at a
+    time; features beyond `IN_MEMORY` bytes are in a memory-mapped file (in shared memory for
+    several processes).
 
-    processes: that share the batches. A batch is the same whoever takes it, and no number is added
-        up across batches, so the features are those of one process.
+    processes: number of worker processes. The result does not depend on it: batches are the same,
+        and nothing is summed across batches.
     Raises PthetaError for fewer than two images and for features that are not finite.
     """
     n = len(source)
@@ -76,7 +76,7 @@ def _batch(
 
 @dataclass(frozen=True)
 class _Work:
-    """Features to be taken of images, `size` at a time, and the room that they are put into."""
+    """An extraction in batches of `size` images, with the output buffers."""
 
     into: Features
     source: Tensor | Dataset
@@ -94,26 +94,28 @@ class _Work:
 
 
 def _share(rank: int, work: _Work, starts: Sequence[int], processes: int, threads: int) -> None:
-    """The batches of one process: every `processes`-th."""
+    """Extract the batches of one process: every `processes`-th."""
     keep_large_blocks()
-    torch.set_num_threads(threads)  # as many as one process has: sums are then the same to the bit
+    torch.set_num_threads(
+        threads
+    )  # as many as a single process has, so that sums are bit-identical
     work.fill(starts[rank::processes])
 
 
 def _room_for(first: Features, n: int, shared: bool) -> Features:
-    """Room for n images, of whose first ones the features are given."""
+    """Output buffers for n images, with the dimensions of the features of the first batch."""
     logits = None if first.logits is None else _room(n, first.logits.shape[1], shared)
     return Features(_room(n, first.features.shape[1], shared), logits)
 
 
 def _room(n: int, d: int, shared: bool) -> Tensor:
-    """An empty float32 (n, d): in memory where it is small, else in a file without a name, which
-    other processes could not open."""
+    """An empty float32 (n, d): in memory if it is small or shared, else in an unnamed memory-mapped
+    file, which other processes cannot open."""
     if shared:
         room = torch.empty(n, d)
         room.share_memory_()
         return room
     if 4 * n * d <= IN_MEMORY:
         return torch.empty(n, d)
-    with tempfile.NamedTemporaryFile() as file:  # the mapping outlives the name
+    with tempfile.NamedTemporaryFile() as file:  # the mapping remains valid without the name
         return torch.from_file(file.name, shared=True, size=n * d).view(n, d)

@@ -1,4 +1,4 @@
-"""Features of edges: histograms of the directions of gradients, with no weights to learn."""
+"""Edge features: histograms of oriented gradients, without trained weights."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-SIDE = 32  # pixels that larger images are brought to
+SIDE = 32  # larger images are downsampled to this side in pixels
 DIRECTIONS, CELLS = 8, 7
 
 
 def brought(x: Tensor) -> Tensor:
-    """uint8 (B, C, H, W) -> floats 0..1, larger images averaged to `SIDE` pixels."""
+    """uint8 (B, C, H, W) -> floats 0..1; larger images are downsampled to `SIDE` pixels."""
     u = x.float() / 255
     if max(u.shape[2:]) <= SIDE:
         return u
@@ -22,11 +22,11 @@ def brought(x: Tensor) -> Tensor:
 
 
 class Gradients:
-    """`gradients`: how strong the edges of each direction are in each of 7x7 cells.
+    """`gradients`: the strength of edges by direction in each of 7x7 cells.
 
-    Dalal & Triggs 2005 without blocks, the root of each sum in the place of their normalisation:
-    C * 392 features. Directions count by the third power of the cosine, so that a small turn of an
-    edge is a small change.
+    Histograms of oriented gradients (Dalal & Triggs 2005) with square roots instead of block
+    normalisation: C * 392 features. Directions are weighted by the third power of the cosine, so
+    that the features change smoothly with the angle of an edge.
     """
 
     name, classes = "gradients", 0

@@ -1,8 +1,8 @@
 """The Inception network of 2015 whose pool features define the published FID (arXiv:1706.08500).
 
 The graph is Inception v3 (Szegedy et al. 2016, arXiv:1512.00567) as TensorFlow released it on
-2015-12-05: 1008 outputs, average pooling that leaves padding out, and a maximum in the pool branch
-of the last block. Module names are those of the weight file that PyTorch programs share.
+2015-12-05: 1008 outputs, average pooling that excludes padding, and max pooling in the pool branch
+of the last block. Module names are those of the weight file of pytorch-fid.
 """
 
 from __future__ import annotations
@@ -161,5 +161,5 @@ class Inception2015(nn.Module):
         x = self.Mixed_6c(self.Mixed_6b(self.Mixed_6a(x)))
         x = self.Mixed_7a(self.Mixed_6e(self.Mixed_6d(x)))
         features = self.Mixed_7c(self.Mixed_7b(x)).mean((2, 3))
-        # the published score leaves the last layer's bias out
+        # the published score omits the bias of the last layer
         return features, features @ self.fc.weight.T

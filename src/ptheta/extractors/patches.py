@@ -1,4 +1,4 @@
-"""Features learned without labels: assignments of whitened patches to k-means clusters."""
+"""Unsupervised features: assignments of whitened patches to k-means clusters."""
 
 from __future__ import annotations
 
@@ -11,25 +11,26 @@ from torch import Tensor
 from ptheta.data.dataset import Dataset
 from ptheta.extractors.gradients import brought
 
-SIDE = 6  # pixels of a patch, across and down
-STEP = 2  # pixels from one patch to the next
+SIDE = 6  # side of a patch in pixels
+STEP = 2  # stride in pixels
 KINDS = 200  # number of patch clusters
-REGIONS = 3  # across and down, in each of which they are counted
-LEARNED_FROM = 2000  # images
-PATCHES = 60_000  # of theirs
-ROUNDS = 10  # of k-means
+REGIONS = 3  # regions per side for pooling
+LEARNED_FROM = 2000  # images to learn from
+PATCHES = 60_000  # patches to learn from
+ROUNDS = 10  # iterations of k-means
 CONTRAST = 0.01  # added to the variance of a patch
 WHITENING = 0.1  # added to the variance of each direction of patches
 
 
 class Patches:
-    """`patches`: how near an image's patches are to each of `KINDS` means, in each region.
+    """`patches`: the proximity of an image's patches to each of `KINDS` cluster means, by region.
 
-    Coates, Lee & Ng 2011 (AISTATS): patches of contrast 1 are whitened and grouped by k-means; a
-    patch is the share by which it is nearer to a mean than to the average mean (the triangle
-    activation), summed over regions. The root evens out what is common.
+    Coates, Lee & Ng 2011 (AISTATS): patches normalised to contrast 1 are whitened and clustered by
+    k-means; the activation of a mean is by how much a patch is nearer to it than to the means on
+    average (triangle activation), summed over regions. A square root reduces the weight of frequent
+    patches.
 
-    shift, whiten: of a patch (p,), (p, p); means: (K, p)
+    shift, whiten: whitening of a patch, (p,) and (p, p); means: (K, p)
     """
 
     name, classes = "patches", 0
@@ -42,7 +43,7 @@ class Patches:
 
     @classmethod
     def of(cls, data: Dataset) -> Patches:
-        """Learned from images without a look at labels; always the same of the same images."""
+        """Learn from images without labels; deterministic."""
         generator = torch.Generator().manual_seed(0)
         some = data.shuffled(0).subset(slice(0, LEARNED_FROM))
         found = []
@@ -67,13 +68,13 @@ class Patches:
 
 
 def _places(u: Tensor) -> tuple[int, int]:
-    """How many patches there are, down and across."""
+    """Number of patches, vertically and horizontally."""
     down, across = ((max(n, SIDE) - SIDE) // STEP + 1 for n in u.shape[2:])
     return down, across
 
 
 def _patches(x: Tensor) -> Tensor:
-    """uint8 (B, C, H, W) -> the patches of each image, of contrast 1: (B, places, p)."""
+    """uint8 (B, C, H, W) -> the contrast-normalised patches of each image: (B, places, p)."""
     u = brought(x)
     lacking = [max(0, SIDE - n) for n in u.shape[2:]]
     u = F.pad(u, (0, lacking[1], 0, lacking[0]), mode="replicate") if any(lacking) else u
@@ -83,7 +84,7 @@ def _patches(x: Tensor) -> Tensor:
 
 
 def _k_means(p: Tensor, generator: torch.Generator) -> Tensor:
-    """The means of at most `KINDS` groups of points (N, p)."""
+    """The means of at most `KINDS` clusters of points (N, p)."""
     means = p[torch.randperm(len(p), generator=generator)[:KINDS]].clone()
     for _ in range(ROUNDS):
         group = torch.cat([torch.cdist(part, means).argmin(1) for part in p.split(10_000)])

@@ -1,4 +1,4 @@
-"""Extractors with weights from elsewhere: ImageNet networks, and any module of the user's."""
+"""Extractors with external weights: ImageNet networks, and user-defined modules."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ptheta.compute.layout import channels_last
 from ptheta.errors import PthetaError
 from ptheta.files.paths import expand
 
-PART = 16  # images that a large network reads at a time
+PART = 16  # images per forward pass of a large network
 INCEPTION_FILE = "pt_inception-2015-12-05-6726825d.pth"
 INCEPTION_WHERE = (
     f"get {INCEPTION_FILE} (it is with the releases of pytorch-fid) and put it into torch's hub "
@@ -36,7 +36,7 @@ def three_channels(x: Tensor, side: int, mode: str = "bilinear") -> Tensor:
 def in_parts(
     network: Callable[[Tensor], tuple[Tensor, Tensor | None]], x: Tensor, size: int = PART
 ) -> tuple[Tensor, Tensor | None]:
-    """Features of a large network, a few images at a time: activations then stay in the processor's
+    """Features of a large network, a few images at a time, so that activations fit into the CPU
     cache, which is several times as fast as a whole batch."""
     found = [network(part) for part in x.split(size)]
     logits = [scores for _, scores in found if scores is not None]
@@ -93,7 +93,7 @@ class Inception:
         if not file.is_file():
             raise PthetaError(f"inception-2015 has no weights at {file}: {INCEPTION_WHERE}")
         digest = sha256(file)
-        # the name of the published file ends in the first digits of its own SHA-256
+        # the name of the published file ends with the first digits of its SHA-256
         wanted = INCEPTION_FILE[-12:-4]
         if not digest.startswith(wanted):
             raise PthetaError(

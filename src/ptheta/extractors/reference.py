@@ -1,4 +1,4 @@
-"""Features of real images, kept between evaluations: they are the same for every model."""
+"""Cache of the features of real images, which are the same for every model."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from ptheta.extractors.base import Extractor
 from ptheta.extractors.features import Features, extract
 from ptheta.files.tensors import load_metadata, load_tensors, save_tensors
 
-VERSION = 3  # of the extraction
+VERSION = 3  # version of the extraction
 
 
 def reference(data: Dataset, extractor: Extractor, processes: int = 1) -> Features:
     """The features of all images of `data`, cached.
 
-    The cache key holds everything that determines them, and nothing else (such as the name or path
-    of the data): fingerprint and number of the images, the extractor, its weights and input format,
-    and versions. A damaged or mismatched file is rebuilt.
+    The cache key contains only what determines the features, not the name or path of the data:
+    fingerprint and number of the images, the extractor, its weights and input format, and versions.
+    A damaged or mismatched file is rebuilt.
     """
     about = {
         "images": str(len(data)),
@@ -45,7 +45,7 @@ def reference(data: Dataset, extractor: Extractor, processes: int = 1) -> Featur
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         save_tensors(path, tensors, about)
-    except (OSError, CannotWrite):  # a cache that cannot be written costs time, nothing else
+    except (OSError, CannotWrite):  # an unwritable cache only costs time
         pass
     return found
 

@@ -20,8 +20,8 @@ from ptheta.extractors.vectors import Standardised
 from ptheta.extractors.vision import Clip, Dinov2
 from ptheta.specs import VectorSpec
 
-LOOKED_AT = 10_000  # images that are looked up among the embedded ones
-ALIKE = 0.05  # of them; of MNIST a sixth of the training and a fifth of the test images are
+LOOKED_AT = 10_000  # number of images looked up among the embedded ones
+ALIKE = 0.05  # minimum fraction found; about 0.2 for MNIST
 
 EXTRACTORS: dict[str, Callable[[], Extractor]] = {
     **{kind: partial(Trained, kind) for kind in TRAINED},
@@ -36,8 +36,8 @@ EXTRACTORS: dict[str, Callable[[], Extractor]] = {
 
 @cache
 def load_extractor(name: str) -> Extractor:
-    """The extractor of this name; raises PthetaError naming the nearest one, and where its weights
-    are not here."""
+    """The extractor of this name. Raises PthetaError for an unknown name and for missing
+    weights."""
     plugins.load()
     if name not in EXTRACTORS:
         raise unknown("extractor", name, EXTRACTORS)
@@ -47,8 +47,8 @@ def load_extractor(name: str) -> Extractor:
 def default_extractor(data: Dataset) -> str:
     """The extractor that was trained on this kind of images, else `pixels`.
 
-    Determined by the `kin` of the data, or if that is empty by the images themselves: a share of
-    `ALIKE` has to be among those that a classifier was trained or tested on.
+    Determined by the `kin` of the data or, if that is empty, by the images: a fraction of `ALIKE`
+    must be among those that a classifier was trained or tested on.
     """
     if data.spec.shape != (1, SIDE, SIDE):
         return "pixels"

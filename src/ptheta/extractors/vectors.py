@@ -10,9 +10,9 @@ from ptheta.specs import VectorSpec, filled
 
 
 class Standardised:
-    """`standardised`: numbers by the mean and deviation of the training data, words one-hot.
+    """`standardised`: numbers standardised by the training data, categories one-hot.
 
-    A missing cell counts as the mean, or as no word.
+    A missing cell becomes the mean, or all zeros for a category.
     """
 
     name, classes = "standardised", 0

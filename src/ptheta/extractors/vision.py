@@ -1,4 +1,4 @@
-"""Vision transformers as extractors, through `transformers` and from weights on this machine."""
+"""Vision transformers as extractors, by `transformers` with local weights."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from ptheta.errors import PthetaError
 from ptheta.extractors.pretrained import in_parts, sha256, three_channels
 from ptheta.files.paths import expand
 
-LOCAL = {"local_files_only": True, "use_safetensors": True}  # how a network is read
+LOCAL = {"local_files_only": True, "use_safetensors": True}  # how a network is loaded
 
 
 def _library(extractor: str) -> ModuleType:
-    """`transformers`. Raises PthetaError, for this extractor, where it is not installed."""
+    """The module `transformers`. Raises PthetaError if it is not installed."""
     try:
         import transformers
     except ImportError:
@@ -29,8 +29,8 @@ def _library(extractor: str) -> ModuleType:
 def _folder(name: str, variable: str) -> tuple[str, str]:
     """The folder of a network, and the hash of its weights.
 
-    It is the one that the environment variable names, else of the hub's cache; nothing is
-    downloaded, and only safetensors are read. Raises PthetaError where they are not there.
+    The folder is given by the environment variable, else it is in the hub's cache. Nothing is
+    downloaded, and only safetensors are read. Raises PthetaError if the files are missing.
     """
     where = os.environ.get(variable) or _cached(name)
     where = where and str(expand(where))
@@ -54,7 +54,8 @@ def _cached(name: str) -> str | None:
 
 
 class _Vision:
-    """An image, whole and square, through a transformer: bicubic, antialiased, normalised."""
+    """A vision transformer on the whole image, resized to a square: bicubic, antialiased,
+    normalised."""
 
     classes = 0
     mean: tuple[float, float, float]
@@ -74,8 +75,8 @@ class _Vision:
 
 class Dinov2(_Vision):
     """`dinov2`: the class token of a self-supervised transformer (Oquab et al. 2023,
-    arXiv:2304.07193), which agrees with people better than Inception does (Stein et al. 2023,
-    arXiv:2306.04675). The large network from the hub, or any of PTHETA_DINOV2."""
+    arXiv:2304.07193), which agrees better with human judgement than Inception (Stein et al. 2023,
+    arXiv:2306.04675). The large network from the hub, or the one in PTHETA_DINOV2."""
 
     name = "dinov2"
     mean, deviation = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -91,7 +92,7 @@ class Dinov2(_Vision):
 
 class Clip(_Vision):
     """`clip`: image embeddings trained with text (Radford et al. 2021,
-    arXiv:2103.00020). The network of arXiv:2401.09603, or any of PTHETA_CLIP."""
+    arXiv:2103.00020). The network of arXiv:2401.09603, or the one in PTHETA_CLIP."""
 
     name = "clip"
     mean, deviation = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)

@@ -1,1 +1,1 @@
-"""Files that a reader never sees half written: atomic writes, paths, tensors, pictures."""
+"""File utilities: atomic writes, paths, tensors, images."""

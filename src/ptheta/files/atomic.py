@@ -1,7 +1,7 @@
 """Atomic file writes: write a temporary file, flush, rename.
 
-A temporary file says in its name which process writes it, so that what a killed process leaves
-behind is removed by the next one that writes into the folder.
+The name of a temporary file identifies the writing process, so that leftovers of a killed process
+are removed by the next one that writes into the folder.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from safetensors import SafetensorError
 
 from ptheta.errors import CannotWrite, InUse, PthetaError
 
-# Marks of what is written here, by which it is known not to be data.
+# Marks of files written by ptheta, so that they are not read as data.
 SOFTWARE = "ptheta"  # the text "Software" in a PNG
 SAMPLES = ".ptheta-samples"  # a file in a folder of samples
 LOCK = ".ptheta-lock"  # in a folder that a process works in
-TEMPORARY = ".ptheta-tmp-"  # how the name of what is being written begins
-ABANDONED = 86_400  # seconds after which what a process of another machine left is removed
+TEMPORARY = ".ptheta-tmp-"  # prefix of temporary names
+ABANDONED = 86_400  # seconds after which leftovers of another machine are removed
 CURES: dict[int | None, str] = {
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "free space there and try again"),
     **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "choose a place that you can write"),
@@ -43,7 +43,7 @@ OS_ERROR = re.compile(r"\(os error (\d+)\)")  # error numbers in messages of saf
 def writing(path: Path, cure: str = "") -> Iterator[None]:
     """Context that converts file errors to a one-line CannotWrite with `path`.
 
-    cure: what to do, where it is not plain from the fault. Raises CannotWrite.
+    cure: what to do, if the error alone does not show it. Raises CannotWrite.
     """
     try:
         yield
@@ -55,15 +55,15 @@ def writing(path: Path, cure: str = "") -> Iterator[None]:
 
 
 def _cannot_write(path: Path, reason: str, number: int | None, cure: str) -> CannotWrite:
-    """number: of the fault, as the system counts them"""
+    """The error for a file that cannot be written. number: errno of the fault"""
     cure = cure or CURES.get(number, "")
     return CannotWrite(f"cannot write {path}: {reason}{'; ' * bool(cure)}{cure}")
 
 
 def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
-    """Calls write(temporary path) and moves the result to `path` once it is on disk.
+    """Call write(temporary path) and move the result to `path` once it is on disk.
 
-    The file has the mode that the user's umask gives. Raises CannotWrite.
+    The file has the default mode of the user's umask. Raises CannotWrite.
     """
     tidy(path.parent)
     with writing(path):
@@ -72,8 +72,8 @@ def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def write_apart(path: Path, write: Callable[[Path], object]) -> None:
-    """As `write_atomic`, for a library that puts temporary files of its own beside what it writes:
-    in a folder that says whose it is, so that the next process removes what a killed one leaves."""
+    """As `write_atomic`, for a library that creates its own temporary files: in a temporary folder
+    that identifies the process, so that the next process removes leftovers of a killed one."""
 
     def inside(temp: Path) -> None:
         folder = temporary(temp.parent)
@@ -88,8 +88,8 @@ def write_apart(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def write_files(folder: Path, files: Iterable[tuple[str, bytes]]) -> None:
-    """Writes many small files, (name, bytes) each, into `folder`. Each is there whole or not at
-    all, and all are on disk at the end; the folder's entries are flushed once. Raises CannotWrite.
+    """Write many small files, (name, bytes) each, into `folder`. Each file is written atomically,
+    and all are on disk at the end; the folder's entries are flushed once. Raises CannotWrite.
     """
     tidy(folder)
     with writing(folder):
@@ -99,14 +99,14 @@ def write_files(folder: Path, files: Iterable[tuple[str, bytes]]) -> None:
 
 
 def _put(path: Path, write: Callable[[Path], object]) -> None:
-    """As `write_atomic`, but for the flush of the folder."""
+    """As `write_atomic`, without flushing the folder."""
     temp = temporary(path.parent)
     if path.exists() and not path.is_file():
         raise CannotWrite(f"cannot write {path}: it exists and is not a file; choose another")
     try:
         mode = _create(temp)
         write(temp)
-        os.chmod(temp, mode)  # a library may have put another file in its place
+        os.chmod(temp, mode)  # a library may have replaced the file
         _flush(temp)
         os.replace(temp, path)
     finally:
@@ -115,17 +115,18 @@ def _put(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """`text` in UTF-8, atomically."""
+    """Write `text` in UTF-8, atomically."""
     write_atomic(path, lambda temp: temp.write_text(text, encoding="utf-8"))
 
 
 def write_json(path: Path, value: object) -> None:
-    """`value` as indented JSON, atomically. NaN and infinity are refused (JSON has neither)."""
+    """Write `value` as indented JSON, atomically. NaN and infinity are refused (JSON has
+    neither)."""
     write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
 def read_json(path: Path) -> object:
-    """Raises PthetaError where the file is missing, no file, or not JSON in UTF-8."""
+    """Read JSON. Raises PthetaError if the file is missing, not a file, or not JSON in UTF-8."""
     check_file(path)
     try:
         return json.loads(path.read_text(encoding="utf-8-sig"))
@@ -136,13 +137,13 @@ def read_json(path: Path) -> object:
 
 
 def check_file(path: Path) -> None:
-    """Raises PthetaError where what is at `path` is no file: reading a pipe would never end."""
+    """Raise PthetaError if `path` is not a regular file: reading a pipe could block forever."""
     if there(path) and not path.is_file():
         raise PthetaError(f"{path} is not a file: restore the file, or remove what is there")
 
 
 def there(path: Path) -> bool:
-    """Whether something is at `path`, be it a link to nothing. Nothing has too long a name."""
+    """Whether `path` exists, including as a broken link; False for a name that is too long."""
     try:
         return path.exists() or path.is_symlink()
     except (OSError, ValueError):
@@ -150,7 +151,7 @@ def there(path: Path) -> bool:
 
 
 def digest(path: Path) -> str:
-    """SHA-256 of a file's bytes. Raises PthetaError where it cannot be read."""
+    """SHA-256 of a file's bytes. Raises PthetaError if it cannot be read."""
     check_file(path)
     try:
         with path.open("rb") as file:
@@ -160,8 +161,8 @@ def digest(path: Path) -> str:
 
 
 def commit_folder(temp: Path, folder: Path) -> None:
-    """Makes the finished folder `temp` appear as `folder`, which is not there yet, once its files
-    are on disk. Raises CannotWrite."""
+    """Rename the finished folder `temp` to `folder`, which must not exist, once its files are on
+    disk. Raises CannotWrite."""
     with writing(folder):
         for file in temp.iterdir():
             _flush(file)
@@ -171,7 +172,7 @@ def commit_folder(temp: Path, folder: Path) -> None:
 
 
 def make_folder(path: Path) -> Path:
-    """`path` as an existing, writable folder; raises PthetaError where it cannot be one."""
+    """Create `path` as a writable folder if needed. Raises PthetaError if that is not possible."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -189,20 +190,21 @@ def temporary(folder: Path) -> Path:
 
 
 def abandoned(path: Path) -> bool:
-    """Whether what has the name of a temporary file or folder belongs to no process any more."""
+    """Whether a temporary file or folder belongs to a process that no longer exists."""
     host, _, rest = path.name.removeprefix(TEMPORARY).partition("-")
     pid = rest.partition("-")[0]
     if host == _host() and pid.isdecimal():
         return not _runs(int(pid))
     try:
         return time.time() - path.lstat().st_mtime > ABANDONED
-    except OSError:  # gone already
+    except OSError:  # already removed
         return False
 
 
 @lru_cache(maxsize=256)
 def tidy(folder: Path) -> None:
-    """Removes what killed processes left in `folder`, once: some are written into very often."""
+    """Remove leftovers of killed processes in `folder`; at most once per folder and process, since
+    some folders are written very often."""
     with suppress(OSError):
         for path in folder.glob(f"{TEMPORARY}*"):
             if abandoned(path):
@@ -210,7 +212,7 @@ def tidy(folder: Path) -> None:
 
 
 def remove(path: Path) -> None:
-    """Removes a file, a link or a whole folder, where that can be done."""
+    """Remove a file, a link or a whole folder, if possible."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:
@@ -219,12 +221,15 @@ def remove(path: Path) -> None:
 
 
 @contextmanager
-def locked(folder: Path, what: str) -> Iterator[None]:
-    """Inside, this process alone works in `folder`, which is made where it is missing.
+def locked(
+    folder: Path, what: str, cure: str = "wait for it, stop it, or choose another --out"
+) -> Iterator[None]:
+    """Context with an exclusive lock on `folder`, which is created if missing.
 
-    what: what is done there, for the message to another process, such as "training". The lock ends
-    with the process, however it dies. A folder that was made and is left empty is removed.
-    Raises InUse where another process holds it, CannotWrite where the folder cannot be written.
+    what: the activity, for the message to another process, such as "training"; cure: what the other
+    process can do. The lock ends with the process, even if it is killed. A created folder that is
+    still empty is removed.
+    Raises InUse if another process holds the lock, CannotWrite if the folder cannot be written.
     """
     new_folders = [path for path in (folder, *folder.parents) if not path.exists()]
     make_folder(folder)
@@ -234,32 +239,30 @@ def locked(folder: Path, what: str) -> Iterator[None]:
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            raise InUse(
-                f"{folder} is in use: {_owner(file)}; wait for it, stop it, or choose another --out"
-            ) from None
+            raise InUse(f"{folder} is in use: {_owner(file)}; {cure}") from None
     try:
         with writing(file):
             text = f"process {os.getpid()} on {socket.gethostname()} is {what} there"
             file.write_text(text, encoding="utf-8")
-        tidy.cache_clear()  # what is left here by a process that died since the last look
+        tidy.cache_clear()  # leftovers of a process that died since the last check
         tidy(folder)
         yield
     finally:
         with suppress(OSError):
             file.unlink()
         lock.release()
-        with suppress(OSError):  # not empty: there is something to keep
+        with suppress(OSError):  # not empty: keep it
             for path in new_folders:
                 path.rmdir()
 
 
 def leftover(path: Path) -> bool:
-    """Whether an entry of a folder is only what a process that was killed left there."""
+    """Whether an entry of a folder is a leftover of a killed process."""
     return path.name == LOCK or path.name.startswith(TEMPORARY)
 
 
 def refuse_links(folder: Path) -> None:
-    """Raises PthetaError where something in `folder` is a link: what is written there would land
+    """Raise PthetaError if `folder` contains a link, through which files would be written
     elsewhere."""
     for where, folders, files in os.walk(folder):
         for name in (*folders, *files):
@@ -289,13 +292,13 @@ def _runs(pid: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    except (OSError, OverflowError):  # somebody else's
+    except (OSError, OverflowError):  # owned by another user
         return True
     return True
 
 
 def _create(path: Path) -> int:
-    """Makes an empty file, never through a link, and gives its mode."""
+    """Create an empty file, never through a link, and return its mode."""
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o666)
     try:
         return os.fstat(handle).st_mode & 0o777
@@ -304,12 +307,15 @@ def _create(path: Path) -> int:
 
 
 def _flush(path: Path) -> None:
-    """Forces a file or a folder's entries to disk."""
+    """Flush a file or a folder's entries to disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some file systems flush no folders
+        if error.errno not in (
+            errno.EINVAL,
+            errno.ENOTSUP,
+        ):  # some file systems cannot flush folders
             raise
     finally:
         os.close(handle)

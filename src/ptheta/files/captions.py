@@ -11,20 +11,20 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-MOST_ROWS = 24  # with a text each; more conditions stand in a plain grid
-LARGEST, SMALLEST = 15, 9  # pixels of the letters
-WIDEST = 240  # pixels of the margin that holds the texts
+MOST_ROWS = 24  # maximum rows with captions; more conditions are shown in a plain grid
+LARGEST, SMALLEST = 15, 9  # font size in pixels
+WIDEST = 240  # width in pixels of the margin for captions
 PAD = 6
-LEADING = 1.2  # from one line to the next, of the height of the letters
-NARROW, READ = 390, 11  # pixels of a telephone's screen, and of letters there
-INK = 40  # of the letters, of 255
-STRIPES, STRIPE = 16, 2  # of the hatching: across an image, and pixels that one has at least
+LEADING = 1.2  # line spacing, relative to the font size
+NARROW, READ = 390, 11  # width in pixels of a phone screen, and minimum font size there
+INK = 40  # grey value of the text, out of 255
+STRIPES, STRIPE = 16, 2  # hatching: stripes per image, minimum width in pixels
 DARK, LIGHT = 96, 176
 
 
 def rows_in_turn(x: Tensor, rows: int) -> tuple[Tensor, int]:
-    """Images of `rows` conditions in turn (0, 1, ..., 0, 1, ...) -> those of a condition in a row,
-    filled up with white ones, and how many are in a row."""
+    """Reorder images of `rows` conditions in turn (0, 1, ..., 0, 1, ...) to one row per condition,
+    padded with white images; also returns the number of columns."""
     columns = -(-len(x) // rows)
     missing = rows * columns - len(x)
     full = torch.cat([x, x.new_full((missing, *x.shape[1:]), 255)])
@@ -32,13 +32,13 @@ def rows_in_turn(x: Tensor, rows: int) -> tuple[Tensor, int]:
 
 
 def in_rows(count: int, n: int) -> bool:
-    """Whether n images of so many conditions in turn are shown with a row for each."""
+    """Whether n images of `count` conditions in turn are shown with one row per condition."""
     return 1 < count <= MOST_ROWS and n >= count
 
 
 def captioned(image: Image.Image, texts: Sequence[str]) -> Image.Image:
-    """A picture with a text to the left of each of its rows, which are equally high, in as many
-    lines as the row has room for, and in letters as small as the longest text needs."""
+    """Add a text to the left of each row of an image, wrapped to the height of the row, with a
+    common font size at which the longest text fits. Rows have equal heights."""
     height = image.height / len(texts)
     size = int(min(LARGEST, max(SMALLEST, 0.6 * height)))
     while size > SMALLEST and not all(_fits(text, size, height) for text in texts):
@@ -61,8 +61,8 @@ def captioned(image: Image.Image, texts: Sequence[str]) -> Image.Image:
 
 
 def headed(image: Image.Image, texts: Sequence[str], left: int = 0) -> Image.Image:
-    """A picture with a text above each of its columns, which are equally wide: one word to a line,
-    in letters that can be read where the picture is shown `NARROW` pixels wide.
+    """Add a text above each column of an image, one word per line, in a font that is legible if the
+    image is displayed `NARROW` pixels wide. Columns have equal widths.
 
     left: width in pixels of the left margin
     """
@@ -71,7 +71,7 @@ def headed(image: Image.Image, texts: Sequence[str], left: int = 0) -> Image.Ima
     size = max(READ, math.ceil(READ * image.width / NARROW))
     font = _font(size)
     longest = max(font.getlength(word) for column in words for word in column)
-    if longest > width - 2:  # a shorter letter is read more easily than half a word
+    if longest > width - 2:  # a smaller font is more legible than half a word
         size = max(SMALLEST, int(size * (width - 2) / longest))
         font = _font(size)
     line = round(1.25 * size)
@@ -90,7 +90,7 @@ def headed(image: Image.Image, texts: Sequence[str], left: int = 0) -> Image.Ima
 
 
 def titled(image: Image.Image, text: str) -> Image.Image:
-    """A picture with a text above it, in as many lines as it needs, none of them cut."""
+    """Add a title above an image, wrapped without truncation."""
     size = max(READ, math.ceil(READ * image.width / NARROW))
     font = _font(size)
     wide = min(max(image.width - 2 * PAD, WIDEST), math.ceil(font.getlength(text)))
@@ -109,8 +109,8 @@ def titled(image: Image.Image, text: str) -> Image.Image:
 
 
 def hatched(x: Tensor, known: Tensor) -> Tensor:
-    """Images uint8 (B, C, H, W) with stripes where they are not known: known is bool and of a shape
-    that fits."""
+    """Draw stripes over the unknown pixels of images uint8 (B, C, H, W). known: bool,
+    broadcastable"""
     h, w = x.shape[2:]
     across, wide = (
         torch.arange(h)[:, None] + torch.arange(w),
@@ -121,7 +121,7 @@ def hatched(x: Tensor, known: Tensor) -> Tensor:
 
 
 def _font(size: int) -> ImageFont.FreeTypeFont:
-    """DejaVu Sans, which comes with matplotlib: Latin, Greek, Cyrillic and more."""
+    """DejaVu Sans, which is bundled with matplotlib: Latin, Greek, Cyrillic and more."""
     import matplotlib  # slow to import
 
     file = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
@@ -129,7 +129,7 @@ def _font(size: int) -> ImageFont.FreeTypeFont:
 
 
 def _most_lines(size: int, height: float) -> int:
-    """Lines of letters of a size that a row has room for."""
+    """Maximum number of lines of a font size in a row."""
     return max(1, int(height / (LEADING * size)))
 
 
@@ -139,7 +139,7 @@ def _fits(text: str, size: int, height: float) -> bool:
 
 
 def _lines(text: str, font: ImageFont.FreeTypeFont, most: int) -> list[str]:
-    """The text in at most so many lines, cut where it is too long."""
+    """Wrap the text to at most `most` lines, truncated if it is too long."""
     lines = [""]
     words = text.split()
     for i, word in enumerate(words):
@@ -155,7 +155,7 @@ def _lines(text: str, font: ImageFont.FreeTypeFont, most: int) -> list[str]:
 
 
 def _fitting(text: str, font: ImageFont.FreeTypeFont) -> str:
-    """A line, cut where it is too long."""
+    """A line, truncated if it is too long."""
     if font.getlength(text) <= WIDEST:
         return text
 

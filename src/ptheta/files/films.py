@@ -1,4 +1,4 @@
-"""Films: pictures one after the other, as an animated GIF."""
+"""Animations, as GIF files."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from ptheta.files.atomic import SOFTWARE, make_folder, write_atomic
 
 FILM = ".gif"
 FRAME = 120  # milliseconds
-MOST = 256  # colours of a .gif
-LOOKED_AT = 16  # frames by which colours are chosen
+MOST = 256  # maximum colours of a GIF
+LOOKED_AT = 16  # maximum frames used to choose the palette
 
 
 def to_gif(
@@ -23,9 +23,13 @@ def to_gif(
     duration: int | Sequence[int] = FRAME,
     colours: int = MOST,
 ) -> bytes:
-    """Bytes of an endless film. frames: uint8 (H, W) or (H, W, 3), all of one size; scale: side of
-    a pixel; duration: of a frame, or of each, milliseconds; colours: at most so many, of all frames
-    together, so that what stays the same takes no bytes"""
+    """Encode an endlessly looping GIF.
+
+    frames: uint8 (H, W) or (H, W, 3), all of equal size; scale: size of a pixel; duration: of a
+        frame, or of each, in milliseconds
+    colours: maximum number of colours of the palette shared by all frames, so that constant regions
+        take no space
+    """
     drawn = [
         image.resize((image.width * scale, image.height * scale), Image.Resampling.NEAREST)
         for image in _in_colours(frames, colours)
@@ -44,12 +48,12 @@ def to_gif(
 
 
 def _in_colours(frames: Sequence[np.ndarray], most: int) -> list[Image.Image]:
-    """Frames in one palette; greys in levels that are evenly spaced."""
+    """Convert frames to a common palette, with evenly spaced grey levels for grey frames."""
     if frames[0].ndim == 2:
         step = 255 / (most - 1)
         table = [round(round(value / step) * step) for value in range(MOST)]
         return [Image.fromarray(frame).point(table) for frame in frames]
-    # the frames one below the other, of long films some
+    # the frames in one tall image; a subset for long animations
     some = np.concatenate(frames[:: max(1, len(frames) // LOOKED_AT)])
     palette = Image.fromarray(some).quantize(most, dither=Image.Dither.NONE)
     return [
@@ -65,8 +69,7 @@ def write_gif(
     duration: int | Sequence[int] = FRAME,
     colours: int = MOST,
 ) -> None:
-    """Writes the film, atomically, into a folder that is made where it is missing. duration,
-    colours: as for `to_gif`"""
+    """Write a GIF atomically; its folder is created if missing. duration, colours: see `to_gif`"""
     data = to_gif(frames, scale, duration, colours)
     make_folder(path.parent)
     write_atomic(path, lambda temp: temp.write_bytes(data))

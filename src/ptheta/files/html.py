@@ -1,4 +1,4 @@
-"""What a notebook shows of an object: HTML that is whole in itself, runs nothing and is small."""
+"""HTML representations of objects for notebooks: small, self-contained, without scripts."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ import numpy as np
 from ptheta.files.images import shrunk, to_png
 from ptheta.terminal.screen import printable
 
-SIDE = 512  # pixels that a picture has at most, across and down
-LONGEST = 300  # letters of one text
+SIDE = 512  # maximum width and height of an image in pixels
+LONGEST = 300  # maximum characters of one text
 CELL = "text-align: left; padding: 0 1em 0 0"
 
 
 def escaped(text: object) -> str:
-    """A text of any origin, in one line: no markup, and not longer than `LONGEST`."""
+    """Escape untrusted text to one line without markup, at most `LONGEST` characters."""
     line = printable(" ".join(str(text).split()))
     return html.escape(line if len(line) <= LONGEST else f"{line[:LONGEST]}…")
 
 
 def png_uri(png: bytes) -> str:
-    """The bytes of a PNG as an address that holds them."""
+    """A data URI with the bytes of a PNG."""
     return f"data:image/png;base64,{base64.b64encode(png).decode()}"
 
 
@@ -34,10 +34,10 @@ def picture(
     headings: Sequence[str] = (),
     title: str = "",
 ) -> str:
-    """A picture uint8 (H, W) or (H, W, 3), of about `SIDE` pixels.
+    """An image element from uint8 (H, W) or (H, W, 3), of about `SIDE` pixels.
 
-    about: what it shows, for who cannot see it; captions, headings: a text for each row of its
-        images, for each column; title: one above all
+    about: alternative text; captions, headings: a text per row and per column of its images; title:
+        a text above all
     """
     small = shrunk(canvas, SIDE)
     scale = max(1, round(SIDE / max(small.shape[:2])))
@@ -46,23 +46,23 @@ def picture(
 
 
 def shown(png: bytes, about: str) -> str:
-    """A PNG. about: what it shows"""
+    """An image element of a PNG. about: alternative text"""
     return f'<img alt="{escaped(about)}" src="{png_uri(png)}"/>'
 
 
 def table(rows: Sequence[Sequence[object]], head: Sequence[object] = ()) -> str:
-    """Rows of texts of any origin."""
+    """A table of untrusted texts."""
     top = [_row(head, "th")] if head else []
     return f"<table>{''.join([*top, *(_row(row, 'td') for row in rows)])}</table>"
 
 
 def facts(of: Mapping[str, object]) -> str:
-    """What there is to say, a line for each; nothing is said of what is empty."""
+    """A list of facts, one line each; empty values are omitted."""
     return table([(name, value) for name, value in of.items() if value not in ("", None)])
 
 
 def card(title: object, *parts: str) -> str:
-    """An object: its title, and parts in HTML below."""
+    """A card for an object: a title, and HTML parts below."""
     return f"<div><p><b>{escaped(title)}</b></p>{''.join(parts)}</div>"
 
 

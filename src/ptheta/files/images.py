@@ -1,4 +1,4 @@
-"""Image batches as picture files and grids."""
+"""Image grids and image files."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from ptheta.errors import PthetaError
 from ptheta.files.atomic import SOFTWARE, write_atomic
 from ptheta.files.captions import captioned, headed, titled
 
-LARGEST = 2**26  # pixels of a picture of many images
-GREY, NEARLY_WHITE = 176, 225  # between images that are white at their edges
+LARGEST = 2**26  # default width in pixels of a grid of images
+GREY, NEARLY_WHITE = 176, 225  # background of images that are white at their edges
 
 
 def between(x: Tensor) -> int:
-    """What stands between images (..., C, H, W): white, but grey where they are white at their
-    edges, so that it is seen where one ends."""
+    """The background between images (..., C, H, W): white, or grey if the images are white at their
+    edges, so that their borders are visible."""
     edges = torch.cat([x[..., [0, -1], :].flatten(), x[..., [0, -1]].flatten()])
     return GREY if bool((edges >= NEARLY_WHITE).double().mean() > 0.5) else 255
 
@@ -32,10 +32,11 @@ def between(x: Tensor) -> int:
 def grid(
     x: Tensor, columns: int | None = None, gap: int = 1, background: int | None = None
 ) -> np.ndarray:
-    """uint8 (N, C, H, W) -> one picture, uint8 (rows, columns) or (rows, columns, 3).
+    """Arrange images uint8 (N, C, H, W) in a grid: one image, uint8 (rows, columns) or (rows,
+    columns, 3).
 
-    columns: images side by side (default: as square as can be); gap: pixels between two images
-    background: of the gaps and of what no image fills; by default that of `between`
+    columns: images per row (default: as square as possible); gap: pixels between two images
+    background: value of gaps and empty cells; default: see `between`
     """
     background = between(x) if background is None else background
     images = x.cpu().numpy()
@@ -52,13 +53,13 @@ def grid(
 
 
 def read_rgb(file: Path) -> np.ndarray:
-    """A picture in colour: uint8 (H, W, 3)."""
+    """Read an image file in colour: uint8 (H, W, 3)."""
     with Image.open(file) as picture:
         return np.asarray(picture.convert("RGB"))
 
 
 def shrunk(picture: np.ndarray, side: int) -> np.ndarray:
-    """A picture, uint8 (H, W) or (H, W, 3), no larger than `side` across and down."""
+    """Downscale an image, uint8 (H, W) or (H, W, 3), to at most `side` in width and height."""
     h, w = picture.shape[:2]
     share = side / max(h, w)
     if share >= 1:
@@ -75,11 +76,11 @@ def drawn_at(
     columns: int | None = None,
     scale: int | None = None,
 ) -> int:
-    """The side in pixels that `grid` and `to_picture` should give a pixel of n images (C, H, W):
-    as many as make an image `wide` pixels wide, fewer where the picture would be too large.
+    """The integer scale at which to draw a grid of n images (C, H, W): such that an image is about
+    `wide` pixels wide, less if the file would be too large for its format.
 
-    suffix: of the picture, one of `PICTURES`; scale: the side that the user wants, None for any
-    Raises PthetaError where even one is too many, and where `scale` is.
+    suffix: of the file, one of `PICTURES`; scale: the scale requested by the user, or None
+    Raises PthetaError if the grid is too large even at scale 1, or at the requested scale.
     """
     _, h, w = shape
     columns = columns or math.ceil(math.sqrt(n))
@@ -103,14 +104,15 @@ def drawn_at(
 
 @dataclass(frozen=True)
 class PictureFormat:
-    """name: as Pillow has it; largest: side in pixels; options: of saving, nearly without loss"""
+    """An image format. name: in Pillow; largest: maximum side in pixels; options: for saving,
+    nearly lossless"""
 
     name: str
     largest: int
     options: Mapping[str, object]
 
     def encode(self, image: Image.Image, *, mark: bool) -> bytes:
-        """mark: whether Exif data say that ptheta drew it"""
+        """Encode an image. mark: whether to record in Exif data that ptheta wrote it"""
         buffer, exif = io.BytesIO(), Image.Exif()
         if mark:
             exif[ExifTags.Base.Software] = SOFTWARE
@@ -119,7 +121,7 @@ class PictureFormat:
 
 
 class PngFormat(PictureFormat):
-    """A PNG says who drew it in a text of its own."""
+    """PNG, with the mark of ptheta in a text chunk."""
 
     def encode(self, image: Image.Image, *, mark: bool) -> bytes:
         buffer, texts = io.BytesIO(), PngInfo()
@@ -145,12 +147,12 @@ def to_picture(
     headings: Sequence[str] = (),
     title: str = "",
 ) -> bytes:
-    """Bytes of a picture in the format of `suffix` (of `PICTURES`), each pixel drawn as scale x
-    scale; of a JPEG, nearly the picture.
+    """Encode an image in the format of `suffix` (of `PICTURES`), each pixel drawn as scale x scale;
+    JPEG is nearly lossless.
 
-    mark: whether it says that ptheta drew it, by which a folder of pictures leaves it out
-    captions: a text for each row of images, to the left of it
-    headings: a text for each column, above it
+    mark: whether to mark the file as written by ptheta, so that it is not read as data
+    captions: a text to the left of each row of images
+    headings: a text above each column
     title: a text above all
     """
     return PICTURES[suffix].encode(lettered(picture, scale, captions, headings, title), mark=mark)
@@ -165,7 +167,7 @@ def to_png(
     headings: Sequence[str] = (),
     title: str = "",
 ) -> bytes:
-    """PNG bytes of a picture; see `to_picture`."""
+    """PNG bytes of an image; see `to_picture`."""
     return PNG.encode(lettered(picture, scale, captions, headings, title), mark=mark)
 
 
@@ -176,7 +178,7 @@ def lettered(
     headings: Sequence[str] = (),
     title: str = "",
 ) -> Image.Image:
-    """A picture with each pixel drawn as scale x scale, and its texts: see `to_picture`."""
+    """An image with each pixel drawn as scale x scale, and its texts: see `to_picture`."""
     image = Image.fromarray(picture)
     if scale > 1:
         image = image.resize((image.width * scale, image.height * scale), Image.Resampling.NEAREST)
@@ -198,6 +200,6 @@ def write_png(
     headings: Sequence[str] = (),
     title: str = "",
 ) -> None:
-    """Writes the picture as PNG, atomically. mark, captions, headings, title: see `to_picture`"""
+    """Write an image as PNG, atomically. mark, captions, headings, title: see `to_picture`"""
     data = to_png(picture, scale, mark=mark, captions=captions, headings=headings, title=title)
     write_atomic(path, lambda temp: temp.write_bytes(data))

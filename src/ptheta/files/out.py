@@ -1,4 +1,4 @@
-"""Whether a place can be written to, asked before the work whose result is to lie there."""
+"""Checks that an output path can be written, made before the work starts."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from ptheta.config import brief
 from ptheta.errors import PthetaError
 from ptheta.files.paths import EXAMPLE, expand
 
-NAME_BYTES = 255  # the longest name of the usual file systems
+NAME_BYTES = 255  # maximum length of a name in common file systems
 
 
 def check_file(path: str | Path, suffixes: Collection[str] = (), *, flag: str = "--out") -> Path:
-    """`path`, with ~ expanded, as a file that can be written (or replaced) there.
+    """Check that `path` can be written (or replaced) as a file; returns it with ~ expanded.
 
-    suffixes: those it may have, such as (".png", ".npy"), in small letters; capitals are as good;
-        none given: any
-    flag: what the caller calls the path, for the message
-    Folders above it that are missing may be made by who writes. Nothing is created here. Raises
-    PthetaError for another suffix, a folder or device of that name, a name that is too long, or a
-    folder above that is none or cannot be written into.
+    suffixes: allowed suffixes, such as (".png", ".npy"), in lower case; compared
+        case-insensitively; empty for any
+    flag: name of the option, for the message
+    Missing parent folders are allowed, and nothing is created here. Raises PthetaError for another
+    suffix, a folder or device of that name, a name that is too long, or a parent that is not a
+    writable folder.
     """
     place = _expanded(path, flag)
     if suffixes and place.suffix.lower() not in suffixes:
@@ -40,7 +40,7 @@ def check_file(path: str | Path, suffixes: Collection[str] = (), *, flag: str = 
 def check_new(
     path: str | Path | None, suffixes: Collection[str], flag: str, force: bool
 ) -> Path | None:
-    """As `check_file`, None for no path. Raises PthetaError where it is there, but for `force`."""
+    """As `check_file`; None for no path. Raises PthetaError if the file exists, unless `force`."""
     if path is None:
         return None
     place = check_file(path, suffixes, flag=flag)
@@ -50,14 +50,14 @@ def check_new(
 
 
 def check_folder(path: str | Path, *, flag: str = "--out") -> Path:
-    """`path`, with ~ expanded, as a folder that can be made there or written into.
+    """Check that `path` can be created as a folder or written into; returns it with ~ expanded.
 
-    What lies in the folder is the caller's to judge. Nothing is created here. Raises PthetaError
-    for a file of that name, a name that is too long or not UTF-8, or a folder, itself or above,
-    that cannot be written into.
+    The content of an existing folder is not checked, and nothing is created here. Raises
+    PthetaError for a file of that name, a name that is too long or not UTF-8, or a folder, itself
+    or a parent, that is not writable.
     """
     place = _expanded(path, flag)
-    if not _is_utf8(place):  # safetensors, which reads weights, takes no other path
+    if not _is_utf8(place):  # safetensors, which reads weights, only supports UTF-8 paths
         raise PthetaError(
             f"{flag} {place}: the path is not UTF-8, and weights in it cannot be read again: "
             "choose another"
@@ -73,9 +73,9 @@ def check_folder(path: str | Path, *, flag: str = "--out") -> Path:
 
 
 def refuse_source(place: Path, source: object, what: str, *, flag: str = "--out") -> None:
-    """Raises PthetaError where the file to write is the very one that is read.
+    """Raise PthetaError if the output file is the input file.
 
-    source: the input, which is a file only if it is a path; what: its name
+    source: the input, possibly not a path; what: name of the input for the message
     """
     if isinstance(source, str | Path) and place.exists() and place.resolve() == _real(source):
         raise PthetaError(f"{flag} {brief(str(place))}: this is the {what} itself; name another")
@@ -86,7 +86,7 @@ def _real(source: str | Path) -> Path:
 
 
 def listed(suffixes: Collection[str]) -> str:
-    """ ".a, .b or .c"."""
+    """Format a list of alternatives: ".a, .b or .c"."""
     *first, last = suffixes
     return f"{', '.join(first)} or {last}" if first else last
 
@@ -96,12 +96,13 @@ def _expanded(path: str | Path, flag: str) -> Path:
         expanded = expand(path)
     except PthetaError as error:
         raise PthetaError(f"{flag}: {error}") from None
-    if str(expanded).startswith(EXAMPLE):  # what lay there could not be named
+    if str(expanded).startswith(EXAMPLE):  # such a path could not be referred to
         raise PthetaError(
             f"{flag} {brief(str(expanded))}: names that begin with {EXAMPLE} are runs shipped "
             "with ptheta, which are read-only: choose another"
         )
-    for part in expanded.parts:  # a missing folder would hide the length of what is to lie in it
+    # the system does not report a name that is too long if its parent folder is missing
+    for part in expanded.parts:
         size = len(os.fsencode(part))
         if size > NAME_BYTES:
             raise PthetaError(
@@ -120,20 +121,21 @@ def _is_utf8(path: Path) -> bool:
 
 
 def _kind(path: Path, flag: str) -> int | None:
-    """What lies at `path` (st_mode), links followed; None where nothing does."""
+    """The st_mode of `path`, following links; None if it does not exist."""
     try:
         return path.stat().st_mode
     except (FileNotFoundError, NotADirectoryError):
         if path.is_symlink():
             raise PthetaError(f"{flag} {path}: this is a link to nothing: remove it") from None
         return None
-    except OSError as error:  # a path that is too long, a circle of links, no right to look
+    except OSError as error:  # a path that is too long, a loop of links, no permission
         text = str(path) if len(str(path)) < NAME_BYTES else f"...{str(path)[-40:]}"
         raise PthetaError(f"{flag} {text}: {error.strerror}: choose another") from None
 
 
 def _check_above(path: Path, flag: str) -> None:
-    """The nearest folder above that exists can be written into, so what is missing can be made."""
+    """Check that the nearest existing parent is a writable folder, so that missing ones can be
+    created."""
     above = next(folder for folder in path.absolute().parents if folder.exists())
     if not above.is_dir():
         raise PthetaError(

@@ -1,4 +1,4 @@
-"""Paths as users write them, and the folders that a user has."""
+"""User paths: expansion, existence, and the cache folder."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from pathlib import Path
 
 from ptheta.errors import PthetaError
 
-EXAMPLE = "example:"  # begins the name of a run that ships with the package
+EXAMPLE = "example:"  # prefix of the name of a bundled run
 
 
 def expand(path: str | Path) -> Path:
     """The path with `~` in place of a home folder.
 
-    Raises PthetaError for an empty path (which would be the current folder), one with a zero
-    character, and for the home folder of a user who has none.
+    Raises PthetaError for an empty path (which would be the current folder), one with a null
+    character, and for the home folder of an unknown user.
     """
     text = os.fspath(path)
     if not text.strip():
@@ -36,9 +36,7 @@ def expand(path: str | Path) -> Path:
 
 
 def exists(path: Path) -> bool:
-    """Whether there is something at a path: not where its name cannot be one, nor behind a link
-    that leads nowhere.
-    """
+    """Whether a path exists; False for invalid names and broken links."""
     try:
         return path.exists()
     except (OSError, ValueError):
@@ -46,11 +44,11 @@ def exists(path: Path) -> bool:
 
 
 def user_cache() -> Path:
-    """ptheta/ in the user's cache folder; in that for temporary files where the user has no home,
-    with a warning.
+    """ptheta/ in the user's cache folder; if the user has no home folder, in the folder for
+    temporary files, with a warning.
     """
     base = os.environ.get("XDG_CACHE_HOME")
-    if base and os.path.isabs(base):  # the specification: a relative one is to be ignored
+    if base and os.path.isabs(base):  # the XDG specification: ignore a relative path
         return Path(base) / "ptheta"
     try:
         return Path.home() / ".cache" / "ptheta"
@@ -59,7 +57,7 @@ def user_cache() -> Path:
 
 
 def _own_temporary() -> Path:
-    """A folder of this user's among the temporary files, which no other user can write into."""
+    """A folder among the temporary files that only this user can write into."""
     number = _user()
     folder = Path(tempfile.gettempdir()) / f"ptheta-{number or 0}"
     why = "the user has no home folder; set PTHETA_CACHE to a folder that you can write"
@@ -75,7 +73,7 @@ def _own_temporary() -> Path:
 
 
 def _user() -> int | None:
-    """The number of this process's user; None on a system that has none."""
+    """The user id of this process; None on a system without user ids."""
     try:
         return os.getuid()
     except AttributeError:

@@ -1,7 +1,7 @@
-"""A file of coded images, .ptc: what it needs to be read again, the code, and a checksum of both.
+"""The file format of compressed images, .ptc.
 
-"PTC1", the length of the header (4 bytes, the lowest first), the header as JSON, the code, and
-the first 8 bytes of the SHA-256 of all before
+"PTC1", the length of the header (4 bytes, little-endian), the header as JSON, the code, and the
+first 8 bytes of the SHA-256 of all preceding bytes.
 """
 
 from __future__ import annotations
@@ -19,14 +19,16 @@ from ptheta.files.atomic import check_file, make_folder, write_atomic
 SUFFIX = ".ptc"
 MARK = b"PTC"
 FORMAT = 1
-SUM = 8  # bytes of the checksum
-LONGEST = 1 << 20  # bytes of a header
-MOST = 1 << 40  # images
+SUM = 8  # length of the checksum in bytes
+LONGEST = 1 << 20  # maximum bytes of a header
+MOST = 1 << 40  # maximum number of images
 
 
 class Header(BaseModel):
-    """model: a hash of the weights, the config and the spec that it was coded with
-    pixels: a hash of the images; images, batch: how many there are, and are coded together
+    """The header of a file.
+
+    model: a hash of the weights, the config and the spec of the model
+    pixels: a hash of the images; images: their number; batch: number of images coded together
     torch: its version, on which probabilities may depend
     """
 
@@ -41,14 +43,14 @@ class Header(BaseModel):
 
 
 class Coded(NamedTuple):
-    """What a file holds."""
+    """The content of a file."""
 
     header: Header
     code: bytes
 
 
 def write_ptc(path: Path, header: Header, code: bytes) -> int:
-    """Its size, bytes."""
+    """Write a file; returns its size in bytes."""
     encoded = header.model_dump_json().encode()
     body = MARK + str(header.format).encode() + len(encoded).to_bytes(4, "little") + encoded + code
     make_folder(path.parent)
@@ -57,7 +59,7 @@ def write_ptc(path: Path, header: Header, code: bytes) -> int:
 
 
 def read_ptc(path: Path) -> Coded:
-    """Raises PthetaError for what is no such file, is not whole, or was changed."""
+    """Read a file. Raises PthetaError for another format, and for a truncated or damaged file."""
     check_file(path)
     try:
         data = path.read_bytes()
@@ -78,7 +80,7 @@ def read_ptc(path: Path) -> Coded:
         if size > min(LONGEST, len(body) - 8):
             raise ValueError("a header longer than the file")
         header = Header.model_validate_json(body[8 : 8 + size])
-    except ValueError:  # pydantic's is one
+    except ValueError:  # includes the ValidationError of pydantic
         raise PthetaError(f"{path} has a header that cannot be read: compress again") from None
     return Coded(header, body[8 + size :])
 

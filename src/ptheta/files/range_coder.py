@@ -1,10 +1,11 @@
-"""A range coder (Martin 1979): symbols of known probability to bytes and back, in whole numbers.
+"""A range coder (Martin 1979) in integer arithmetic: symbols of known probability to bytes and
+back.
 
-Every symbol has a part of `TOTAL`: where it starts, and how much it has, at least 1. An interval of
-numbers below 2^64 is narrowed to that part, and its leading bytes are written once they are
-settled; a carry goes back into those that are written. Whole numbers of Python are exact, so a
-stream is the same on any machine. The code is longer than -log2 of the product of the parts by two
-bytes at most, and by 2^-31 of itself for what is lost where an interval does not divide evenly.
+Every symbol has an interval of `TOTAL`: its start and its size, at least 1. An interval of integers
+below 2^64 is narrowed in proportion, and its leading bytes are written once they are determined; a
+carry is propagated into written bytes. Python integers are exact, so a stream is the same on any
+machine. The code exceeds -log2 of the product of the probabilities by at most two bytes, and by a
+fraction of 2^-31 for intervals that do not divide evenly.
 """
 
 from __future__ import annotations
@@ -12,23 +13,24 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 
-BITS = 24  # of the sum of all parts
+BITS = 24  # bits of the sum of all frequencies
 TOTAL = 1 << BITS
 WIDTH = 64  # bits of the interval
-LEAST = 1 << (WIDTH - 8)  # width from which on the first byte is settled, but for a carry
+LEAST = 1 << (WIDTH - 8)  # below this width the first byte is determined, except for a carry
 LOW = (1 << (WIDTH - 8)) - 1
 ALL = (1 << WIDTH) - 1
 
 
 class Encoder:
-    """Writes symbols, the first of them first."""
+    """Encodes symbols in order."""
 
     def __init__(self) -> None:
         self.low, self.span = 0, ALL
         self.written = bytearray()
 
     def put(self, parts: Iterable[tuple[int, int]]) -> None:
-        """parts: (start, size) of each symbol, 0 <= start, 1 <= size, start + size <= `TOTAL`"""
+        """Encode symbols. parts: (start, size) of each, 0 <= start, 1 <= size, start + size <=
+        `TOTAL`"""
         for start, size in parts:
             unit = self.span >> BITS
             self.low += unit * start
@@ -49,8 +51,8 @@ class Encoder:
         self.written[at] += 1
 
     def finished(self) -> bytes:
-        """All bytes: of the numbers in the interval the one with the fewest that are not 0, which
-        `Decoder` supplies."""
+        """Finish and return all bytes: the number in the interval with the fewest bytes, without
+        trailing zeros, which `Decoder` supplies."""
         for kept in range(0, WIDTH + 1, 8):
             unit = 1 << (WIDTH - kept)
             number = -(-self.low // unit) * unit
@@ -63,7 +65,7 @@ class Encoder:
 
 
 class Decoder:
-    """Reads what an `Encoder` has written."""
+    """Decodes the output of an `Encoder`."""
 
     def __init__(self, code: bytes) -> None:
         self.code = code + bytes(WIDTH // 8)
@@ -71,7 +73,7 @@ class Decoder:
         self.value, self.span = int.from_bytes(self.code[: self.at], "big"), ALL
 
     def get(self, starts: Sequence[int]) -> int:
-        """The number of the next symbol. starts: of the part of each, the first 0, and `TOTAL`"""
+        """Decode the next symbol. starts: start of each symbol, from 0, followed by `TOTAL`"""
         unit = self.span >> BITS
         found = bisect_right(starts, min(self.value // unit, TOTAL - 1)) - 1
         start = starts[found]

@@ -1,4 +1,4 @@
-"""Rows of text as a .csv, written whole or not at all."""
+"""Atomic writing of CSV files."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from ptheta.files.atomic import make_folder, write_atomic
 
 
 def write_csv(path: Path, head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """A line for the heads and one for each row. Folders above that are missing are made."""
+    """Write a header line and one line per row. Missing parent folders are created."""
 
     def fill(place: Path) -> None:
-        # names of files may be no UTF-8
+        # file names may not be valid UTF-8
         with place.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(head)

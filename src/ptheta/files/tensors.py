@@ -1,4 +1,4 @@
-"""Tensors in safetensors files. Loading one runs no code."""
+"""Tensors in safetensors files, which contain no code."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from ptheta.files.atomic import check_file, write_apart
 
 
 def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
-    """A safetensors file, atomically. Tensors that share memory are written apart."""
+    """Write a safetensors file atomically. Tensors that share memory are stored separately."""
     plain = {name: t.detach().cpu().contiguous().clone() for name, t in tensors.items()}
-    # an empty table of metadata before no tensors is a header that safetensors itself cannot read
+    # safetensors cannot read a header with empty metadata and no tensors
     write_apart(path, lambda temp: save_file(plain, temp, metadata or None))
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:
-    """Raises PthetaError where the file is missing or damaged."""
+    """Read the tensors of a file. Raises PthetaError if the file is missing or damaged."""
     check_file(path)
     try:
         return load_file(path)
@@ -44,14 +44,14 @@ def load_metadata(path: Path) -> dict[str, str]:
 
 
 def load_weights(model: nn.Module, file: Path) -> None:
-    """Puts the weights of a file into a model. Raises PthetaError, naming the first tensor at
-    fault, where they do not fit it or are no numbers."""
+    """Load the weights of a file into a model. Raises PthetaError, naming the first bad tensor, if
+    they do not match the model or are not finite."""
     model.load_state_dict(load_like(model.state_dict(), file))
 
 
 def load_like(wanted: Mapping[str, Tensor], file: Path) -> dict[str, Tensor]:
-    """The tensors of a file, of the names and shapes of `wanted`. Raises PthetaError, naming the
-    first at fault, where they are not, and where they hold what is no number."""
+    """The tensors of a file, with the names and shapes of `wanted`. Raises PthetaError, naming the
+    first bad tensor, if they do not match or are not finite."""
     tensors = load_tensors(file)
     fault = _fault(wanted, tensors)
     if fault:
@@ -69,7 +69,7 @@ def load_like(wanted: Mapping[str, Tensor], file: Path) -> dict[str, Tensor]:
 
 
 def _fault(wanted: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> str:
-    """The first tensor by which two sets differ; empty where all fit."""
+    """The first difference between two sets of tensors; "" if they match."""
     for name, like in wanted.items():
         if name not in tensors:
             return f"it has no {name}"

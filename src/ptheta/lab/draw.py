@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from torch import Tensor
 
@@ -33,12 +34,14 @@ def figure(
     """
 
     def drawn() -> str:
-        whole, axes = panels(count, width, height)
-        for axis in axes:
-            axis.tick_params(labelsize=8)
-            axis.spines[["top", "right"]].set_visible(False)
-        draw(axes)
-        return inline(whole, about)
+        # text as text, which takes the colour of the page in dark mode
+        with rc_context({"svg.fonttype": "none", "svg.hashsalt": "ptheta"}):
+            whole, axes = panels(count, width, height)
+            for axis in axes:
+                axis.tick_params(labelsize=8)
+                axis.spines[["top", "right"]].set_visible(False)
+            draw(axes)
+            return inline(whole, about)
 
     return drawn
 

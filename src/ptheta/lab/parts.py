@@ -45,8 +45,8 @@ class Number:
             return True
         above = self.computed - self.theory
         if self.relation == "=":
-            return abs(above) <= self.tolerance
-        return (above if self.relation == "<=" else -above) <= self.tolerance
+            return bool(abs(above) <= self.tolerance)
+        return bool((above if self.relation == "<=" else -above) <= self.tolerance)
 
 
 @dataclass(frozen=True)
@@ -92,11 +92,15 @@ class Film:
 
 @dataclass(frozen=True)
 class Table:
-    """Any other table; the first column names the rows."""
+    """Any other table; the first column names the rows.
+
+    words: Whether the cells are words, which are wrapped and set flush left.
+    """
 
     head: Sequence[str]
     rows: Sequence[Sequence[str]]
     caption: str = ""
+    words: bool = False
 
 
 Part: TypeAlias = Numbers | Figure | Film | Table

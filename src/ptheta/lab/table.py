@@ -22,11 +22,13 @@ class Entry:
         module: Its file in `lab/pages/`, which has a function `page(asked) -> Page`.
         about: What it shows, in at most 62 characters.
         trains: Whether it trains models on digits, which takes minutes, or takes given runs.
+        shows: Whether it trains nothing that takes long, and shows a given run if there is one.
     """
 
     module: str
     about: str
     trains: bool = False
+    shows: bool = False
 
     def load(self) -> Callable[[Asked], Page]:
         made: Callable[[Asked], Page] = import_module(f"ptheta.lab.pages.{self.module}").page
@@ -44,6 +46,10 @@ PAGES: dict[str, Entry] = {
     "losses": Entry("losses", "the loss table of GANs, trained; tricks with and without", True),
     "evaluation": Entry("evaluation", "what scores of samples see, and what they do not", True),
     "dynamics": Entry("dynamics", "update rules of two players: diverge, circle or converge"),
+    "autoregression": Entry(
+        "autoregression", "the chain rule, masks, drawing pixel by pixel, R, G, B", shows=True
+    ),
+    "graphs": Entry("graphs", "the random variables and players of every model, the taxonomy"),
 }
 
 

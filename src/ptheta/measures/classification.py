@@ -1,4 +1,4 @@
-"""How good probabilities of classes are: accuracy, log loss, and whether they mean what they say.
+"""Evaluation of class probabilities: accuracy, log loss, and calibration.
 
 Pure functions of log P(y | x), float64 (N, K), and labels y, int64 (N,).
 """
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ptheta.measures.results import LEVEL, NORMAL
 
-BINS = 10  # of a reliability diagram
+BINS = 10  # bins of a reliability diagram
 SIMULATED = 200  # number of simulated label sets for calibrated probabilities
 LEAST_LOG = -1e5  # log-probability in nats used for impossible classes in products
 STEEPEST = 1e3  # maximum slope in the search; the minimum is its inverse
@@ -39,8 +39,8 @@ class IntervalEstimate(NamedTuple):
 
 
 class Bin(NamedTuple):
-    """Examples whose highest probability is in a range: how many, the mean of that probability, and
-    the share of them whose most probable class is theirs."""
+    """A bin of a reliability diagram: the number of examples whose highest probability is in a
+    range, the mean of that probability (confidence), and their accuracy."""
 
     examples: int
     confidence: float
@@ -48,8 +48,9 @@ class Bin(NamedTuple):
 
 
 def wilson(hits: int, n: int) -> IntervalEstimate:
-    """A share with the score interval (Wilson 1927, JASA 22:209), which is right for shares near 0
-    and 1, too. n: 1 or more"""
+    """A fraction with the Wilson score interval (1927, JASA 22:209), which is also valid near 0 and
+    1.
+    n: 1 or more"""
     p, z2 = hits / n, NORMAL**2 / n
     middle = (p + z2 / 2) / (1 + z2)
     half = NORMAL / (1 + z2) * math.sqrt(p * (1 - p) / n + z2 / (4 * n))
@@ -57,18 +58,17 @@ def wilson(hits: int, n: int) -> IntervalEstimate:
 
 
 def accuracy(log_p: Tensor, y: Tensor) -> IntervalEstimate:
-    """The share of examples whose most probable class is theirs."""
+    """The fraction of examples whose most probable class is correct."""
     return wilson(int((log_p.argmax(1) == y).sum()), len(y))
 
 
 def log_loss(log_p: Tensor, y: Tensor) -> IntervalEstimate | None:
-    """The mean of -log P(y | x), nats, with the interval of Student's t; None where that is
-    infinite."""
+    """The mean of -log P(y | x), nats, with the interval of Student's t; None if it is infinite."""
     each = -log_p.gather(1, y[:, None])[:, 0]
     if not bool(each.isfinite().all()):
         return None
     mean = each.mean().item()
-    half = math.inf  # of one example nothing is known but its own
+    half = math.inf  # no interval for a single example
     if len(each) > 1:
         t = float(stdtrit(len(each) - 1, (1 + LEVEL) / 2))
         half = t * each.std().item() / math.sqrt(len(each))
@@ -76,7 +76,8 @@ def log_loss(log_p: Tensor, y: Tensor) -> IntervalEstimate | None:
 
 
 def reliability(log_p: Tensor, y: Tensor, bins: int = BINS) -> list[Bin]:
-    """Examples by their highest probability, in `bins` ranges of one width; empty ones left out."""
+    """Examples grouped by their highest probability in `bins` equal ranges; empty ones are
+    omitted."""
     top, found = log_p.exp().max(1)
     place, right = _place(top, bins), found == y
     each = [(top[place == b], right[place == b]) for b in range(bins)]
@@ -96,15 +97,16 @@ def calibration_error(log_p: Tensor, y: Tensor, bins: int = BINS) -> float:
 
 
 def _error(top: Tensor, right: Tensor, bins: int) -> Tensor:
-    """top: (N,); right: float64 (S, N), of S sets of labels -> (S,)"""
+    """Calibration error. top: highest probabilities (N,); right: float64 (S, N), for S label sets
+    -> (S,)"""
     place = _place(top, bins).expand(len(right), -1)
     gap = torch.zeros(len(right), bins, dtype=torch.float64).scatter_add_(1, place, right - top)
     return gap.abs().sum(1) / len(top)
 
 
 def by_chance(log_p: Tensor, seed: int = 0, bins: int = BINS) -> tuple[float, float]:
-    """The calibration error of probabilities that are right, of so many examples: (its mean, what
-    it exceeds in 5 of 100 cases), by labels that are drawn from the probabilities themselves."""
+    """The calibration error of perfectly calibrated probabilities for as many examples: (mean, 95 %
+    quantile), by simulation of labels from the probabilities."""
     top = log_p.exp().max(1).values
     draw = torch.Generator().manual_seed(seed)
     u = torch.rand(SIMULATED, len(top), generator=draw, dtype=torch.float64)
@@ -113,12 +115,11 @@ def by_chance(log_p: Tensor, seed: int = 0, bins: int = BINS) -> tuple[float, fl
 
 
 def slope(log_p: Tensor, y: Tensor) -> IntervalEstimate | None:
-    """The a for which softmax(a log P) has the least log loss: 1 where probabilities are right,
-    below 1 where they are too sure (its inverse is the temperature of arXiv:1706.04599).
+    """The a for which softmax(a log P) has the least log loss: 1 for calibrated probabilities,
+    below 1 for overconfident ones (its inverse is the temperature of arXiv:1706.04599).
 
-    The log likelihood is concave in a, and its derivative falls through 0 at most once. None where
-    it does so nowhere, as of a classifier that is always right, and where the examples do not tell
-    it from 0.
+    The log-likelihood is concave in a, so its derivative has at most one zero. None if it has none,
+    as for a classifier that is always right, and if a is not distinguishable from 0.
     """
     logs = log_p.clamp(min=LEAST_LOG)
     own = logs.gather(1, y[:, None])[:, 0]
@@ -140,19 +141,18 @@ def slope(log_p: Tensor, y: Tensor) -> IntervalEstimate | None:
 
 
 def confusion(log_p: Tensor, y: Tensor) -> Tensor:
-    """How many examples of a class (row) are taken for which (column): int64 (K, K)."""
+    """The confusion matrix: true class (row), predicted class (column): int64 (K, K)."""
     k = log_p.shape[1]
     return torch.bincount(y * k + log_p.argmax(1), minlength=k * k).view(k, k)
 
 
 @dataclass(frozen=True)
 class Classified:
-    """How good probabilities of classes are.
+    """Evaluation results of class probabilities.
 
-    log_loss, slope: None where they are not finite, or not defined
-    calibration_error: None of what gives no probabilities, as the next
-    by_chance: the calibration error of probabilities that are right: its mean, and what 95 of 100
-        such classifiers stay below
+    log_loss, slope: None if not finite or not defined
+    calibration_error, by_chance: None for a classifier without probabilities
+    by_chance: the calibration error of perfectly calibrated probabilities: mean and 95 % quantile
     """
 
     accuracy: IntervalEstimate
@@ -172,7 +172,7 @@ class Classified:
 
 
 def measured(log_p: Tensor, y: Tensor, *, sure: bool = False, seed: int = 0) -> Classified:
-    """sure: whether the classifier names a class alone and gives no probabilities"""
+    """Evaluate class probabilities. sure: whether the classifier predicts only a class"""
     if sure:
         return Classified(accuracy(log_p, y))
     return Classified(

@@ -1,7 +1,7 @@
-"""How well categories that were found without labels fit the labels.
+"""Agreement of clusters with labels.
 
-All measures are functions of the table of how many examples of a cluster (row) have a label
-(column): counts (K, C).
+All measures are functions of the contingency table of clusters (rows) and labels (columns):
+counts (K, C).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ptheta.measures.classification import IntervalEstimate
 
-DRAWN = 200  # tables by which an interval is taken
+DRAWN = 200  # number of bootstrap tables
 Measure = Callable[[np.ndarray], float]
 
 
@@ -26,16 +26,15 @@ def table(found: Tensor, labels: Tensor) -> np.ndarray:
 
 
 def matched_accuracy(found: Tensor, labels: Tensor) -> float:
-    """Share of images whose category is that of their label, under the best one-to-one matching.
+    """Accuracy under the best one-to-one matching of clusters and labels.
 
-    found, labels: int64 (N,). Kuhn 1955, through scipy.
+    found, labels: int64 (N,). Kuhn 1955, by scipy.
     """
     return accuracy(table(found, labels))
 
 
 def matching(counts: np.ndarray) -> dict[int, int]:
-    """The label of each cluster under the best one-to-one matching; none for clusters that are more
-    than there are labels."""
+    """The label of each cluster under the best one-to-one matching; surplus clusters have none."""
     rows, columns = linear_sum_assignment(counts, maximize=True)
     return dict(zip(rows.tolist(), columns.tolist(), strict=True))
 
@@ -46,8 +45,8 @@ def accuracy(counts: np.ndarray) -> float:
 
 
 def nmi(counts: np.ndarray) -> float:
-    """Mutual information, as a share of the mean of both entropies; 1 where there is but one
-    cluster and one label."""
+    """Normalised mutual information, relative to the mean of both entropies; 1 for a single cluster
+    and a single label."""
     p = counts / counts.sum()
     rows, columns = p.sum(1), p.sum(0)
     together = _entropy(rows) + _entropy(columns)
@@ -61,8 +60,8 @@ def _entropy(p: np.ndarray) -> float:
 
 
 def ari(counts: np.ndarray) -> float:
-    """The adjusted Rand index (Hubert & Arabie 1985): of pairs of examples, 0 on average by chance
-    and 1 where clusters are labels."""
+    """The adjusted Rand index (Hubert & Arabie 1985) of pairs of examples: 0 in expectation by
+    chance, 1 if clusters equal labels."""
     pairs, rows, columns = (
         float((n * (n - 1) / 2).sum()) for n in (counts.astype(float), counts.sum(1), counts.sum(0))
     )
@@ -76,11 +75,11 @@ MEASURES: dict[str, Measure] = {"accuracy": accuracy, "NMI": nmi, "ARI": ari}
 
 
 def measured(tables: list[np.ndarray], seed: int = 0) -> dict[str, IntervalEstimate]:
-    """Of the first table, with an interval that is of examples and of starts: each table drawn is
-    of one of the starts, and of as many examples, drawn from it again.
+    """The measures of the first table, with bootstrap intervals over examples and starts: each
+    replicate resamples the table of a random start.
 
-    Few examples make clusters look fit: drawing lifts a measure by some b on average, and so did
-    the draw that is at hand. Both are taken off, b for each start.
+    Measures are biased upwards for few examples: resampling adds a bias b on average, as did the
+    original sampling. The intervals are corrected for both, with b for each start.
     """
     rng = np.random.default_rng(seed)
     which = rng.integers(len(tables), size=DRAWN)
@@ -99,14 +98,14 @@ def measured(tables: list[np.ndarray], seed: int = 0) -> dict[str, IntervalEstim
 
 
 def _again(counts: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """As many examples, drawn from a table."""
+    """Resample a table with the same number of examples."""
     n = int(counts.sum())
     return rng.multinomial(n, counts.ravel() / n).reshape(counts.shape)
 
 
 def by_chance(found: Tensor, labels: Tensor, seed: int = 0) -> dict[str, IntervalEstimate]:
-    """Of clusters of these sizes that know nothing of the labels: the mean over permutations, and
-    what 95 of 100 lie between."""
+    """Chance level for random clusters of the same sizes: the mean over permutations, and the 95 %
+    interval."""
     rng = np.random.default_rng(seed)
     orders = (torch.from_numpy(rng.permutation(len(labels))) for _ in range(DRAWN))
     drawn = [table(found, labels[order]) for order in orders]

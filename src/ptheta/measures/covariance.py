@@ -1,4 +1,4 @@
-"""A Gaussian of points: distances from it, and what its first directions leave over."""
+"""A Gaussian fitted to points: Mahalanobis distances, densities and PCA residuals."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from torch import Tensor
 
 from ptheta.errors import PthetaError
 
-LEAST = 1e-6  # of the largest variance: directions below it are no directions of the data
+LEAST = 1e-6  # relative to the largest variance: directions with less are ignored
 
 
 @dataclass(frozen=True)
 class Gaussian:
-    """mean: (d,); axes: (d, r), orthonormal, most variance first; variance: (r,), along each
+    """A fitted Gaussian.
 
+    mean: (d,); axes: (d, r), orthonormal, most variance first; variance: (r,), along each
     rest: variance along every other direction
     """
 
@@ -29,8 +30,8 @@ class Gaussian:
     def of(cls, x: Tensor, shrink: float = 1e-3) -> Gaussian:
         """The mean and covariance of points x (N, d), in float64.
 
-        shrink: share of the mean variance that is added to each, so that directions in which the
-            points hardly vary do not decide alone
+        shrink: fraction of the mean variance that is added to each, so that directions with little
+            variance do not dominate
         """
         if len(x) < 2:
             raise PthetaError(f"{len(x)} example is too few for a covariance: give at least two")
@@ -57,7 +58,7 @@ class Gaussian:
         return (self.distance(x).square() + constant) / 2
 
     def left_over(self, x: Tensor, count: int) -> Tensor:
-        """The root mean square of what the first `count` directions leave of points x (N, d)."""
+        """The root mean square residual of points x (N, d) from the first `count` directions."""
         centred = x.double() - self.mean
         axes = self.axes[:, :count]
         return (centred - centred @ axes @ axes.T).square().mean(1).sqrt()
@@ -66,7 +67,7 @@ class Gaussian:
 def _principal(centred: Tensor) -> tuple[Tensor, Tensor]:
     """The variances (r,) of points (N, d) along their principal directions (d, r), most first.
 
-    Of fewer points than numbers, by the points: the others vary in no further direction.
+    For fewer points than dimensions, by the Gram matrix of the points.
     """
     n, d = centred.shape
     if n < d:

@@ -1,7 +1,7 @@
-"""How well a score tells outliers from other examples, and a threshold that is right for a sample
-of any size.
+"""Outlier detection by a score: measures of performance, and a threshold that is valid for any
+sample size.
 
-A score is higher for what looks less like the training data. Pure functions of scores.
+A score is higher for examples less like the training data. Pure functions of scores.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ptheta.errors import PthetaError
 from ptheta.measures.intervals import Groups, draws, estimate, spread
 from ptheta.measures.results import LEVEL, Estimate
 
-TPR = 0.95  # share of outliers that are found, where false alarms are counted
+TPR = 0.95  # true positive rate at which false positives are counted
 
 
 def auroc(outliers: Tensor, others: Tensor) -> float:
@@ -29,7 +29,7 @@ def auroc(outliers: Tensor, others: Tensor) -> float:
 
 
 def _mid_ranks(scores: Tensor) -> Tensor:
-    """From 1; equal ones have the mean of their ranks."""
+    """Ranks from 1; ties get their mean rank."""
     _, place, counts = scores.unique(return_inverse=True, return_counts=True)
     ends = counts.cumsum(0).double()
     ranks: Tensor = (ends - (counts - 1).double() / 2)[place]
@@ -37,8 +37,8 @@ def _mid_ranks(scores: Tensor) -> Tensor:
 
 
 def average_precision(outliers: Tensor, others: Tensor) -> float:
-    """The sum of precision times the growth of recall, from the highest score on; equal scores are
-    one step. By chance it is the share of outliers."""
+    """Average precision: the sum of precision times the increase of recall, from the highest score
+    down; ties are one step. The chance level is the fraction of outliers."""
     scores = torch.cat([outliers, others]).double()
     is_outlier = torch.cat([torch.ones(len(outliers)), torch.zeros(len(others))]).double()
     values, place = scores.unique(return_inverse=True)
@@ -49,8 +49,7 @@ def average_precision(outliers: Tensor, others: Tensor) -> float:
 
 
 def fpr_at_tpr(outliers: Tensor, others: Tensor, tpr: float = TPR) -> float:
-    """Share of others that score at least as high as the threshold which finds a share `tpr` of the
-    outliers."""
+    """False positive rate at the threshold with the true positive rate `tpr`."""
     needed = max(1, math.ceil(tpr * len(outliers) - 1e-9))
     at = outliers.sort(descending=True).values[needed - 1]
     return (others >= at).double().mean().item()
@@ -79,7 +78,7 @@ def measured(measure: Measure, outliers: Tensor, others: Tensor) -> Estimate:
 
 
 def interval(found: Estimate) -> tuple[float, float]:
-    """The 95 % interval of a share, within 0 to 1; of one without an error all that can be."""
+    """The 95 % interval of a fraction, within 0 to 1; (0, 1) without an error."""
     assert found.value is not None
     if found.draws is None:
         return 0.0, 1.0
@@ -91,10 +90,10 @@ def interval(found: Estimate) -> tuple[float, float]:
 
 
 def p_values(scores: Tensor, held_out: Tensor) -> Tensor:
-    """(1 + number of held-out scores that are as high) / (n + 1), of each score: (N,) in 0 to 1.
+    """(1 + number of held-out scores at least as high) / (n + 1), of each score: (N,) in 0 to 1.
 
-    Where a new example and the n held-out ones are exchangeable, P(p <= a) <= a for every a,
-    however the score came about (the conformal p-value; Bates et al. 2023, arXiv:2104.08279).
+    If a new example and the n held-out ones are exchangeable, P(p <= a) <= a for every a, whatever
+    the score (the conformal p-value; Bates et al. 2023, arXiv:2104.08279).
     """
     ranked = held_out.double().sort().values
     below = torch.searchsorted(ranked, scores.double().contiguous())
@@ -103,11 +102,11 @@ def p_values(scores: Tensor, held_out: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Threshold:
-    """What is flagged: scores above `value`.
+    """A threshold: scores above `value` are flagged.
 
-    rate: of false alarms that was asked for; held_out: scores that it was set by
-    low, high: between which the rate of this very threshold lies with a probability of 95 %: it is
-        one of many that other held-out examples would have given
+    rate: the requested rate of false alarms; held_out: number of scores used to set it
+    low, high: 95 % interval of the actual rate of this threshold, which depends on the random
+        held-out examples
     """
 
     value: float
@@ -124,7 +123,7 @@ class Threshold:
 def exceeding(n: int, rate: float) -> int:
     """The rank of the held-out score, of n, that is the threshold for a rate of false alarms.
 
-    Raises PthetaError for a rate that is none, and where n is too small for it.
+    Raises PthetaError for an invalid rate, and if n is too small for it.
     """
     if not 0 < rate < 1:
         raise PthetaError(f"false alarms {rate:g}: ask for a share between 0 and 1, such as 0.05")
@@ -139,11 +138,11 @@ def exceeding(n: int, rate: float) -> int:
 
 def threshold(held_out: Tensor, rate: float) -> Threshold:
     """The threshold whose rate of false alarms on new examples is at most `rate`, on average over
-    the held-out examples: it flags where `p_values` is at most `rate`.
+    the held-out examples: it flags examples whose `p_values` is at most `rate`.
 
-    held_out: scores (n,). The rate of one threshold, of scores without ties, is of the law Beta(k,
+    held_out: scores (n,). Without ties, the actual rate of a threshold has the distribution Beta(k,
     n + 1 - k), k = floor(rate (n + 1)).
-    Raises PthetaError for a rate that is none, and where n is too small for it.
+    Raises PthetaError for an invalid rate, and if n is too small for it.
     """
     n = len(held_out)
     k = exceeding(n, rate)

@@ -12,15 +12,16 @@ from torch import Tensor
 from ptheta.errors import PthetaError
 
 LogDensity = Callable[[Tensor], Tensor]  # points (N, D) -> log of the density at each, nats (N,)
-CELLS = {1: 20_000, 2: 600}  # along each side, at least
-MOST = 4_000_000  # cells in all
-NEGLIGIBLE = 1e-6  # mass beyond the grid
-CHUNK = 100_000  # cells whose densities are asked for at a time
+CELLS = {1: 20_000, 2: 600}  # minimum cells along each side
+MOST = 4_000_000  # maximum number of cells
+NEGLIGIBLE = 1e-6  # maximum mass beyond the grid
+CHUNK = 100_000  # cells evaluated at a time
 
 
 @dataclass(frozen=True)
 class Grid:
-    """A box in equal cells. low, high: the box (D,), D = 1 or 2; cells: along each side"""
+    """A box divided into equal cells. low, high: the box (D,), D = 1 or 2; cells: along each
+    side"""
 
     low: tuple[float, ...]
     high: tuple[float, ...]
@@ -36,8 +37,8 @@ class Grid:
 
     @classmethod
     def over(cls, sides: Sequence[tuple[float, float]], finest: float = math.inf) -> Grid:
-        """Of a box ((low, high) of each number), with cells of at most half of `finest`, the length
-        within which a density changes much."""
+        """A grid over a box ((low, high) of each dimension), with cells of at most half of
+        `finest`, the length scale of the densities."""
         low, high = tuple(a for a, _ in sides), tuple(b for _, b in sides)
         widest = max(b - a for a, b in sides)
         wanted = 2 * widest / finest
@@ -46,29 +47,29 @@ class Grid:
 
     @property
     def volume(self) -> float:
-        """Of a cell."""
+        """Volume of a cell."""
         sides = zip(self.low, self.high, strict=True)
         return math.prod((b - a) / self.cells for a, b in sides)
 
     def centres(self) -> Tensor:
-        """Of all cells: float64 (cells^D, D)."""
+        """Centres of all cells: float64 (cells^D, D)."""
         at = (torch.arange(self.cells, dtype=torch.float64) + 0.5) / self.cells
         axes = [a + (b - a) * at for a, b in zip(self.low, self.high, strict=True)]
         return torch.stack(torch.meshgrid(*axes, indexing="ij"), -1).flatten(0, -2)
 
     def coarser(self) -> Grid:
-        """With half of the cells along each side."""
+        """The grid with half as many cells along each side."""
         return Grid(self.low, self.high, max(2, self.cells // 2))
 
 
 @dataclass(frozen=True)
 class Divergences:
-    """Of p and q, nats. Sums of what is never negative:
+    """Divergences of p and q in nats, as sums of non-negative terms.
 
-    kl: p log(p / q) - p + q of the cells and of the rest, taken as one cell: KL(p || q) where
-        nothing of p lies outside the grid, else at most that; reverse_kl: the same of q and p
-    total_variation: |p - q| / 2 of the cells and of the rest, taken as one cell: 0 to 1
-    outside_p, outside_q: the mass beyond the grid, or below 0 by what the grid is too coarse
+    kl: p log(p / q) - p + q summed over the cells and the exterior as one cell: KL(p || q) if p has
+        no mass outside the grid, else a lower bound; reverse_kl: the same for q and p
+    total_variation: |p - q| / 2 summed over the cells and the exterior as one cell: 0 to 1
+    outside_p, outside_q: the mass beyond the grid; negative if the grid is too coarse
     """
 
     kl: float
@@ -79,7 +80,8 @@ class Divergences:
 
 
 def divergences(log_p: LogDensity, log_q: LogDensity, grid: Grid) -> Divergences:
-    """Of two normalised densities; infinite where one has no mass in a cell where the other has.
+    """Divergences of two normalised densities; infinite if one has no mass in a cell where the
+    other has.
 
     Raises PthetaError for a density that is NaN or infinite.
     """
@@ -101,15 +103,15 @@ def divergences(log_p: LogDensity, log_q: LogDensity, grid: Grid) -> Divergences
 
 
 def _rest(p: float, q: float) -> float:
-    """p log(p / q) - p + q of the masses beyond the grid, or 0 where p may be what the grid is too
-    coarse for."""
+    """p log(p / q) - p + q of the masses beyond the grid, or 0 if p may be a discretisation
+    error."""
     if p < NEGLIGIBLE:
         return max(0.0, q - p)
     return 0.0 if q < NEGLIGIBLE else p * math.log(p / q) - p + q
 
 
 def _cells(p: Tensor, q: Tensor, log_ratio: Tensor) -> Tensor:
-    """p log(p / q) - p + q, which is q where p is 0."""
+    """p log(p / q) - p + q by cell, which is q if p is 0."""
     return torch.where(p > 0, p * log_ratio, 0.0) - p + q
 
 

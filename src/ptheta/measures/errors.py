@@ -1,4 +1,4 @@
-"""How far images are from what they should be, pixel by pixel: of each pair of images."""
+"""Pixel errors of pairs of images."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from torch import Tensor
 
 from ptheta.errors import PthetaError
 
-MOST_DECIBELS = 100.0  # of equal images, which would have infinitely many
-VALUES = 2**24  # pixel values that are looked at in one go
+MOST_DECIBELS = 100.0  # PSNR assigned to equal images instead of infinity
+VALUES = 2**24  # pixel values per block
 
 
 def l1(a: Tensor, b: Tensor) -> Tensor:
-    """Mean absolute difference of two image batches, uint8 (B, C, H, W), of 255: float64 (B,).
+    """Mean absolute difference of two image batches, uint8 (B, C, H, W), out of 255: float64 (B,).
 
-    Raises PthetaError where they differ in number, size or channels.
+    Raises PthetaError if they differ in number, size or channels.
     """
     check_pairs(a, b)
     return _each(a, b, lambda d: d.abs().flatten(1).sum(1, dtype=torch.int64)) / a[0].numel()
 
 
 def mean_squared(a: Tensor, b: Tensor) -> Tensor:
-    """Mean squared difference of 255^2: float64 (B,). Arguments: see `l1`."""
+    """Mean squared difference, out of 255^2: float64 (B,). Arguments: see `l1`."""
     check_pairs(a, b)
     return _each(a, b, lambda d: d.square().flatten(1).sum(1, dtype=torch.int64)) / a[0].numel()
 
@@ -37,10 +37,10 @@ def psnr(a: Tensor, b: Tensor) -> Tensor:
 
 
 def squared_error(a: Tensor, b: Tensor, where: Tensor) -> Tensor:
-    """Mean squared difference of two image batches over some of their values, of 255^2: float64
-    (B,), 0 where none are meant.
+    """Mean squared difference of two image batches over selected values, out of 255^2: float64
+    (B,), 0 if none are selected.
 
-    where: bool, as a and b
+    where: bool mask, as a and b
     """
     check_pairs(a, b)
     gap = (a.to(torch.int32) - b.to(torch.int32)).square() * where
@@ -48,12 +48,12 @@ def squared_error(a: Tensor, b: Tensor, where: Tensor) -> Tensor:
 
 
 def decibels(error: float) -> float:
-    """The PSNR of a mean squared difference of 255^2, dB; at most `MOST_DECIBELS`."""
+    """The PSNR of a mean squared difference out of 255^2, dB; at most `MOST_DECIBELS`."""
     return MOST_DECIBELS if error <= 0 else min(MOST_DECIBELS, 10 * math.log10(255.0**2 / error))
 
 
 def _each(a: Tensor, b: Tensor, what: Callable[[Tensor], Tensor]) -> Tensor:
-    """What the differences of each pair give, exactly, in parts that fit into memory."""
+    """Apply `what` to the exact differences of each pair, in blocks that fit into memory."""
     size = max(1, VALUES // max(1, a[:1].numel()))
     parts = [
         what(p.to(torch.int32) - q.to(torch.int32))
@@ -63,7 +63,7 @@ def _each(a: Tensor, b: Tensor, what: Callable[[Tensor], Tensor]) -> Tensor:
 
 
 def check_pairs(a: Tensor, b: Tensor) -> None:
-    """Raises PthetaError where two image batches are no pairs."""
+    """Raise PthetaError unless two image batches are pairs."""
     for x in (a, b):
         if x.dtype != torch.uint8 or x.ndim != 4:
             raise PthetaError(f"got {x.dtype} {tuple(x.shape)}: want uint8 (B, C, H, W)")

@@ -1,16 +1,16 @@
-"""How well the dimensions of a code stand for known factors: the mutual information gap."""
+"""The mutual information gap: disentanglement of a code with respect to known factors."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-BINS = 20  # of each dimension (Locatello et al. 2019, arXiv:1811.12359)
+BINS = 20  # bins of each dimension (Locatello et al. 2019, arXiv:1811.12359)
 
 
 def binned(codes: Tensor, bins: int = BINS) -> Tensor:
-    """The bin of each number, equally wide bins from the least to the largest value of a dimension:
-    (N, L) -> int64 (N, L). A dimension without spread has one bin."""
+    """The bin of each value, for equal-width bins from the minimum to the maximum of a dimension:
+    (N, L) -> int64 (N, L). A constant dimension has one bin."""
     codes = codes.double()
     low, high = codes.amin(0), codes.amax(0)
     width = torch.where(high > low, high - low, 1.0)
@@ -42,11 +42,11 @@ def entropies(values: Tensor) -> Tensor:
 
 
 def information_gaps(codes: Tensor, values: Tensor) -> Tensor:
-    """Of each factor the difference of the two largest I(z_j; v_k) over j, over H(v_k): (K,), from
-    0 to 1. codes: (N, L); values: int64 (N, K) from 0, each of them with at least two values
+    """For each factor the difference of the two largest I(z_j; v_k) over j, divided by H(v_k):
+    (K,), from 0 to 1. codes: (N, L); values: int64 (N, K) from 0, at least two values per factor
 
-    Chen et al. 2018, eq. 6 (arXiv:1802.04942), with codes in bins. A code of one dimension has no
-    second one: its gap is the whole of I(z; v_k) / H(v_k).
+    Chen et al. 2018, eq. 6 (arXiv:1802.04942), with binned codes. For a code of one dimension it is
+    I(z; v_k) / H(v_k).
     """
     found = mutual_information(binned(codes), values).sort(0, descending=True).values
     second = found[1] if len(found) > 1 else torch.zeros_like(found[0])

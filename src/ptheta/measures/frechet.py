@@ -12,13 +12,14 @@ from ptheta.errors import PthetaError
 from ptheta.measures.intervals import Groups, draws
 from ptheta.measures.results import Draws
 
-LEAST_TO_EXTRAPOLATE = 50  # images of either side
-CHUNK = 4096  # images whose features are held in float64 at a time
+LEAST_TO_EXTRAPOLATE = 50  # minimum images of either side
+CHUNK = 4096  # images whose features are converted to float64 at a time
 
 
 @dataclass(frozen=True)
 class Gaussian:
-    """mean (d,) and a root of the covariance: root.T @ root = cov, root (r, d), float64."""
+    """A Gaussian by its mean (d,) and a root of its covariance: root.T @ root = cov, root (r, d),
+    float64."""
 
     mean: Tensor
     root: Tensor
@@ -27,8 +28,8 @@ class Gaussian:
 def fit(features: Tensor) -> Gaussian:
     """Mean and unbiased covariance of features (N, d), N >= 2.
 
-    With fewer images than features the root is the centred features themselves; else Cholesky's
-    factor, or where features are dependent the root from `eigh` (never complex).
+    With fewer images than features the root is the matrix of centred features; else the Cholesky
+    factor, or for linearly dependent features the root from `eigh` (never complex).
     """
     n, d = features.shape
     if n < 2:
@@ -42,7 +43,7 @@ def fit(features: Tensor) -> Gaussian:
 
 
 def _finite(spread: Tensor) -> Tensor:
-    """Raises PthetaError for what no distance can be taken of."""
+    """Raise PthetaError for non-finite values."""
     if not bool(spread.square().sum().isfinite()):
         raise PthetaError(
             "the features hold NaN or infinity, or numbers whose squares do not fit into float64: "
@@ -65,8 +66,9 @@ def root_of(covariance: Tensor) -> Tensor:
 def frechet(a: Gaussian, b: Gaussian) -> float:
     """|m_a - m_b|^2 + tr(C_a + C_b - 2 (C_a C_b)^(1/2)): Dowson & Landau 1982.
 
-    tr (C_a C_b)^(1/2) is the sum of the singular values of root_a root_b^T. Taking them directly,
-    not as roots of eigenvalues of a product, keeps float64's digits where features are dependent.
+    tr (C_a C_b)^(1/2) is the sum of the singular values of root_a root_b^T. Computing them
+    directly, not as roots of eigenvalues of a product, keeps float64 precision for dependent
+    features.
     """
     between = (a.mean - b.mean).square().sum()
     within = a.root.square().sum() + b.root.square().sum()
@@ -75,10 +77,10 @@ def frechet(a: Gaussian, b: Gaussian) -> float:
 
 
 def frechet_draws(x: Tensor, y: Tensor, fakes: Groups, reals: Groups) -> Draws | None:
-    """The distance of x (fakes) and y (real) without each group; None for too few images.
+    """Leave-one-group-out distances of x (fake) and y (real); None for too few images.
 
-    How the distance rises for fewer images (Chong & Forsyth 2020, arXiv:1911.07023) is in all of
-    these alike, and not in the error.
+    The bias for few images (Chong & Forsyth 2020, arXiv:1911.07023) is equal in all of these, and
+    not part of the error.
     """
     if not fakes.count or not reals.count:
         return None
@@ -94,17 +96,19 @@ def _values(found: Iterable[float]) -> Tensor:
 
 
 def _without(x: Tensor, groups: Groups) -> Iterator[Gaussian]:
-    """Of x (n, d) without each group in turn."""
+    """Gaussians fitted to x (n, d) without each group in turn."""
     if groups.left.min() <= x.shape[1]:
         for g in range(groups.count):
             yield fit(x[groups.of != g])
         return
-    # what a group adds is taken from the sums over all, so all fits together cost what two would
+    # subtract the terms of each group from the global sums: all fits cost as much as two
     centre = fit(x).mean
     total = _squares(x, centre)
     for g in range(groups.count):
         part, left = x[groups.of == g], groups.left[g]
-        mean = -(part.double() - centre).sum(0) / left  # of the rest, from the centre of all
+        mean = (
+            -(part.double() - centre).sum(0) / left
+        )  # mean of the rest, relative to the global mean
         squares = total - _squares(part, centre) - left * torch.outer(mean, mean)
         yield Gaussian(centre + mean, root_of(squares / (left - 1)))
 
@@ -121,12 +125,12 @@ def _squares(x: Tensor, centre: Tensor) -> Tensor:
 def frechet_infinity(
     value: float, found: Draws, fakes: Groups, reals: Groups
 ) -> tuple[float, Draws]:
-    """The distance that infinitely many samples and real images would have, and its draws.
+    """The distance extrapolated to infinitely many samples and real images, and its replicates.
 
-    value, found: the distance, and without each group. To first order it is too large by b / n of
-    the n samples (Chong & Forsyth 2020, arXiv:1911.07023) and by c / m of the m real images. Both
-    are read off what leaving images out adds (Quenouille 1956), and taken away; where nothing is
-    between the two distributions the result is near 0 on either side.
+    value, found: the distance, and its leave-one-group-out values. To first order its bias is b / n
+    for n samples (Chong & Forsyth 2020, arXiv:1911.07023) plus c / m for m real images. Both are
+    estimated from leaving images out (Quenouille 1956) and subtracted; for equal distributions the
+    result is near 0, of either sign.
     """
     for groups, kind in ((fakes, "samples"), (reals, "real images")):
         if groups.n < LEAST_TO_EXTRAPOLATE:
@@ -138,6 +142,6 @@ def frechet_infinity(
         (groups.left / groups.n * (_values(without) - value)).sum().item()
         for groups, without in ((fakes, found.fake), (reals, found.real))
     )
-    # to first order an image moves both alike
+    # to first order an image affects both equally
     moved = (tuple(v - bias for v in side) for side in (found.fake, found.real))
     return value - bias, Draws(*moved)

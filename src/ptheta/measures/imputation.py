@@ -1,7 +1,8 @@
-"""How near imputed cells are to those that were hidden: pure functions of what a network would see
-of them, numbers standardised and words one-hot.
+"""Errors of imputed cells: pure functions of values in network scale, with standardised numbers and
+one-hot categories.
 
-Draws are (M, B, W), the truth (B, W), `hidden` (B, W) bool says which numbers count.
+Draws are (M, B, W), the truth is (B, W), and the bool mask `hidden` (B, W) selects the cells to
+evaluate.
 """
 
 from __future__ import annotations
@@ -9,19 +10,19 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-PAIRED = 100  # draws of which distances of pairs are taken
-NARROW = 1e-9  # beyond an interval that a number is still taken to lie in
+PAIRED = 100  # maximum draws for pairwise distances
+NARROW = 1e-9  # tolerance at the ends of an interval
 
 
 def root_mean_square(guess: Tensor, truth: Tensor, hidden: Tensor) -> float:
-    """Over the hidden numbers: (B, W)."""
+    """Root mean square error over the hidden numbers: (B, W) each."""
     return float((guess - truth)[hidden].double().square().mean().sqrt())
 
 
 def energy_score(draws: Tensor, truth: Tensor, hidden: Tensor) -> float:
     """E |X - x| - E |X - X'| / 2 of the hidden part of each row, averaged over the rows that have
-    one (Gneiting & Raftery 2007, section 4.3). Its expectation is least for draws from the law of
-    the truth. It is unbiased, of pairs of different draws; of one draw the distance alone.
+    one (Gneiting & Raftery 2007, section 4.3). Its expectation is minimal for draws from the true
+    distribution. Unbiased, by pairs of different draws; for a single draw only the first term.
     """
     rows = hidden.any(1)
     part = torch.where(hidden, draws.double(), 0.0)[:PAIRED, rows]
@@ -35,11 +36,12 @@ def energy_score(draws: Tensor, truth: Tensor, hidden: Tensor) -> float:
 
 
 def intervals(draws: Tensor, level: float) -> tuple[Tensor, Tensor]:
-    """The ends of the central intervals of this mass, (B, W) each, by the quantiles of the draws.
+    """The ends of the central intervals of mass `level`, (B, W) each, by the quantiles of the
+    draws.
 
-    Of M draws the k-th lies at the quantile k / (M + 1), so that the interval of draws of the
-    truth's own law covers it with the probability `level` whatever M is, from 2 / (1 - level) - 1
-    on; of fewer it is from the least to the greatest.
+    The k-th of M sorted draws is at the quantile k / (M + 1), so that the interval of draws from
+    the true distribution has coverage `level` for any M of at least 2 / (1 - level) - 1; for fewer
+    it is from the minimum to the maximum.
     """
     ordered, m = draws.double().sort(0).values, len(draws)
     ends = []
@@ -52,12 +54,12 @@ def intervals(draws: Tensor, level: float) -> tuple[Tensor, Tensor]:
 
 
 def coverage(draws: Tensor, truth: Tensor, hidden: Tensor, level: float) -> tuple[float, float]:
-    """The share of hidden numbers within their interval, and its mean width."""
+    """The fraction of hidden numbers within their interval, and the mean width of the intervals."""
     low, high = intervals(draws, level)
     within = (truth >= low - NARROW) & (truth <= high + NARROW)
     return float(within[hidden].double().mean()), float((high - low)[hidden].mean())
 
 
 def accuracy(guess: Tensor, truth: Tensor, hidden: Tensor) -> float:
-    """The share of hidden words, (B, columns), that are right."""
+    """The fraction of hidden categories, (B, columns), that are correct."""
     return float((guess == truth)[hidden].double().mean())

@@ -12,15 +12,15 @@ from ptheta.errors import PthetaError
 from ptheta.measures.intervals import Groups, draws
 from ptheta.measures.results import Draws
 
-MISSING = 0.1  # of its share among real images: a class with less than that is missing
+MISSING = 0.1  # relative to the frequency in real images: a class with less is missing
 
 
 def class_score(logits: Tensor, splits: int = 10) -> tuple[float, float]:
     """exp E KL(p(y | x) || p(y)): its mean over the splits, and the standard error of that mean
     (0 for one split).
 
-    logits: (N, K). 1 where all images look alike to the classifier, K where each class comes
-    equally often and without doubt.
+    logits: (N, K). 1 if the classifier gives the same prediction for all images, K if each class is
+    equally frequent and predicted with certainty.
     """
     n = len(logits)
     if n < 2 * splits:
@@ -36,7 +36,7 @@ def class_score(logits: Tensor, splits: int = 10) -> tuple[float, float]:
 
 
 def score_draws(logits: Tensor, groups: Groups, splits: int = 10) -> Draws | None:
-    """The score without each group of fakes, of the same splits; None for too few images.
+    """The leave-one-group-out scores, with the same splits; None for too few images.
 
     log score = H(mean of p) - mean of H(p), each a function of means over the images of a split.
     """
@@ -60,7 +60,7 @@ def score_draws(logits: Tensor, groups: Groups, splits: int = 10) -> Draws | Non
 def effective_classes(logits: Tensor) -> tuple[float, Tensor]:
     """exp of the entropy of the predicted classes, and their counts (K,).
 
-    K where every class comes equally often, 1 where all images are of one class.
+    K if every class is equally frequent, 1 if all images are of one class.
     """
     counts = torch.bincount(logits.argmax(1), minlength=logits.shape[1])
     p = counts.double() / counts.sum()
@@ -68,7 +68,7 @@ def effective_classes(logits: Tensor) -> tuple[float, Tensor]:
 
 
 def classes_draws(logits: Tensor, groups: Groups) -> Draws | None:
-    """The effective number of classes without each group of fakes; None for too few images."""
+    """Leave-one-group-out effective numbers of classes; None for too few images."""
     if not groups.count:
         return None
     p = groups.means(_one_hot(logits))
@@ -77,12 +77,12 @@ def classes_draws(logits: Tensor, groups: Groups) -> Draws | None:
 
 def class_balance(fake: Tensor, real: Tensor) -> float:
     """Total variation between the predicted classes of fakes and of real images, from logits
-    (N, K) and (M, K): 0 where each comes as often, 1 where none is shared."""
+    (N, K) and (M, K): 0 for equal frequencies, 1 if no class is shared."""
     return _variation(_one_hot(fake).mean(0), _one_hot(real).mean(0)).item()
 
 
 def balance_draws(fake: Tensor, real: Tensor, fakes: Groups, reals: Groups) -> Draws | None:
-    """The total variation without each group; None for too few images."""
+    """Leave-one-group-out total variations; None for too few images."""
     if not fakes.count or not reals.count:
         return None
     a, b = _one_hot(fake), _one_hot(real)
@@ -99,10 +99,10 @@ def _variation(p: Tensor, q: Tensor) -> Tensor:
 
 
 def missing_classes(fake: Tensor, real: Tensor) -> list[int]:
-    """The classes that fakes lack, from logits (N, K) and (M, K).
+    """The classes missing among fakes, from logits (N, K) and (M, K).
 
-    A class lacks where it comes less than a tenth as often as among the real images, and so seldom
-    that chance does not explain it (binomial, 5 % for all classes together).
+    A class is missing if it is less than a tenth as frequent as among the real images, and
+    significantly so (binomial test, 5 % for all classes together).
     """
     counts = torch.bincount(fake.argmax(1), minlength=fake.shape[1])
     shares = torch.bincount(real.argmax(1), minlength=real.shape[1]).double() / len(real)

@@ -1,13 +1,13 @@
 """Standard errors, and intervals of differences, by the delete-a-group jackknife.
 
 The samples of a model are divided at random into 20 groups, and so are the real images, in the same
-way for every model of a protocol. A number is taken again without each group in turn; how these
-values spread is its variance (Shao & Wu 1989, Ann. Stat. 17:1176), once over the groups of samples
-and once over those of real images. Nothing is drawn twice, so nearest neighbours stay what they
-are, which a bootstrap with its duplicates makes wrong.
+way for every model of a protocol. A metric is recomputed without each group in turn; the spread of
+these values gives its variance (Shao & Wu 1989, Ann. Stat. 17:1176), separately over the groups of
+samples and of real images. Unlike a bootstrap, the jackknife creates no duplicates, which would
+distort nearest neighbours.
 
-Two models are scored on the same real images, and the luck of those is in both numbers. Both leave
-out the same real images, so that this luck cancels in the difference of the two.
+Two models are evaluated on the same real images, so their errors are correlated. Both leave out the
+same real images, so that this common error cancels in their difference.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from torch import Tensor
 from ptheta.measures.results import LEVEL, NORMAL, About, Draws, Estimate, Result
 
 GROUPS = 20
-LEAST = 4  # images of a side, below which nothing can be left out
+LEAST = 4  # minimum images of a side for the jackknife
 STREAMS = {"fake": 1, "real": 0}
 
 Side = Literal["fake", "real"]
@@ -32,8 +32,8 @@ Side = Literal["fake", "real"]
 
 @dataclass(frozen=True)
 class Groups:
-    """The groups of one side. n: its images; side: "fake" or "real"; rows: the images that are
-    meant of these, or None for all"""
+    """The groups of one side. n: number of its images; side: "fake" or "real"; rows: a subset of
+    the images, or None for all"""
 
     n: int
     side: Side
@@ -41,37 +41,37 @@ class Groups:
 
     @property
     def count(self) -> int:
-        """How many groups there are; 0 where the images are too few to leave any out."""
+        """Number of groups; 0 if there are too few images for a jackknife."""
         return min(GROUPS, self.n) if self.n >= LEAST else 0
 
     @cached_property
     def of(self) -> Tensor:
-        """The group of each image, int64 (n,): as many images in each, but for the remainder."""
+        """The group of each image, int64 (n,); groups have equal sizes except for a remainder."""
         generator = torch.Generator().manual_seed(STREAMS[self.side])
         found = torch.randperm(self.n, generator=generator) % max(1, self.count)
         return found if self.rows is None else found[self.rows]
 
     def part(self, rows: Tensor) -> Groups:
-        """Of some of the images: those at int64 positions, or where a bool (n,) is true."""
+        """The groups of a subset of images, by int64 indices or a bool mask (n,)."""
         return Groups(self.n, self.side, rows)
 
     @cached_property
     def member(self) -> Tensor:
-        """Whether an image is in a group: float64 (n, count); one group of all for `count` 0."""
+        """Group membership: float64 (n, count); one group of all images if `count` is 0."""
         return torch.nn.functional.one_hot(self.of, max(1, self.count)).double()
 
     @cached_property
     def sizes(self) -> Tensor:
-        """Images of each group: float64 (count,)."""
+        """Number of images of each group: float64 (count,)."""
         return self.member.sum(0)
 
     @cached_property
     def left(self) -> Tensor:
-        """Images that are left without each group: float64 (count,)."""
+        """Number of images outside each group: float64 (count,)."""
         return self.sizes.sum() - self.sizes
 
     def means(self, terms: Tensor) -> Tensor:
-        """The mean of terms (n, ...) without each group: (count, ...); empty where `count` is 0."""
+        """The leave-one-group-out means of terms (n, ...): (count, ...); empty if `count` is 0."""
         terms = terms.double()
         rest: Tensor = terms.sum(0) - torch.tensordot(self.member.T, terms, 1)
         return (rest.movedim(0, -1) / self.left).movedim(-1, 0)[: self.count]
@@ -80,9 +80,9 @@ class Groups:
 def draws(
     fake: Tensor | None = None, real: Tensor | None = None, both: Tensor | None = None
 ) -> Draws:
-    """From the values without each group of a side; None for a side that is not in the number.
+    """Draws from leave-one-group-out values of each side; None for a side that is not involved.
 
-    both: (groups of fakes, groups of real images), without one of each
+    both: (groups of fakes, groups of real images), values without one of each
     """
     sides = (fake, real, None if both is None else both.flatten())
     return Draws(*(() if v is None else tuple(v.tolist()) for v in sides))
@@ -96,7 +96,7 @@ def estimate(
     relation: str = "=",
     note: str = "",
 ) -> Estimate:
-    """A number with the error that its draws give; without one where it has no draws."""
+    """An estimate with the error from its draws; without draws, without an error."""
     error = None if found is None else standard_error(found)
     return Estimate(value, error, found, relation, about or {}, note)
 
@@ -104,14 +104,14 @@ def estimate(
 def mean_estimate(
     each: Tensor, groups: Groups, about: About | None = None, *, relation: str = "="
 ) -> Estimate:
-    """The mean of what each image of a side gives (n,), with its error."""
+    """The mean of per-image values of a side (n,), with its error."""
     found = draws(**{groups.side: groups.means(each)}) if groups.count else None
     return estimate(each.double().mean().item(), found, about, relation=relation)
 
 
 @dataclass(frozen=True)
 class Spread:
-    """The variance of a number, and the degrees of freedom that it is known with."""
+    """The variance of an estimate, and its degrees of freedom."""
 
     variance: float
     freedom: float
@@ -125,12 +125,11 @@ class Spread:
 
 
 def spread(found: Draws) -> Spread:
-    """The variance that draws give: of both sides together.
+    """The variance from draws, summed over both sides.
 
-    What a pair of a fake and a real image adds beyond either, such as whether the one lies in the
-    ball of the other, is in the variances of both sides; where `both` was taken it is counted once
-    (the two-way analysis of variance). The degrees of freedom are those of a sum of two variances
-    (Satterthwaite 1946).
+    The interaction of fake and real images, such as whether one is in the ball of the other, is
+    contained in the variances of both sides; with `both` it is counted only once (two-way analysis
+    of variance). The degrees of freedom are those of a sum of two variances (Satterthwaite 1946).
     """
     fake, real, both = (
         torch.tensor(v, dtype=torch.float64) for v in (found.fake, found.real, found.both)
@@ -148,7 +147,7 @@ def spread(found: Draws) -> Spread:
 
 
 def _variance(values: Tensor) -> float:
-    """Of a number, from its values without each group."""
+    """The jackknife variance of leave-one-group-out values."""
     g = len(values)
     return (g - 1) / g * (values - values.mean()).square().sum().item() if g else 0.0
 
@@ -158,15 +157,15 @@ def standard_error(found: Draws) -> float:
 
 
 def span(draws: Tensor) -> tuple[float, float]:
-    """The 95 % interval of what a bootstrap gave (B,)."""
+    """The 95 % percentile interval of bootstrap replicates (B,)."""
     sides = torch.tensor([(1 - LEVEL) / 2, (1 + LEVEL) / 2], dtype=torch.float64)
     low, high = draws.quantile(sides).tolist()
     return low, high
 
 
 def widened(low: float, high: float, n: int) -> tuple[float, float]:
-    """The 95 % interval of a share of n examples. Where all or none count nothing varies, and it is
-    that of a binomial (Clopper and Pearson 1934)."""
+    """The 95 % interval of a fraction of n examples; if the fraction is 0 or 1, which has no
+    bootstrap variance, that of a binomial (Clopper and Pearson 1934)."""
     beyond = 1 - ((1 - LEVEL) / 2) ** (1 / n)
     ends = {1.0: (1 - beyond, 1.0), 0.0: (0.0, beyond)}
     return (low, high) if low < high else ends.get(low, (low, high))
@@ -174,7 +173,7 @@ def widened(low: float, high: float, n: int) -> tuple[float, float]:
 
 @dataclass(frozen=True)
 class Difference:
-    """value = a - b, its 95 % interval, and whether that leaves 0 out."""
+    """value = a - b, its 95 % interval, and whether that excludes 0."""
 
     value: float
     low: float
@@ -183,11 +182,11 @@ class Difference:
 
 
 def difference(a: Result, b: Result) -> Difference | None:
-    """How far two results of the same metric are apart (where those nearest to 1 are best, in their
-    distance to 1); None where one of them has no value, or no error: what cannot be tested is not
-    judged. A number that is exact has the error 0.
+    """The difference of two results of the same metric (of their distances to 1 if values nearest
+    to 1 are best); None if one of them has no value or no error, since the difference cannot be
+    tested then. An exact value has the error 0.
 
-    Paired where both hold draws over the same groups; else from the errors of both.
+    Paired if both have draws over the same groups; else from the errors of both.
     """
     if a.value is None or b.value is None:
         return None

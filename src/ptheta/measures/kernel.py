@@ -1,5 +1,5 @@
-"""Kernel distance: unbiased squared MMD (arXiv:0805.2368), float64; with the cubic kernel it is the
-KID of features (arXiv:1801.01401)."""
+"""Kernel distance: unbiased squared MMD (arXiv:0805.2368), float64; with the cubic kernel it is KID
+(arXiv:1801.01401)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ptheta.measures.results import Draws
 
 @dataclass(frozen=True)
 class Kernel:
-    """of: k(x, y) of points (n, d) and (m, d): (n, m); diagonal: k(x_i, x_i), (n,)"""
+    """A kernel. of: k(x, y) of points (n, d) and (m, d): (n, m); diagonal: k(x_i, x_i), (n,)"""
 
     of: Callable[[Tensor, Tensor], Tensor]
     diagonal: Callable[[Tensor], Tensor]
@@ -49,19 +49,19 @@ def kernel_distance(
 ) -> tuple[float, float]:
     """(MMD^2, its standard error) of features (n, d) and (m, d); all pairs, a chunk at a time.
 
-    MMD^2 = sum_{i != j} k(x_i, x_j) / n(n-1) + the same of y - 2 mean k(x_i, y_j): its expectation
-    is the same for any n and m, so it may be negative. The error is that of the first-order terms
-    of the U-statistic; between equal distributions, where these vanish, the noise of their
-    estimates remains and the error is too large rather than too small.
+    MMD^2 = sum_{i != j} k(x_i, x_j) / n(n-1) + the same of y - 2 mean k(x_i, y_j): unbiased for any
+    n and m, so it may be negative. The error is that of the first-order terms of the U-statistic;
+    for equal distributions, where these vanish, the noise of their estimates remains and the error
+    is conservative.
     """
     n, m = len(x), len(y)
     ones = torch.ones(n, 1), torch.ones(m, 1)
     within_x, within_y, across = _sums(x, y, *ones, chunk, kernel)
-    a = within_x[:, 0] / (n - 1) - across[:, 0] / m  # what x_i alone contributes
+    a = within_x[:, 0] / (n - 1) - across[:, 0] / m  # contribution of each x_i
     of_y = _across(y, x, torch.ones(n, 1), chunk, kernel)[:, 0]
     b = within_y[:, 0] / (m - 1) - of_y / n
     error = 2 * (a.var() / n + b.var() / m).sqrt()
-    # the cross term is in both halves, once each
+    # half of the cross term is in each
     return (a.mean() + b.mean()).item(), error.item()
 
 
@@ -73,8 +73,8 @@ def kernel_draws(
     chunk: int = 1024,
     kernel: Kernel = CUBIC,
 ) -> tuple[float, Draws | None]:
-    """MMD^2 of x (fakes) and y (real), and that without each group; None for too few images, or
-    where a group leaves one image alone."""
+    """MMD^2 of x (fake) and y (real), and its leave-one-group-out values; None for too few images,
+    or if fewer than two images remain without a group."""
     n, m = len(x), len(y)
     within_x, within_y, across = _sums(x, y, fakes.member, reals.member, chunk, kernel)
     # sums over the pairs of two groups
@@ -91,8 +91,8 @@ def kernel_draws(
 
 
 def _without(blocks: Tensor, left: Tensor) -> Tensor:
-    """Mean over pairs of two images without each group, from the sums over the pairs of two
-    groups (G, G)."""
+    """Leave-one-group-out means over pairs of images, from sums over the pairs of two groups
+    (G, G)."""
     rest = blocks.sum() - blocks.sum(0) - blocks.sum(1) + blocks.diagonal()
     return rest / (left * (left - 1))
 
@@ -100,8 +100,8 @@ def _without(blocks: Tensor, left: Tensor) -> Tensor:
 def _sums(
     x: Tensor, y: Tensor, of_x: Tensor, of_y: Tensor, chunk: int, kernel: Kernel
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Kernels of each image with those of each group, itself left out: of x and x, y and y, x and
-    y, for images in groups of_x (n, G) and of_y (m, H)."""
+    """Sums of kernels of each image with those of each group, without itself: of x and x, y and y,
+    x and y, for group memberships of_x (n, G) and of_y (m, H)."""
     if min(len(x), len(y)) < 2:
         n = min(len(x), len(y))
         raise PthetaError(f"{n} image is too few for a kernel distance: give at least two")
@@ -110,8 +110,8 @@ def _sums(
 
 
 def within_groups(x: Tensor, member: Tensor, kernel: Kernel, chunk: int = 1024) -> Tensor:
-    """sum of k(x_i, x_j) over the j != i of each group: (n, G). The kernel is symmetric: half of
-    its blocks are computed."""
+    """sum of k(x_i, x_j) over the j != i of each group: (n, G). Only half of the blocks of the
+    symmetric kernel matrix are computed."""
     member = member.double()
     found = -kernel.diagonal(x)[:, None] * member
     starts = range(0, len(x), chunk)

@@ -1,5 +1,5 @@
-"""Whether samples are nearer to a set of real images than new real images are: the nearest image in
-pixels and by angle of features, and what these distances say."""
+"""Detection of copies: whether samples are nearer to a set of real images than new real images are,
+by distances in pixels and angles of features."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from ptheta.measures.intervals import Groups, draws
 from ptheta.measures.nearest import BLOCK, Nearest, search
 from ptheta.measures.results import Draws
 
-NEAR = 0.01  # of new images, as near as which a sample counts as a copy
-BOOTSTRAP = 400  # times that samples and new images are drawn anew
+NEAR = 0.01  # a sample counts as a copy if as near as this fraction of new images
+BOOTSTRAP = 400  # number of bootstrap replicates
 
 
 def nearest(x: Tensor, train: Dataset, chunk: int = BLOCK) -> tuple[np.ndarray, Tensor]:
-    """For each image of x its nearest in `train`: positions (B,), and distances (B,); as
-    `neighbours`, of which it is the first."""
+    """The nearest image in `train` of each image of x: indices (B,), and distances (B,), as in
+    `neighbours`."""
     found = neighbours([x], train, 1, chunk=chunk)
     return found.places[:, 0].numpy(), found.distances[:, 0]
 
@@ -35,15 +35,15 @@ def neighbours(
     but: Tensor | None = None,
     chunk: int = BLOCK,
 ) -> Nearest:
-    """For each example the k nearest in `train`.
+    """The k nearest examples in `train` of each example.
 
-    moved: batches of N examples each, the same ones moved; the nearest counts
-    but: a position of `train` that each of the N does not count, int64 (N,)
-    The distance is the root mean square over pixels, in pixel values 0..255; of vectors over their
-    numbers, as a network sees them. The data set is read a chunk at a time, with its fixed
-    binarisation where it has 2 levels.
+    moved: batches of N examples each, the same examples transformed; the nearest one counts
+    but: for each of N an index of `train` to exclude, int64 (N,)
+    The distance is the root mean square over pixels, in pixel values 0..255; for vectors over the
+    dimensions in network scale. The data set is read a chunk at a time, with its fixed binarisation
+    if it has 2 levels.
 
-    Raises PthetaError where the images differ in size or channels.
+    Raises PthetaError if the images differ in size or channels.
     """
     train, spec = train.with_fixed_binarisation(), train.spec
     shape = moved[0].shape[1:]
@@ -63,7 +63,7 @@ def neighbours(
 
 
 def cosine_distance(x: Tensor, train: Tensor, chunk: int = 2000) -> Tensor:
-    """For each of x (N, d) the least 1 - |cos| to the features of train (M, d): (N,)."""
+    """For each of x (N, d) the minimum of 1 - |cos| to the features of train (M, d): (N,)."""
     a = torch.nn.functional.normalize(x.float(), dim=1)
     best = torch.zeros(len(a))
     for part in train.split(chunk):
@@ -75,8 +75,8 @@ def cosine_distance(x: Tensor, train: Tensor, chunk: int = 2000) -> Tensor:
 def ratio_of_medians(fake: Tensor, held_out: Tensor) -> tuple[float, float]:
     """(median distance fake -> train) / (median distance held-out -> train), and its error.
 
-    Near 1: samples are as far from the training images as new real images are. Far below 1: the
-    training images are copied. The error is from the bootstrap of both medians.
+    Near 1: samples are as far from the training images as new real images. Far below 1: training
+    images are copied. The error is by a bootstrap of both medians.
     """
     generator = torch.Generator().manual_seed(0)
 
@@ -89,10 +89,10 @@ def ratio_of_medians(fake: Tensor, held_out: Tensor) -> tuple[float, float]:
 
 
 def copied_share(fake: Tensor, held_out: Tensor) -> tuple[float, float]:
-    """Share of samples as near to a training image as only 1% of new real images; its error.
+    """Fraction of samples as near to a training image as only 1% of new real images; its error.
 
-    fake, held_out: distances to the training set, (N,) and (M,). About 0.01 without copies. Where a
-    tenth of the samples are copies the ratio of medians hardly moves; this is then 0.1.
+    fake, held_out: distances to the training set, (N,) and (M,). About 0.01 without copies. If a
+    tenth of the samples are copies, this is 0.1, while the ratio of medians hardly changes.
     """
     near = fake <= held_out.double().quantile(NEAR)
     share = near.double().mean().item()
@@ -100,8 +100,8 @@ def copied_share(fake: Tensor, held_out: Tensor) -> tuple[float, float]:
 
 
 def share_draws(fake: Tensor, held_out: Tensor, seed: int) -> tuple[Tensor, Tensor]:
-    """`copied_share` on `BOOTSTRAP` sets of samples and of new images, and that of these new images
-    themselves (0.01, and more where many are equally near): float64 (B,) each."""
+    """`copied_share` on `BOOTSTRAP` resampled sets of samples and new images, and the same for
+    these new images themselves (0.01, or more if many are equally near): float64 (B,) each."""
     generator = torch.Generator().manual_seed(seed)
     mine, theirs = (
         d.double()[torch.randint(len(d), (BOOTSTRAP, len(d)), generator=generator)]
@@ -115,8 +115,8 @@ def copying_test(fake: Tensor, held_out: Tensor) -> float:
     """z of the Mann-Whitney test that samples are nearer to a set of images than new real images.
 
     fake (N,), held_out (M,): distances to the nearest image of the set: the training set, with
-    held-out images for the new ones, or the test set, with training images. About N(0, 1) where
-    the two are alike; far below 0: copies (z < -3 is no chance); far above 0: away from the data.
+    held-out images as the new ones, or the test set, with training images. About N(0, 1) for equal
+    distributions; far below 0: copies (z < -3 is significant); far above 0: away from the data.
     Meehan et al. 2020, section 3 (arXiv:2004.05675), with the correction for ties.
     """
     n, m = len(fake), len(held_out)
@@ -134,12 +134,12 @@ def copying_test(fake: Tensor, held_out: Tensor) -> float:
 
 
 def memorisation_factor(fake: Tensor, held_out: Tensor) -> float:
-    """What a Frechet distance is multiplied with: 1, and more for samples that copy.
+    """The factor of a Frechet distance that penalises copies: 1, or more for samples that copy.
 
     fake, held_out: `cosine_distance` to the set that may have been copied. Bai et al. 2021
-    (arXiv:2106.03062) divide by the mean distance s where it is below a threshold; the threshold
-    belongs to one extractor, so half of what held-out images have stands for it here:
-    max(1, half / s). Copies raise it.
+    (arXiv:2106.03062) divide by the mean distance s if it is below a threshold. Their threshold is
+    specific to an extractor, so half the mean distance of held-out images is used instead:
+    max(1, half / s).
     """
     return _factor(fake.double().mean(), held_out.double().mean()).item()
 
@@ -148,10 +148,10 @@ def factor_draws(
     sides: Sequence[tuple[Tensor, Tensor, Groups | None]], fakes: Groups
 ) -> Draws | None:
     """The largest `memorisation_factor` of several real sets, without each group of fakes and of
-    held-out images; None where a group is all there is.
+    held-out images; None if a group contains all images.
 
-    sides: the two distances of each set, and the groups of its held-out images; None where these
-        are the same whatever is left out
+    sides: the two distances of each set, and the groups of its held-out images; None for images
+        that are never left out
     """
     grouped = [groups for *_, groups in sides if groups is not None]
     if not all(g.count and g.left.min() > 0 for g in (fakes, *grouped)):
@@ -165,7 +165,7 @@ def factor_draws(
 
 
 def _largest(each: Sequence[Tensor]) -> Tensor:
-    """Of every group, where some have one value for all of them."""
+    """The maximum by group, for values by group or a common one."""
     return torch.stack(torch.broadcast_tensors(*each)).amax(0)
 
 

@@ -12,14 +12,14 @@ from ptheta.measures.points import check_pair, check_points, some
 from ptheta.measures.results import Draws
 
 PERMUTATIONS = 200
-MOST = 2000  # points of either side that are permuted
-OF_MEDIAN = 1000  # points whose distances the median is of
+MOST = 2000  # maximum points of either side for permutations
+OF_MEDIAN = 1000  # maximum points for the median distance
 
 
 def median_distance(x: Tensor) -> float:
-    """The median distance of two of the points (N, D), the usual bandwidth.
+    """The median distance of two points of x (N, D), the usual bandwidth.
 
-    Raises PthetaError where it is 0: half of all points are one and the same.
+    Raises PthetaError if it is 0, since half of all points coincide.
     """
     median = torch.pdist(some(check_points(x, "points"), OF_MEDIAN)).median().item()
     if not median:
@@ -28,11 +28,11 @@ def median_distance(x: Tensor) -> float:
 
 
 def mmd_draws(x: Tensor, y: Tensor, bandwidth: float) -> tuple[float, Draws | None]:
-    """Unbiased MMD^2 of samples (N, D) and real points (M, D), and that without each group; None
-    for too few points.
+    """Unbiased MMD^2 of samples (N, D) and real points (M, D), and its leave-one-group-out values;
+    None for too few points.
 
-    bandwidth: of the Gaussian kernel, in the unit of the points; only numbers of one bandwidth can
-        be compared
+    bandwidth: of the Gaussian kernel, in the unit of the points; only values with equal bandwidth
+        are comparable
     """
     x, y = check_pair(x, y)
     if not bandwidth > 0:
@@ -44,16 +44,16 @@ def mmd_draws(x: Tensor, y: Tensor, bandwidth: float) -> tuple[float, Draws | No
 def permutation_p(
     x: Tensor, y: Tensor, kernel: Kernel, permutations: int = PERMUTATIONS, seed: int = 0
 ) -> float:
-    """The share of permutations of all points whose MMD^2 is at least that of x and y: the p-value
-    of the hypothesis that both are of one distribution, exact for any number of points where the
-    kernel does not depend on which point is whose. At most `MOST` of either side are permuted.
+    """The permutation p-value of MMD^2 for the hypothesis that x and y have the same distribution;
+    exact for any number of points if the kernel does not depend on the assignment of points. At
+    most `MOST` points of either side are used.
     """
     x, y = check_pair(x, y)
     x, y = some(x, MOST, seed), some(y, MOST, seed + 1)
     both, n = torch.cat([x, y]), len(x)
     generator = torch.Generator().manual_seed(seed)
     member = torch.zeros(len(both), permutations + 1, dtype=torch.float64)
-    member[:n, 0] = 1  # as they are
+    member[:n, 0] = 1  # the observed assignment
     for i in range(1, permutations + 1):
         member[torch.randperm(len(both), generator=generator)[:n], i] = 1
     found = _mmd_of_parts(both, member, kernel)
@@ -62,12 +62,12 @@ def permutation_p(
 
 
 def _mmd_of_parts(z: Tensor, member: Tensor, kernel: Kernel) -> Tensor:
-    """Unbiased MMD^2 of each part of z (N, D), whose points are 1 in a column of member (N, B), and
-    the rest: (B,)."""
+    """Unbiased MMD^2 between each subset of z (N, D), given by a column of member (N, B), and the
+    rest: (B,)."""
     ones = torch.ones(len(z), 1, dtype=torch.float64)
     sums = within_groups(z, torch.cat([ones, member], 1), kernel)
     every, within = sums[:, 0], (member * sums[:, 1:]).sum(0)
-    of_part = member.T @ every  # pairs of one of the part and any other
+    of_part = member.T @ every  # pairs of a point of the subset with any other
     across, rest = of_part - within, every.sum() - 2 * of_part + within
     n = member.sum(0)
     m = len(z) - n

@@ -1,8 +1,9 @@
-"""Modes: which of the Gaussians of a mixture samples reach, and how many samples are near one.
+"""Mode coverage: which components of a Gaussian mixture samples reach, and how many samples are
+near one.
 
-As VEEGAN (arXiv:1705.07761, section 4.1) and PacGAN (arXiv:1712.04086, section 4.1) count them: a
+As defined by VEEGAN (arXiv:1705.07761, section 4.1) and PacGAN (arXiv:1712.04086, section 4.1): a
 sample belongs to its nearest mode, in standard deviations of that mode, and is good within three of
-them; a mode is found where it has a good sample.
+them; a mode is found if it has a good sample.
 """
 
 from __future__ import annotations
@@ -17,12 +18,13 @@ from ptheta.measures.intervals import Groups, draws
 from ptheta.measures.points import check_points
 from ptheta.measures.results import Draws
 
-GOOD = 3.0  # standard deviations
+GOOD = 3.0  # maximum standard deviations of a good sample
 
 
 @dataclass(frozen=True)
 class Mixture:
-    """means: (K, D); deviations: (K,) or (K, D), the standard deviation of each mode
+    """A Gaussian mixture. means: (K, D); deviations: (K,) or (K, D), standard deviations of the
+    modes;
     weights: (K,), None for equal ones"""
 
     means: Tensor
@@ -52,8 +54,8 @@ class Mixture:
 
 @dataclass(frozen=True)
 class Reached:
-    """mode: int64 (N,), the nearest mode of each sample; good: bool (N,), whether it is near that
-    of: the mixture"""
+    """Assignment of samples to modes. mode: int64 (N,), the nearest mode; good: bool (N,), whether
+    the sample is near it; of: the mixture"""
 
     mode: Tensor
     good: Tensor
@@ -71,17 +73,17 @@ class Reached:
 
     @property
     def found(self) -> int:
-        """How many modes have a good sample."""
+        """Number of modes with a good sample."""
         return int((self.counts > 0).sum())
 
 
 def reached(x: Tensor, mixture: Mixture) -> Reached:
-    """What samples (N, D) reach. Raises PthetaError for NaN, and for another number of numbers."""
+    """Assign samples (N, D) to modes. Raises PthetaError for NaN and for another dimension."""
     x = check_points(x, "samples")
     means, deviations = mixture.means.double(), mixture.deviations.double()
     if x.shape[1] != means.shape[1]:
         raise PthetaError(
-            f"samples of {x.shape[1]} numbers and modes of {means.shape[1]}: give both alike"
+            f"samples have {x.shape[1]} dimensions and modes {means.shape[1]}: give equal ones"
         )
     if deviations.ndim == 1:
         deviations = deviations[:, None].expand_as(means)
@@ -90,18 +92,18 @@ def reached(x: Tensor, mixture: Mixture) -> Reached:
 
 
 def _nearest(x: Tensor, means: Tensor, deviations: Tensor) -> Tensor:
-    """The distance to the nearest mode in its deviations, and which it is: (2, B)."""
+    """The distance to the nearest mode in its standard deviations, and its index: (2, B)."""
     d = ((x[:, None] - means) / deviations).square().sum(2).sqrt()
     return torch.stack([d.amin(1), d.argmin(1).double()])
 
 
 def mode_divergence(of: Reached) -> tuple[float, Draws | None]:
-    """KL(q || w) of the shares q of the modes among good samples from the weights w of the mixture,
+    """KL(q || w) of the mode frequencies q among good samples from the weights w of the mixture,
     nats, and its draws; None for too few samples.
 
-    PacGAN's "reverse KL". 0 where every mode has its share; samples of one mode alone have log K
-    where all weights are equal. By chance it is about (K - 1) / 2N of N samples of the mixture.
-    Raises PthetaError where no sample is good.
+    PacGAN's "reverse KL". 0 if the frequencies equal the weights; log K for samples of a single
+    mode with equal weights. The chance level for N samples of the mixture is about (K - 1) / 2N.
+    Raises PthetaError if no sample is good.
     """
     if not of.good.any():
         raise PthetaError("no sample is near a mode, so modes have no shares: see the good samples")
@@ -116,6 +118,6 @@ def mode_divergence(of: Reached) -> tuple[float, Draws | None]:
 
 
 def _divergence(counts: Tensor, shares: Tensor) -> Tensor:
-    """KL of what counts (..., K) are shares of, from shares (K,)."""
+    """KL of normalised counts (..., K) from shares (K,)."""
     q = counts / counts.sum(-1, keepdim=True)
     return (torch.xlogy(q, q) - torch.xlogy(q, shares)).sum(-1)

@@ -1,4 +1,4 @@
-"""The nearest of many rows: searched a block at a time, so that memory does not grow with them."""
+"""Nearest-neighbour search in blocks, with bounded memory."""
 
 from __future__ import annotations
 
@@ -10,33 +10,33 @@ from torch import Tensor
 
 from ptheta.terminal.progress import watched
 
-BLOCK = 4000  # rows that are looked at in one product, at most
-PAIRS = 2**24  # distances that are in memory, about
-APART = 1000  # rows whose distance is taken once more, by differences
+BLOCK = 4000  # maximum rows per matrix product
+PAIRS = 2**24  # approximate number of distances in memory
+APART = 1000  # candidates whose distance is recomputed by differences
 
-Rows = Callable[[slice | Tensor], Tensor]  # positions -> float32 (B, d)
+Rows = Callable[[slice | Tensor], Tensor]  # indices -> float32 (B, d)
 
 
 class Nearest(NamedTuple):
-    """The k rows that are nearest to each of N: distances (N, k), and places, int64 (N, k), nearest
-    first."""
+    """The k nearest rows to each of N: distances (N, k), and their indices `places`, int64 (N, k),
+    nearest first."""
 
     distances: Tensor
     places: Tensor
 
     @property
     def alone(self) -> Tensor:
-        """Distance to the nearest over that to the second nearest, (N,): small where one row alone
-        is near; 1 where both are equal."""
+        """Ratio of the distances to the nearest and the second nearest, (N,): small if only one row
+        is near; 1 if both are equally near."""
         first, second = self.distances[:, 0], self.distances[:, 1]
         return torch.where(second > 0, first / second.clamp(min=1e-30), 1.0)
 
     def closest(self, n: int) -> Tensor:
-        """The n of the N that are nearest to any row, nearest first: int64 (n,)."""
+        """Indices of the n of N with the smallest nearest distance, nearest first: int64 (n,)."""
         return torch.argsort(self.distances[:, 0], stable=True)[:n]
 
     def first(self, n: int) -> Nearest:
-        """The nearest of the first n of the N."""
+        """The results for the first n of N."""
         return Nearest(self.distances[:n], self.places[:n])
 
 
@@ -52,11 +52,13 @@ def search(
 ) -> Nearest:
     """The k nearest of n rows, by the Euclidean distance.
 
-    moved: what is looked for, (N, d), several times where it may be moved: the nearest counts
-    rows: gives those at some positions; but: a place that each of the N does not count, (N,)
-    what: description for the progress display Products find which are near: |a - b|^2 = |a|^2 +
-    |b|^2 - 2 a.b. Of near ones that sum has lost its digits, so that their distances are then taken
-    by differences: of equal rows it is 0.
+    moved: queries (N, d), one tensor per transformation; the nearest over all counts
+    rows: returns the rows at given indices; but: for each of N an index to exclude, (N,)
+    what: description for the progress display
+
+    Candidates are found by matrix products: |a - b|^2 = |a|^2 + |b|^2 - 2 a.b. This loses precision
+    for near rows, so the distances of the candidates are recomputed by differences: 0 for equal
+    rows.
     """
     found = len(moved[0])
     best = moved[0].new_empty(found, 0)
@@ -75,25 +77,25 @@ def search(
 
 
 def _squared(moved: Sequence[Tensor], part: Tensor) -> Tensor:
-    """(N, B): of each the least of all moves."""
+    """Squared distances (N, B), the minimum over all transformations."""
     lengths = part.square().sum(1)
     least = None
     for h in moved:
         own = h.square().sum(1, keepdim=True)
         squared = torch.addmm(own + lengths, h, part.T, alpha=-2)
         least = squared if least is None else torch.minimum(least, squared, out=least)
-    assert least is not None  # there is one at least
+    assert least is not None  # there is at least one
     return least
 
 
 def _leave_out(squared: Tensor, at: Tensor) -> None:
-    """The place of each in this block, where it lies in it, is as far as can be."""
+    """Set the distance to the excluded index to infinity, if it is in this block."""
     here = ((at >= 0) & (at < squared.shape[1])).nonzero()[:, 0]
     squared[here, at[here]] = torch.inf
 
 
 def _apart(moved: Sequence[Tensor], rows: Rows, places: Tensor) -> Tensor:
-    """The distances to these places (N, k), each by its own difference."""
+    """The distances to the rows with these indices (N, k), by differences."""
     found = moved[0].new_empty(places.shape)
     for some in torch.arange(len(places)).split(APART):
         for j in range(places.shape[1]):

@@ -1,5 +1,5 @@
-"""Points in a plane: what is seen of points of more dimensions there, regions that hold a share of
-them, and how well their nearest neighbours tell their labels."""
+"""Projections of points on a plane, highest-density regions, and accuracy of nearest-neighbour
+labels."""
 
 from __future__ import annotations
 
@@ -12,18 +12,20 @@ from ptheta.errors import PthetaError
 from ptheta.measures.classification import IntervalEstimate, wilson
 from ptheta.measures.covariance import Gaussian
 
-CHUNK = 1000  # points whose distances to all others are in memory
-CHOSEN_BY = 2000  # points, at most, by which a bandwidth is chosen
-FACTORS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 0.8, 1.0)  # of Scott's bandwidth
-FITTED = 5  # numbers of a Gaussian in a plane
-FLAT = 1e-6  # of the larger variance in a plane: points on a line have a kernel, too
+CHUNK = 1000  # points whose distances to all others are in memory at a time
+CHOSEN_BY = 2000  # maximum points for the choice of a bandwidth
+FACTORS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 0.8, 1.0)  # candidate factors of Scott's bandwidth
+FITTED = 5  # parameters of a Gaussian in a plane
+FLAT = 1e-6  # minimum variance relative to the larger one, for points on a line
 
 
 @dataclass(frozen=True, eq=False)
 class Plane:
-    """center: (L,); axes: (L, 2), orthonormal
-    share: of the variance of the points, along each axis; dims: the dimensions that they are; None
-        where they are principal components
+    """A plane in L dimensions.
+
+    center: (L,); axes: (L, 2), orthonormal
+    share: fraction of the variance of the points along each axis; dims: the dimensions of the axes,
+        or None for principal components
     """
 
     center: Tensor
@@ -32,7 +34,7 @@ class Plane:
     dims: tuple[int, int] | None
 
     def of(self, z: Tensor) -> Tensor:
-        """Points (N, L) as they are seen there: float64 (N, 2)."""
+        """Project points (N, L) on the plane: float64 (N, 2)."""
         return (z.double() - self.center) @ self.axes
 
     def covariances(self, std: Tensor) -> Tensor:
@@ -42,11 +44,11 @@ class Plane:
 
 
 def plane_of(z: Tensor, dims: tuple[int, int] | None = None) -> Plane:
-    """The plane of two dimensions of points z (N, L), or of their first two principal components
-    where L is more than 2 and none are named.
+    """The plane of two dimensions of points z (N, L), or of their first two principal components if
+    L is more than 2 and no dimensions are given.
 
-    Raises PthetaError for dimensions that are not there, for points of one number, and for those
-    that vary in fewer than two directions.
+    Raises PthetaError for invalid dimensions, for points of one dimension, and for points that vary
+    in fewer than two directions.
     """
     size = z.shape[1]
     if size < 2:
@@ -68,21 +70,22 @@ def plane_of(z: Tensor, dims: tuple[int, int] | None = None) -> Plane:
 
 
 def _upright(axes: Tensor) -> Tensor:
-    """The same axes, the largest number of each above 0, so that they do not turn by chance."""
+    """Make the largest component of each axis positive, so that the signs are reproducible."""
     largest = axes.gather(0, axes.abs().argmax(0, keepdim=True))
     return axes * torch.where(largest < 0, -1.0, 1.0)
 
 
 @dataclass(frozen=True, eq=False)
 class Density:
-    """An estimate of the density of points in a plane: the Gaussian of their mean and covariance,
-    or a kernel estimate, whichever is more likely to give a point that it has not seen. The kernel
-    is Gaussian, with that covariance times the square of a factor of `FACTORS` times Scott's
-    bandwidth N^(-1/6).
+    """A density estimate of points in a plane: the Gaussian with their mean and covariance, or a
+    kernel density estimate, whichever has the higher leave-one-out likelihood. The kernel is
+    Gaussian, with that covariance times the square of a factor of `FACTORS` times Scott's bandwidth
+    N^(-1/6).
 
-    center, whiten: (2,), (2, 2): y = (x - center) whiten has the mean 0 and the covariance 1
-    kernels: their middles y, (K, 2); width: theirs; the Gaussian is one kernel of width 1
-    own: the density at each point under the others, (N,); box: (low, high), what points lie in
+    center, whiten: (2,), (2, 2): y = (x - center) whiten has mean 0 and covariance 1
+    kernels: centres y of the kernels, (K, 2); width: of the kernels; the Gaussian is one kernel of
+        width 1
+    own: the leave-one-out density at each point, (N,); box: (low, high), bounding box of the points
     """
 
     center: Tensor
@@ -94,7 +97,7 @@ class Density:
 
     @classmethod
     def of(cls, x: Tensor) -> Density:
-        """Of points (N, 2). Raises PthetaError for fewer than three."""
+        """Fit to points (N, 2). Raises PthetaError for fewer than three."""
         if len(x) < 3:
             raise PthetaError(f"{len(x)} codes have no density: give at least three")
         x = x.double()
@@ -111,21 +114,21 @@ class Density:
         return cls(center, whiten, y, width, own, box)
 
     def at(self, x: Tensor) -> Tensor:
-        """Up to one constant, at points (M, 2): (M,)."""
+        """The density, up to a constant, at points (M, 2): (M,)."""
         return _density((x.double() - self.center) @ self.whiten, self.kernels, self.width)
 
     def level(self, mass: float) -> float:
-        """The density that a share `mass` of the points reach: the border of the region of highest
-        density that holds it (Hyndman 1996, The American Statistician 50:120)."""
+        """The density exceeded at a fraction `mass` of the points: the boundary of the
+        highest-density region (Hyndman 1996, The American Statistician 50:120)."""
         return float(self.own.quantile(1 - mass))
 
     def holds(self, x: Tensor, mass: float) -> IntervalEstimate:
-        """The share of points (M, 2) in that region, with its interval."""
+        """The fraction of points (M, 2) in the highest-density region, with its interval."""
         return wilson(int((self.at(x) >= self.level(mass)).sum()), len(x))
 
     def grid(self, cells: int) -> tuple[Tensor, Tensor, Tensor]:
-        """The density over the points and what is around them: across (cells,), down (cells,),
-        values (cells, cells)."""
+        """The density on a grid around the points: horizontal (cells,) and vertical (cells,)
+        coordinates, values (cells, cells)."""
         low, high = self.box
         edge = 0.15 * (high - low)
         across, down = (
@@ -137,14 +140,14 @@ class Density:
 
 
 def _scott(n: int) -> float:
-    """The bandwidth of n points whose covariance is 1 (Scott 1992, Multivariate Density
-    Estimation, section 6.3)."""
+    """The bandwidth for n points with unit covariance (Scott 1992, Multivariate Density Estimation,
+    section 6.3)."""
     return float(n ** (-1 / 6))
 
 
 def _best_factor(y: Tensor) -> float | None:
-    """Of `FACTORS`, the one of Scott's bandwidth by which points are most likely, each under the
-    others; None where they are more likely under N(0, I), by Akaike's criterion."""
+    """The factor of `FACTORS` with the highest leave-one-out likelihood; None if N(0, I) is better
+    by Akaike's criterion."""
     squared = torch.cdist(y, y).square().fill_diagonal_(torch.inf)
     scott, n = _scott(len(y)), len(y)
     every = [_kernels(squared, f * scott) * n / (n - 1) for f in FACTORS]
@@ -154,19 +157,20 @@ def _best_factor(y: Tensor) -> float | None:
 
 
 def _density(y: Tensor, kernels: Tensor, width: float) -> Tensor:
-    """At points y (M, 2): (M,), up to one constant."""
+    """The density at points y (M, 2), up to a constant: (M,)."""
     parts = [torch.cdist(some, kernels).square() for some in y.split(CHUNK)]
     return torch.cat([_kernels(part, width) for part in parts])
 
 
 def _kernels(squared: Tensor, width: float) -> Tensor:
-    """The mean of the kernels of squared distances (M, K), up to a constant that all widths
-    share."""
+    """The mean of the kernels of squared distances (M, K), up to a constant common to all
+    widths."""
     return (squared / (-2 * width**2)).exp().mean(1) / width**2
 
 
 def by_neighbour(h: Tensor, y: Tensor) -> IntervalEstimate:
-    """The share of points h (N, d) that have the label of the nearest other point. y: int64 (N,)
+    """Accuracy of predicting the label of each point h (N, d) by its nearest neighbour. y: int64
+    (N,)
 
     Raises PthetaError for fewer than two.
     """

@@ -1,4 +1,4 @@
-"""Points: what a measure of vectors takes."""
+"""Validation of points, the input of measures of vectors."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from torch import Tensor
 
 from ptheta.errors import PthetaError
 
-LARGEST = 1e25  # its twelfth power, in the variance of a cubic kernel, is below what float64 holds
+LARGEST = 1e25  # its twelfth power, in the variance of a cubic kernel, does not overflow float64
 
 
 def check_points(x: Tensor, what: str) -> Tensor:
-    """Points (N, D) as float64. Raises PthetaError for another shape or type, fewer than two, and
-    for cells that are NaN, infinite or too large to be squared and more.
+    """Points (N, D) as float64. Raises PthetaError for another shape or dtype, fewer than two
+    points, and values that are NaN, infinite or so large that powers overflow.
 
-    what: what they are called in the message, such as "samples"
+    what: their name in the message, such as "samples"
     """
     if x.ndim != 2 or not x.is_floating_point() or not x.shape[1]:
         raise PthetaError(
@@ -39,17 +39,17 @@ def check_points(x: Tensor, what: str) -> Tensor:
 
 def check_pair(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     """Samples (N, D) and real points (M, D), as float64. Raises PthetaError as `check_points` does,
-    and where they differ in their numbers."""
+    and if their dimensions differ."""
     found = check_points(x, "samples"), check_points(y, "real points")
     if x.shape[1] != y.shape[1]:
         raise PthetaError(
-            f"samples of {x.shape[1]} numbers and real points of {y.shape[1]}: give both alike"
+            f"samples have {x.shape[1]} dimensions and real points {y.shape[1]}: give equal ones"
         )
     return found
 
 
 def some(x: Tensor, most: int, seed: int = 0) -> Tensor:
-    """At most so many of x (N, ...), drawn without replacement; the same for the same seed."""
+    """A random subset of at most `most` of x (N, ...), determined by the seed."""
     if len(x) <= most:
         return x
     return x[torch.randperm(len(x), generator=torch.Generator().manual_seed(seed))[:most]]

@@ -1,8 +1,8 @@
-"""Precision and recall of samples by the neighbourhoods of features, a chunk of pairs at a time.
+"""Precision, recall, density and coverage of samples by nearest neighbours in features.
 
-Real and generated images are each a set of balls: around every image, out to its k-th nearest
-neighbour in the same set. Distances are Euclidean, an image is no neighbour of itself, and what
-lies on the border of a ball is inside.
+The manifold of real or generated images is a set of balls: around every image, with its k-th
+nearest neighbour in the same set on the boundary. Distances are Euclidean, an image is not its own
+neighbour, and the boundary belongs to the ball.
 """
 
 from __future__ import annotations
@@ -17,14 +17,15 @@ from ptheta.errors import PthetaError
 from ptheta.measures.intervals import Groups, draws
 from ptheta.measures.results import Draws
 
-PAIRS = 4_000_000  # distances held at a time
-SPARE = 8  # neighbours beyond the k-th, for where some are left out
+PAIRS = 4_000_000  # distances in memory at a time
+SPARE = 8  # additional neighbours, for when a group is left out
 
 
 class Manifold(NamedTuple):
-    """precision, recall: shares of fakes in a real ball, and of reals in a fake ball (Kynkaanniemi
-    et al. 2019, arXiv:1904.06991). density, coverage: real balls around a fake over k, and share of
-    real balls that hold a fake (Naeem et al. 2020, arXiv:2002.09797)."""
+    """precision, recall: fraction of fakes in a real ball, and of reals in a fake ball
+    (Kynkaanniemi et al. 2019, arXiv:1904.06991). density, coverage: mean number of real balls that
+    contain a fake, divided by k, and fraction of real balls that contain a fake (Naeem et al. 2020,
+    arXiv:2002.09797)."""
 
     precision: float
     recall: float
@@ -58,8 +59,8 @@ def radii(x: Tensor, k: int) -> Tensor:
 
 
 def radii_without(x: Tensor, k: int, groups: Groups) -> Tensor:
-    """`radii` where each group is left out in turn: (N, groups). They are read off the first
-    `k + SPARE` neighbours, of which a group of a twentieth holds `SPARE` once in 10^8 images."""
+    """`radii` with each group left out in turn: (N, groups), from the first `k + SPARE` neighbours.
+    The probability that a group of a twentieth contains `SPARE` of these is about 10^-8."""
     n, norms = len(x), _squares(x)
     near = min(k + SPARE, n - 1)
     rows = max(1, PAIRS // n)
@@ -79,17 +80,17 @@ def radii_without(x: Tensor, k: int, groups: Groups) -> Tensor:
 
 
 def manifold(real: Tensor, fake: Tensor, k: int = 5) -> tuple[Manifold, tuple[Draws, ...] | None]:
-    """The four numbers for features real (N, d) and fake (M, d), in float32 about a common centre,
-    and their values without each group of images; None where these are too few.
+    """The four metrics for features real (N, d) and fake (M, d), in float32 after centring, and
+    their leave-one-group-out values; None for too few images.
 
-    Memory: O(N + M) for each group, and `PAIRS` distances. Raises PthetaError where a set has no
-    k-th neighbour, or the features differ in number.
+    Memory: O(N + M) for each group, and `PAIRS` distances. Raises PthetaError if a set has no
+    k-th neighbour, or if the numbers of features differ.
     """
     if real.shape[1] != fake.shape[1]:
         raise PthetaError(
             f"{real.shape[1]} and {fake.shape[1]} features: take both sets by the same extractor"
         )
-    # centred, so that norms are no larger than they must be and their differences keep digits
+    # centre to reduce norms, so that their differences keep precision
     centre = real.double().mean(0)
     x, y = (real.double() - centre).float(), (fake.double() - centre).float()
     met = _meet(_Side.of(x, k, Groups(len(x), "real")), _Side.of(y, k, Groups(len(y), "fake")))
@@ -106,8 +107,9 @@ def manifold(real: Tensor, fake: Tensor, k: int = 5) -> tuple[Manifold, tuple[Dr
 
 @dataclass(frozen=True)
 class _Side:
-    """Images x (n, d), the squared radii of their balls (n,), and those without each group (n, G);
-    can_lose: whether a k-th neighbour is left without any group"""
+    """Images x (n, d), the squared radii of their balls (n,), and the leave-one-group-out radii (n,
+    G);
+    can_lose: whether there is a k-th neighbour without any one group"""
 
     x: Tensor
     radii: Tensor
@@ -124,10 +126,10 @@ class _Side:
 
 @dataclass(frozen=True)
 class _Met:
-    """held (M, G): balls of the real images of each group around each fake; recalled (N, H): balls
-    of the fakes of each group around each real image; more_held, more_recalled: balls that have
-    grown around it where each group is left out; nearest (H, N): squared distance of each real
-    image to the nearest fake of each group"""
+    """Counts of balls. held (M, G): balls of the real images of each group that contain each fake;
+    recalled (N, H): balls of the fakes of each group that contain each real image; more_held,
+    more_recalled: additional balls that contain it due to larger radii without each group; nearest
+    (H, N): squared distance of each real image to the nearest fake of each group"""
 
     real: _Side
     fake: _Side
@@ -172,26 +174,27 @@ def _meet(real: _Side, fake: _Side) -> _Met:
 
 
 def _grown(d: Tensor, side: _Side, rows: Tensor) -> Tensor:
-    """Whether the balls of these rows hold what lies at squared distance d without each group, and
-    are not themselves of that group: float (len(d), groups)."""
+    """Whether each ball of these rows, with its radius without each group, contains a point at
+    squared distance d and does not belong to that group: float (len(d), groups)."""
     own = side.groups.member[rows].bool()
     return ((d[:, None] <= side.without[rows]) & ~own).float()
 
 
 def _draws(met: _Met, k: int) -> tuple[Draws, ...]:
-    """Of precision, recall, density and coverage."""
+    """Draws of precision, recall, density and coverage."""
     fakes, reals = met.fake.groups, met.real.groups
     held, recalled = met.held.sum(1).double(), met.recalled.sum(1)
     without = (held[:, None] - met.held + met.more_held).double()  # of real images: (M, G)
     again = recalled[:, None] - met.recalled + met.more_recalled > 0  # of fakes: (N, H)
     first = met.nearest.amin(0)
-    # the nearest fake without a group is the nearest one, or the second group's where it is its own
+    # without the group of the nearest fake, the nearest one is that of the second nearest group
     two = met.nearest.topk(2, 0, largest=False)
     others = [torch.where(two.indices[0] == g, two.values[1], first) for g in range(fakes.count)]
-    less = 1 - reals.member  # whether a real image is left
+    less = 1 - reals.member  # whether a real image remains
 
     def left(near: Tensor) -> Tensor:
-        """Coverage without each group of real images, their nearest fakes at near (N,)."""
+        """Leave-one-group-out coverage of real images. near: distances to their nearest fakes
+        (N,)"""
         return ((near[:, None] <= met.real.without) * less).sum(0) / reals.left
 
     return (

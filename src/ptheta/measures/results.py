@@ -1,4 +1,4 @@
-"""Results: a number with its relation, error and protocol, or the reason why there is none."""
+"""Results: a value with its relation, error and protocol, or the reason why it is undefined."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from ptheta.errors import PthetaError, unknown
 from ptheta.files import html
 from ptheta.files.atomic import read_json, write_json
 
-LEVEL = 0.95  # of every interval
-SHOWN = 3  # results of an evaluation that its repr names
-ABOUT = ("model", "data", "split", "real_images", "samples", "extractor")  # of a protocol, shown
-NORMAL = NormalDist().inv_cdf((1 + LEVEL) / 2)  # half its width in standard errors
+LEVEL = 0.95  # confidence level of all intervals
+SHOWN = 3  # results of an evaluation shown in its repr
+ABOUT = ("model", "data", "split", "real_images", "samples", "extractor")  # protocol entries shown
+NORMAL = NormalDist().inv_cdf((1 + LEVEL) / 2)  # half width of the interval in standard errors
 
-Better = Literal["", "lower", "higher", "nearest 1"]  # "" where no value is better than another
-# direction -> how bad a value is: of two the smaller one is the better
+Better = Literal["", "lower", "higher", "nearest 1"]  # "" if no direction is better
+# direction -> badness of a value: lower is better
 BADNESS: Mapping[str, Callable[[float], float]] = {
     "lower": lambda value: value,
     "higher": lambda value: -value,
@@ -32,9 +32,10 @@ BADNESS: Mapping[str, Callable[[float], float]] = {
 
 @dataclass(frozen=True)
 class Draws:
-    """A number without each group of samples (fake), and without each group of real images: see
-    `ptheta.measures.intervals`. Empty for a side that is not in the number. both: without a group
-    of each side, one row of real groups after another, where that was taken."""
+    """Jackknife replicates: values without each group of samples (fake), and without each group of
+    real
+    images: see `ptheta.measures.intervals`. Empty for a side that is not involved. both: values
+    without a group of each side, fake groups by real groups, flattened; empty if not computed."""
 
     fake: tuple[float, ...] = ()
     real: tuple[float, ...] = ()
@@ -48,15 +49,15 @@ class Draws:
         return len(self.fake), len(self.real), len(self.both)
 
     def times(self, other: Draws) -> Draws:
-        """Of the product of two numbers, from those of each over the same groups."""
+        """Draws of the product of two values, over the same groups."""
         return self._with(other, operator.mul)
 
     def minus(self, other: Draws) -> Draws:
-        """Of the difference of two numbers, from those of each over the same groups."""
+        """Draws of the difference of two values, over the same groups."""
         return self._with(other, operator.sub)
 
     def each(self, what: Callable[[float], float]) -> Draws:
-        """Of a function of the number."""
+        """Draws of a function of the value."""
         return Draws(*(tuple(map(what, side)) for side in (self.fake, self.real, self.both)))
 
     def _with(self, other: Draws, what: Callable[[float, float], float]) -> Draws:
@@ -64,12 +65,12 @@ class Draws:
         return Draws(*(tuple(map(what, a, b)) for a, b in sides))
 
 
-About = Mapping[str, object]  # what a number was measured on, and how: part of its protocol
+About = Mapping[str, object]  # protocol entries: data, method and settings
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number before it has a name, or the reason why there is none: what a metric computes.
+    """The output of a metric without its name: a value, or the reason why it is undefined.
 
     about: protocol entries in addition to those of the evaluation. Other fields: see `Result`
     """
@@ -85,7 +86,7 @@ class Estimate:
     def named(
         self, metric: str, protocol: About | None = None, *, unit: str = "", better: Better = ""
     ) -> Result:
-        """The result of this name. Raises PthetaError as `Result` does."""
+        """Convert to a result with this name. Raises PthetaError as `Result` does."""
         return Result(
             metric,
             self.value,
@@ -104,18 +105,18 @@ class Estimate:
 class Result:
     """One measured quantity.
 
-    value: None where it is not defined; then `reason` says why
-    relation: "=", "<=" where the truth is at most the value, "~" where it may lie on either side
-        of it by more than its error, as of an estimate of log Z
-    error: one standard error; 0 for an exact number, None where none is known
-    better: which values are, see `Better`
-    protocol: what was measured on what, and how
-    note: a word on the value, for a reader
-    draws: the value without each of the groups of images that all evaluations of a protocol
-        share; evaluation.json keeps it, and what is shown leaves it out
+    value: None if undefined, with the cause in `reason`
+    relation: "=", "<=" for an upper bound on the truth, "~" for an estimate that may deviate by
+        more than its error in either direction, as with an estimate of log Z
+    error: one standard error; 0 for an exact value, None if unknown
+    better: the better direction, see `Better`
+    protocol: data, method and settings of the measurement
+    note: a short remark about the value
+    draws: jackknife replicates over the groups of images shared by all evaluations of a protocol;
+        stored in evaluation.json, but not displayed
 
-    Raises PthetaError for a number that is not finite (JSON has none), for a value together with a
-    reason, and for neither.
+    Raises PthetaError for a value that is not finite (not representable in JSON), for a value
+    together with a reason, and for neither.
     """
 
     metric: str
@@ -144,18 +145,18 @@ class Result:
 
     @property
     def is_bound(self) -> bool:
-        """Whether the truth is at most the value, and not the value itself."""
+        """Whether the value is an upper bound on the truth."""
         return self.relation == "<="
 
     @property
     def badness(self) -> float:
-        """How bad the value is: of two results the one that has less is the better one."""
+        """The badness of the value: lower is better."""
         return BADNESS.get(self.better, BADNESS["lower"])(self.value or 0.0)
 
     @property
     def judged(self) -> tuple[float, Draws | None]:
-        """What is held against another result, and its draws: the value; where those nearest to 1
-        are best, how far it is from 1, on the side on which it lies."""
+        """The quantity to compare with another result, and its draws: the value or, if values
+        nearest to 1 are best, its distance to 1."""
         value = self.value or 0.0
         if self.better != "nearest 1":
             return value, self.draws
@@ -183,7 +184,7 @@ class Result:
         return self.value - half, self.value + half
 
     def to_json(self) -> dict[str, object]:
-        """In the form of `ptheta.schemas.Measured`."""
+        """Convert to JSON in the form of `ptheta.schemas.Measured`."""
         return {
             "metric": self.metric,
             "value": self.value,
@@ -199,8 +200,8 @@ class Result:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Result:
-        """values: of the form of `ptheta.schemas.Measured`. Raises PthetaError for a key that no
-        result has, naming the nearest one."""
+        """Restore from the form of `ptheta.schemas.Measured`. Raises PthetaError for an unknown
+        key, with the most similar one."""
         known = [f.name for f in fields(cls)]
         values = {key: value for key, value in values.items() if key != "interval_95"}
         for key in values:
@@ -217,15 +218,14 @@ def _tuples(lists: Mapping[str, Sequence[float]]) -> dict[str, tuple[float, ...]
 
 
 def direction_of(results: Iterable[Result]) -> Better:
-    """Which values are better, where all results say the same; "" where they do not, or where none
-    are."""
+    """The better direction common to all results; "" if they differ or there is none."""
     found = {result.better for result in results}
     return found.pop() if len(found) == 1 else ""
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """All results of one model, and what they have in common."""
+    """All results of one model, and their common protocol."""
 
     results: tuple[Result, ...]
     protocol: About = field(default_factory=dict)
@@ -243,7 +243,7 @@ class Evaluation:
         return html.card("Evaluation", html.facts(about), html.table(rows, head))
 
     def get(self, metric: str) -> Result | None:
-        """The result of this name, if it is among them."""
+        """The result of this name, or None."""
         return next((r for r in self.results if r.metric == metric), None)
 
     def to_json(self) -> dict[str, object]:
@@ -254,7 +254,7 @@ class Evaluation:
 
     @classmethod
     def from_json(cls, values: object) -> Evaluation:
-        """Raises PthetaError where `values` is not what `to_json` gives."""
+        """Restore from `to_json`. Raises PthetaError for invalid values."""
         return cls._of(values, "not an evaluation")
 
     @classmethod
@@ -266,8 +266,7 @@ class Evaluation:
         return cls(results, dict(values["protocol"]))
 
     def with_draws(self) -> dict[str, object]:
-        """As `to_json`, with the draws of each result, so that intervals of differences can be made
-        of it."""
+        """As `to_json`, with the draws of each result, which intervals of differences need."""
         values = [
             r.to_json() | ({} if r.draws is None else {"draws": r.draws.to_json()})
             for r in self.results
@@ -275,15 +274,16 @@ class Evaluation:
         return {"protocol": dict(self.protocol), "results": values}
 
     def write(self, path: Path) -> None:
-        """With the draws of each result."""
+        """Write to JSON, with the draws of each result."""
         write_json(path, self.with_draws())
 
     @classmethod
     def read(cls, path: Path) -> Evaluation:
-        """Raises PthetaError where the file is missing, or not what `write` writes."""
+        """Read from JSON. Raises PthetaError if the file is missing or was not written by
+        `write`."""
         return cls._of(read_json(path), path)
 
 
 def _two(error: float) -> str:
-    """Two digits, and large errors whole: 431, 34, 0.013."""
+    """Format an error with two digits, large ones as integers: 431, 34, 0.013."""
     return f"{error:,.0f}" if abs(error) >= 99.5 else f"{error:.2g}"

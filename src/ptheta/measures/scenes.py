@@ -1,4 +1,4 @@
-"""How far scenes agree: what was read off a picture, and what it should show."""
+"""Agreement of scenes: attributes read from an image compared with the true ones."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from ptheta.data.shapes import ATTRIBUTES, CENTRES, FILLS, OBJECT
 
 CELLS = len(CENTRES) ** 2
 ABSENT = -1
-KINDS = ("shape", "colour", "size", "fill")  # of an object, beside its place
+KINDS = ("shape", "colour", "size", "fill")  # attributes of an object besides its cell
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """float64 (N,) each. background: 1 where it is the same. The others: the part of the objects of
-    either scene that both have in the same cell (place), and that agree there in shape, colour,
-    size, fill. An object that is missing, invented or elsewhere agrees in nothing. fills: 1 where
-    both have objects of the same fills, wherever they lie.
+    """Agreement by attribute, float64 (N,) each. background: 1 if equal. The others: the fraction
+    of the objects of either scene that both have in the same cell (place), and that also agree in
+    shape, colour, size or fill. Missing, additional or displaced objects do not agree. fills: 1 if
+    both have objects with the same set of fills, in any cells.
     """
 
     background: np.ndarray
@@ -30,14 +30,14 @@ class Agreement:
     fills: np.ndarray
 
     def all_of(self, *names: str) -> np.ndarray:
-        """Whether all of these agree wholly: float64 (N,) of 0 and 1."""
+        """Whether all of these attributes agree completely: float64 (N,) of 0 and 1."""
         known = vars(self)
         whole = np.stack([known[name] == 1 for name in names]).all(axis=0)
         return np.asarray(whole, dtype=np.float64)
 
 
 def agreement(read: np.ndarray, wanted: np.ndarray) -> Agreement:
-    """Compares scenes, int8 (N, 14) each with the columns ATTRIBUTES, whatever the order of their
+    """Compare scenes, int8 (N, 14) each with the columns ATTRIBUTES, in any order of the
     objects."""
     a, b = _by_cell(read), _by_cell(wanted)
     either = ((a != ABSENT) | (b != ABSENT)).any(-1)  # (N, 9)
@@ -61,16 +61,17 @@ def agreement(read: np.ndarray, wanted: np.ndarray) -> Agreement:
     )
 
 
-# what two scenes may have alike, whichever of their objects has it
+# attributes compared as multisets over the objects
 PARTS = ("objects", "background", "place", *KINDS)
 
 
 def alike(read: np.ndarray, wanted: np.ndarray) -> dict[str, np.ndarray]:
-    """Whether scenes, int8 (N, 14) each, have the same objects and background part by part: as many
-    objects, in the same cells, of the same shapes, and so on, each part by itself and in any order.
+    """Whether scenes, int8 (N, 14) each, agree in each attribute separately: the same number of
+    objects, the same cells, the same shapes, and so on, as multisets over the objects. By PARTS:
+    float64 (N,).
 
-    Of single objects each part is that of the object. Where all parts of two objects are alike,
-    these may still be exchanged between them: `agreement` says that. By PARTS: float64 (N,).
+    For a single object this compares its attributes. With two objects, attributes may still be
+    swapped between them; `agreement` detects that.
     """
     plain = {name: ATTRIBUTES.index(name) for name in ("objects", "background")}
     found = {name: read[:, k] == wanted[:, k] for name, k in plain.items()}
@@ -82,13 +83,13 @@ def alike(read: np.ndarray, wanted: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def _fills(cells: np.ndarray) -> np.ndarray:
-    """Which fills occur in scenes by cell: bool (N, fills)."""
+    """Which fills occur in scenes given by cell: bool (N, fills)."""
     fill = cells[..., KINDS.index("fill")]
     return np.stack([(fill == k).any(1) for k in range(len(FILLS))], 1)
 
 
 def _by_cell(rows: np.ndarray) -> np.ndarray:
-    """Shape, colour, size and fill in each cell, -1 where it is empty: int8 (N, 9, 4)."""
+    """Shape, colour, size and fill in each cell, -1 for an empty cell: int8 (N, 9, 4)."""
     cells = np.full((len(rows), CELLS, len(KINDS)), ABSENT, dtype=np.int8)
     for which in ("first", "second"):
         columns = {name: rows[:, ATTRIBUTES.index(f"{which}_{name}")] for name in OBJECT}

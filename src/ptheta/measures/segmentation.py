@@ -1,7 +1,7 @@
-"""How well label maps agree (Long et al., arXiv:1411.4038, section 5): scores of counts.
+"""Segmentation scores of label maps (Long et al., arXiv:1411.4038, section 5), from counts.
 
-With n_ij pixels of label i that were given label j, t_i = sum_j n_ij, and K labels that occur among
-the wanted ones,
+With n_ij pixels of label i that are predicted as j, t_i = sum_j n_ij, and K labels that occur in
+the true label maps,
 
     pixel accuracy   sum_i n_ii / sum_i t_i
     class accuracy   1/K sum_i n_ii / t_i
@@ -18,11 +18,11 @@ from torch import Tensor
 from ptheta.errors import PthetaError
 from ptheta.measures.intervals import Groups
 
-AT_ONCE = 2**22  # pixels
+AT_ONCE = 2**22  # pixels per block
 
 
 class Scores(NamedTuple):
-    """Of one count, or of several: each a number in 0..1, float64 (...)."""
+    """Scores of one or several confusion matrices, in 0..1, float64 (...)."""
 
     pixel: Tensor
     classes: Tensor
@@ -30,17 +30,18 @@ class Scores(NamedTuple):
 
 
 def confusion(found: Tensor, wanted: Tensor, labels: int) -> Tensor:
-    """How many pixels of each label were given which, n_ij: int64 (K, K), wanted first.
+    """The confusion matrix n_ij of pixels: int64 (K, K), true label first.
 
-    found, wanted: int64 (..., H, W), labels 0..K-1. Raises PthetaError where they differ in shape.
+    found, wanted: predicted and true labels, int64 (..., H, W), 0..K-1. Raises PthetaError if they
+    differ in shape.
     """
     return confusions(found[None], wanted[None], labels, torch.zeros(1, dtype=torch.long), 1)[0]
 
 
 def confusions(found: Tensor, wanted: Tensor, labels: int, part: Tensor, parts: int) -> Tensor:
-    """The same of each part of the maps: int64 (parts, K, K).
+    """`confusion` for each subset of the maps: int64 (parts, K, K).
 
-    found, wanted: int64 (N, ...); part: int64 (N,), which part each map is of
+    found, wanted: int64 (N, ...); part: int64 (N,), the subset of each map
     """
     if found.shape != wanted.shape:
         raise PthetaError(
@@ -55,7 +56,7 @@ def confusions(found: Tensor, wanted: Tensor, labels: int, part: Tensor, parts: 
 
 
 def scores(counts: Tensor) -> Scores:
-    """Of counts n_ij (..., K, K), wanted first."""
+    """Scores of counts n_ij (..., K, K), true label first."""
     n = counts.double()
     right, total, given = n.diagonal(dim1=-2, dim2=-1), n.sum(-1), n.sum(-2)
     occurs = total > 0
@@ -72,7 +73,7 @@ def scores(counts: Tensor) -> Scores:
 def grouped_scores(
     found: Tensor, wanted: Tensor, labels: int, groups: Groups
 ) -> tuple[Scores, Scores]:
-    """Of all maps (), and without each group of them (groups.count,).
+    """Scores of all maps, (), and leave-one-group-out scores, (groups.count,).
 
     found, wanted: int64 (N, H, W)
     """

@@ -1,4 +1,4 @@
-"""How sharp images are: the variance of their Laplacian (Pech-Pacheco et al. 2000, ICPR 3:314)."""
+"""Sharpness of images: the variance of their Laplacian (Pech-Pacheco et al. 2000, ICPR 3:314)."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from ptheta.errors import PthetaError
 from ptheta.measures.intervals import Groups, draws
 from ptheta.measures.results import Draws
 
-LEAST = 3  # pixels across and down: the Laplacian is taken where all four neighbours are
-VALUES = 2**24  # pixel values that are looked at in one go
+LEAST = 3  # minimum width and height: the Laplacian needs all four neighbours
+VALUES = 2**24  # pixel values per block
 
 
 def laplacian_variance(x: Tensor) -> Tensor:
-    """Of each image, uint8 (B, C, H, W): float64 (B,), in squared pixel values 0..255.
+    """Variance of the Laplacian of images, uint8 (B, C, H, W): float64 (B,), for pixel values
+    0..255.
 
-    The Laplacian of a pixel is the sum of its four neighbours minus four times itself, taken inside
-    the border; its variance over the image is that of each channel, averaged over the channels. It
-    is 0 of any plane, and s^2 (4 + 16) of noise of deviation s that is independent in each pixel.
+    The Laplacian of a pixel is the sum of its four neighbours minus four times itself, inside the
+    border; its variance over pixels is averaged over the channels. It is 0 for linear functions,
+    and s^2 (4 + 16) for independent noise of standard deviation s.
     Raises PthetaError for images smaller than `LEAST`.
     """
     if min(x.shape[2:]) < LEAST:
@@ -40,8 +41,8 @@ def _variance(x: Tensor) -> Tensor:
 def ratio_of_means(
     fake: Tensor, real: Tensor, fakes: Groups, reals: Groups
 ) -> tuple[float, Draws | None]:
-    """The mean of what each fake gives (N,) over that of real images (M,), and its draws; None
-    where either side has too few images. The mean of the real images must not be 0."""
+    """The ratio of the means of fake values (N,) and real values (M,), and its draws, None if
+    either side has too few images. The mean of the real images must not be 0."""
     a, b = fake.double().mean(), real.double().mean()
     value = (a / b).item()
     if not (fakes.count and reals.count):

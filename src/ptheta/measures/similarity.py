@@ -1,4 +1,4 @@
-"""Structural similarity of pairs of images, at one scale and at several: how alike they look."""
+"""Structural similarity of pairs of images: SSIM and MS-SSIM."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from torch import Tensor
 
 from ptheta.errors import PthetaError
 
-WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # of the scales, fine to coarse
+WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # weights of the scales, fine to coarse
 WINDOW, SIGMA = 11, 1.5  # pixels
 K1, K2 = 0.01, 0.03
 AT_ONCE = 100  # pairs
 
 
 def _blurred(x: Tensor) -> Tensor:
-    """By a Gaussian, at the places where its window fits; along one axis, then the other."""
+    """Gaussian blur without padding, separably."""
     at = torch.arange(WINDOW, dtype=x.dtype, device=x.device) - WINDOW // 2
     g = (-(at**2) / (2 * SIGMA**2)).exp()
     g = (g / g.sum()).expand(x.shape[1], 1, 1, WINDOW)
@@ -23,7 +23,7 @@ def _blurred(x: Tensor) -> Tensor:
 
 
 def _parts(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-    """Means over the places where the window fits of SSIM and of its contrast-structure part."""
+    """Means of SSIM and of its contrast-structure part over the windows inside the image."""
     mean_a, mean_b = _blurred(a), _blurred(b)
     var_a, var_b = _blurred(a * a) - mean_a**2, _blurred(b * b) - mean_b**2
     cov = _blurred(a * b) - mean_a * mean_b
@@ -33,7 +33,7 @@ def _parts(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def scales(height: int, width: int) -> int:
-    """How many halvings leave room for the window: 5 from 161 pixels on, 2 for 28."""
+    """Number of scales for which the window fits: 5 from 161 pixels on, 2 for 28."""
     found, side = 0, min(height, width)
     while side >= WINDOW and found < len(WEIGHTS):
         found, side = found + 1, side // 2
@@ -41,7 +41,7 @@ def scales(height: int, width: int) -> int:
 
 
 def _scales_of(a: Tensor) -> int:
-    """At least one. Raises PthetaError for images smaller than the window."""
+    """Number of scales, at least 1. Raises PthetaError for images smaller than the window."""
     n = scales(*a.shape[2:])
     if not n:
         raise PthetaError(
@@ -52,11 +52,11 @@ def _scales_of(a: Tensor) -> int:
 
 
 def ssim(a: Tensor, b: Tensor) -> Tensor:
-    """Of pairs of image batches, uint8 (B, C, H, W): float64 (B,), 1 for equal images.
+    """SSIM of pairs of image batches, uint8 (B, C, H, W): float64 (B,), 1 for equal images.
 
-    Wang et al. 2004 (IEEE Trans. Image Process. 13:600), with a Gaussian window, at the places
-    where it fits, the mean over these and the channels. Raises PthetaError for images smaller than
-    the window.
+    Wang et al. 2004 (IEEE Trans. Image Process. 13:600), with a Gaussian window, averaged over the
+    windows inside the image and the channels. Raises PthetaError for images smaller than the
+    window.
     """
     _scales_of(a)
     parts = zip(a.split(AT_ONCE), b.split(AT_ONCE), strict=True)
@@ -64,10 +64,10 @@ def ssim(a: Tensor, b: Tensor) -> Tensor:
 
 
 def ms_ssim(a: Tensor, b: Tensor) -> Tensor:
-    """Of pairs of image batches, uint8 (B, C, H, W): (B,), 1 for equal images.
+    """MS-SSIM of pairs of image batches, uint8 (B, C, H, W): (B,), 1 for equal images.
 
-    Wang et al. 2003. Images below 161 pixels have fewer scales than 5; the weights of those that
-    are left are brought to a sum of 1. Raises PthetaError for images smaller than the window.
+    Wang et al. 2003. Images below 161 pixels have fewer than 5 scales, with the weights normalised
+    to a sum of 1. Raises PthetaError for images smaller than the window.
     """
     n = _scales_of(a)
     x, y = a.double() / 255, b.double() / 255
@@ -82,9 +82,10 @@ def ms_ssim(a: Tensor, b: Tensor) -> Tensor:
 
 
 def similarity(x: Tensor, labels: Tensor | None = None, pairs: int = 500) -> tuple[float, float]:
-    """Mean MS-SSIM of random pairs of samples, and its error; lower is more diverse, or noisier.
+    """Mean MS-SSIM of random pairs of samples, and its error; lower means more diverse, or noisier.
 
-    labels: (N,), then pairs are of one label (Odena et al. 2017, section 4.2, arXiv:1610.09585)
+    labels: (N,); if given, pairs have equal labels (Odena et al. 2017, section 4.2,
+        arXiv:1610.09585)
     """
     generator = torch.Generator().manual_seed(0)
     n = len(x)

@@ -1,14 +1,14 @@
-"""The classifier two-sample test: whether a classifier tells samples from real points (Lopez-Paz
-and Oquab 2017, arXiv:1610.06545), here by nearest neighbours.
+"""The classifier two-sample test: whether a classifier can distinguish samples from real points
+(Lopez-Paz and Oquab 2017, arXiv:1610.06545), here by nearest neighbours.
 
-All points are divided into folds, each with samples and real points in their proportions. A point
-is rated by its k nearest neighbours in the other folds: the share of them that are samples, with k
-the root of their number, as in the paper. The area under the curve is taken over pairs of one fold,
-neither of which has rated the other, so that it is 1/2 in expectation where both are of one
-distribution; its p-value is that of permutations within the folds.
+All points are divided into folds, stratified by side. The score of a point is the fraction of
+samples among its k nearest neighbours in the other folds, with k the square root of their number,
+as in the paper. The area under the curve is computed over pairs of the same fold, which are not
+each other's neighbours, so that its expectation is 1/2 for equal distributions; the p-value is by
+permutations within the folds.
 
-The error is that of the jackknife, without a group among the raters as well: on Gaussians it was
-1.5 to 1.9 times the true one, so that intervals are wide and "different" is seldom wrong.
+The error is by the jackknife, which also removes a group from the neighbours: on Gaussians it was
+1.5 to 1.9 times the true error, so that intervals are wide and "different" is seldom wrong.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from ptheta.measures.points import check_pair
 from ptheta.measures.results import Draws
 
 FOLDS = 5
-LEAST = 2 * FOLDS  # points of either side
+LEAST = 2 * FOLDS  # minimum points of either side
 PERMUTATIONS = 200
-PAIRS = 4_000_000  # distances held at a time
-SPARE = 1.2  # times the neighbours that are counted, for where a group is left out
+PAIRS = 4_000_000  # distances in memory at a time
+SPARE = 1.2  # factor of stored neighbours, for when a group is left out
 
 
 class ClassifierScores(NamedTuple):
-    """auc: probability that a random sample is rated higher than a random real point (ties count
+    """auc: probability that a random sample has a higher score than a random real point (ties count
     half); accuracy: balanced accuracy"""
 
     auc: float
@@ -52,8 +52,8 @@ class TwoSample:
 
 @dataclass(frozen=True)
 class _Pool:
-    """Samples first, then real points. fold: int64 (N,); near: int64 (N, k + some), the nearest
-    points of the other folds, nearest first; n: samples; k: neighbours that are counted"""
+    """All points, samples first. fold: int64 (N,); near: int64 (N, k + some), the nearest points of
+    the other folds, nearest first; n: number of samples; k: number of neighbours for the score"""
 
     fold: Tensor
     near: Tensor
@@ -68,7 +68,7 @@ class _Pool:
 def two_sample(
     x: Tensor, y: Tensor, *, permutations: int = PERMUTATIONS, seed: int = 0
 ) -> TwoSample:
-    """Of samples (N, D) and real points (M, D), in units in which distances mean something.
+    """Run the test on samples (N, D) and real points (M, D), in units with meaningful distances.
 
     Raises PthetaError for fewer than `LEAST` points of a side, and for NaN.
     """
@@ -92,7 +92,7 @@ def two_sample(
 def _pool(x: Tensor, y: Tensor, generator: torch.Generator) -> _Pool:
     z, n = torch.cat([x, y]), len(x)
     fold = torch.cat([torch.randperm(len(s), generator=generator) % FOLDS for s in (x, y)])
-    left = len(z) - int(torch.bincount(fold).max())  # points of the other folds, at least
+    left = len(z) - int(torch.bincount(fold).max())  # minimum number of points of the other folds
     k = max(1, math.isqrt(left))
     count = min(left, math.ceil(SPARE * k) + 8)
     near = torch.empty(len(z), count, dtype=torch.int64)
@@ -105,7 +105,7 @@ def _pool(x: Tensor, y: Tensor, generator: torch.Generator) -> _Pool:
 
 
 def _permuted(pool: _Pool, generator: torch.Generator) -> Tensor:
-    """Labels, bool (N,): as many samples in each fold as there are, anywhere in it."""
+    """Random labels, bool (N,), with the number of samples in each fold unchanged."""
     labels = pool.is_sample
     for fold in range(FOLDS):
         rows = (pool.fold == fold).nonzero()[:, 0]
@@ -114,18 +114,19 @@ def _permuted(pool: _Pool, generator: torch.Generator) -> Tensor:
 
 
 def _scores(pool: _Pool, labels: Tensor, there: Tensor) -> ClassifierScores:
-    """labels: bool (N,), samples; there: bool (N,), the points that are not left out"""
+    """Both scores. labels: bool (N,), samples; there: bool (N,), the points that are not left
+    out"""
     held = there[pool.near]
     counted = held & (held.cumsum(1) <= pool.k)
     share = (counted & labels[pool.near]).sum(1) / counted.sum(1).clamp(min=1).double()
     prior = (labels & there).double().sum() / there.sum()
-    side = 0.5 + 0.5 * (share - prior).sign()  # 1 says sample, 0 says real
+    side = 0.5 + 0.5 * (share - prior).sign()  # 1 for sample, 0 for real
     right = side[labels & there].mean() + (1 - side[~labels & there]).mean()
     return ClassifierScores(_auc(pool, share, labels, there), right.item() / 2)
 
 
 def _auc(pool: _Pool, share: Tensor, labels: Tensor, there: Tensor | None = None) -> float:
-    """Of the pairs of one fold, the folds counted alike."""
+    """The AUC over pairs of the same fold, averaged over folds."""
     areas = []
     for fold in range(FOLDS):
         rows = pool.fold == fold if there is None else (pool.fold == fold) & there
@@ -135,7 +136,7 @@ def _auc(pool: _Pool, share: Tensor, labels: Tensor, there: Tensor | None = None
 
 
 def area(a: Tensor, b: Tensor) -> float:
-    """How often one of a (n,) is larger than one of b (m,), a tie counting half."""
+    """The probability that a random a (n,) is larger than a random b (m,); ties count half."""
     order = b.sort().values
     below = torch.searchsorted(order, a), torch.searchsorted(order, a, right=True)
     return ((below[0] + below[1]).double().mean() / 2 / len(b)).item()

@@ -1,7 +1,7 @@
-"""The table of metrics, the evaluation that follows from it, and the same numbers of two sets of
-examples that are at hand: `frechet_distance(made, real)`.
+"""The table of metrics, the evaluation of models, and functions that compute the same metrics for
+two given sets of examples: `frechet_distance(made, real)`.
 
-A name is imported with its first use, as most of them bring much with them.
+Names are imported lazily, since most of them have heavy dependencies.
 """
 
 from __future__ import annotations
@@ -80,8 +80,8 @@ __all__ = [
 ]
 
 _VECTORS, _PAIRS = "ptheta.metrics.vector_sets", "ptheta.metrics.pair_sets"
-# of all names that are not in `ptheta.metrics.sets`. None is called as a module of this package is:
-# importing that would put it in the place of the name
+# modules of the names that are not in `ptheta.metrics.sets`. No name may equal that of a module of
+# this package: importing the module would replace it
 _HOMES = {
     "DAMAGES": "ptheta.metrics.sensitivity",
     "METRICS": "ptheta.metrics.table",

@@ -1,5 +1,5 @@
 """Annealed importance sampling of log p(x) for any decoder (Neal 2001; Wu et al. 2017,
-arXiv:1611.04273): a stochastic lower bound that does not depend on how good q(z | x) is."""
+arXiv:1611.04273): a stochastic lower bound that does not depend on the quality of q(z | x)."""
 
 from __future__ import annotations
 
@@ -24,21 +24,22 @@ from ptheta.metrics.likelihood import batches
 from ptheta.tasks.needs import require
 from ptheta.terminal.progress import watched
 
-CHAINS, STEPS, LEAPFROG = 16, 500, 5  # of the metric
-WIDTH = 0.1  # of a leapfrog step at the start
-ACCEPTED = 0.65  # share of moves that the width is adapted to
+CHAINS, STEPS, LEAPFROG = 16, 500, 5  # settings of the metric
+WIDTH = 0.1  # initial size of a leapfrog step
+ACCEPTED = 0.65  # target acceptance rate of the step size adaptation
 LogDensity = Callable[[Tensor], Tensor]  # (n, L) -> (n,)
 
 
 def temperatures(n: int) -> Tensor:
-    """0 = b_0 < ... < b_n = 1, dense at both ends (a logistic curve, as Wu et al.)."""
+    """Inverse temperatures 0 = b_0 < ... < b_n = 1, dense at both ends (sigmoidal, as Wu et
+    al.)."""
     b = torch.sigmoid(torch.linspace(-4, 4, n + 1, dtype=torch.double))
     return (b - b[0]) / (b[-1] - b[0])
 
 
 class _Point(NamedTuple):
-    """Codes z (n, L), and there (n,) each: both ends of the bridge, the density between them that
-    a move is made under, and that one's gradient (n, L)."""
+    """Codes z (n, L) with the log-densities there, (n,) each: of both ends of the bridge and of the
+    current intermediate density, and the gradient of the latter (n, L)."""
 
     z: Tensor
     start: Tensor
@@ -49,7 +50,7 @@ class _Point(NamedTuple):
 
 @dataclass(frozen=True)
 class _Bridge:
-    """Densities start^(1-b) target^b."""
+    """The geometric bridge of densities start^(1-b) target^b."""
 
     start: LogDensity
     target: LogDensity
@@ -65,8 +66,8 @@ class _Bridge:
     def move(
         self, z: Tensor, b: float, size: Tensor, leapfrog: int
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """One Hamiltonian move that leaves density b as it is, in steps of `size` (n, 1): the
-        codes, both ends there, and whether each has moved."""
+        """One Hamiltonian Monte Carlo move under density b, with step size `size` (n, 1): the
+        codes, both end densities there, and whether each proposal was accepted."""
         momentum = torch.randn_like(z)
         old = self.at(z, b)
         energy = 0.5 * momentum.square().sum(1) - old.between
@@ -75,7 +76,7 @@ class _Bridge:
             new = self.at(new.z + size * p, b)
             p = p + (size if i < leapfrog - 1 else 0.5 * size) * new.gradient
         change = energy - (0.5 * p.square().sum(1) - new.between)
-        take = torch.rand_like(change).log() < change  # false for NaN
+        take = torch.rand_like(change).log() < change  # False for NaN
         z = torch.where(take[:, None], new.z, z)
         start, target = (
             torch.where(take, after, before)
@@ -98,11 +99,11 @@ def annealed_log_mean(
     start: log of a normalised density; target: log of an unnormalised one; (k groups, L) -> (k
     groups,), row i belonging to group i modulo `groups`
     z: (k groups, L) drawn from `start`: k chains for each group
-    steps: intermediate densities start^(1-b) target^b; leapfrog: of one Hamiltonian move at each,
-    whose width is adapted to an acceptance of 0.65 for each group
+    steps: intermediate densities start^(1-b) target^b; leapfrog: steps of the Hamiltonian move at
+    each, whose step size is adapted to an acceptance rate of 0.65 for each group
 
-    The mean over chains of exp(result) is unbiased for a fixed width; its log is a lower bound in
-    expectation. Returns it and the acceptance rate of each group over the last half.
+    The mean over chains of exp(result) is unbiased for a fixed step size; its log is a lower bound
+    in expectation. Returns it and the acceptance rate of each group over the last half.
     """
     b = temperatures(steps).tolist()
     bridge, chains, z = _Bridge(start, target), len(z) // groups, z.detach()
@@ -126,7 +127,7 @@ def annealed_log_mean(
 
 
 class _Start(NamedTuple):
-    """A normalised density of codes, and codes drawn from it, for each chain of each image."""
+    """A normalised density of codes, and samples of it, one per chain and image."""
 
     log_prob: LogDensity
     z: Tensor
@@ -149,7 +150,7 @@ def _from_posterior(
 
 
 def _nearest_start(model: nn.Module, x: Tensor, condition: Condition | None, chains: int) -> _Start:
-    """The posterior, where there is one: a shorter way."""
+    """The posterior if there is one, which is closer to the target; else the prior."""
     start = _from_posterior if isinstance(model, HasPosterior) else _from_prior
     return start(model, x, condition, chains)
 
@@ -175,10 +176,11 @@ def ais(
     """Estimates of log p(x), (B,) nats, and the acceptance rate of each image.
 
     x: image batch; condition: for a conditional model
-    chains, steps, leapfrog: as in `annealed_log_mean`, chains for each image
-    start: "prior" (any decoder), "posterior" (a shorter way), or auto: posterior where there is one
-    Raises PthetaError where the model has no p(z) and p(x | z), for another start or one that the
-    model does not have, and for counts below 1.
+    chains, steps, leapfrog: as in `annealed_log_mean`; chains per image
+    start: "prior" (any decoder), "posterior" (closer to the target), or "auto": the posterior if
+        the model has one
+    Raises PthetaError if the model has no p(z) and p(x | z), for an unknown or unavailable start,
+    and for counts below 1.
     """
     codes = require(model, HasJoint, "be annealed")
     if start not in STARTS:
@@ -201,7 +203,7 @@ def ais(
 
 @contextmanager
 def _in_codes_alone(model: nn.Module) -> Iterator[None]:
-    """Inside, no gradient is taken in the weights."""
+    """Context in which gradients are taken with respect to codes only, not weights."""
     frozen = [p for p in model.parameters() if p.requires_grad]
     for p in frozen:
         p.requires_grad_(False)

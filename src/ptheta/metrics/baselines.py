@@ -1,4 +1,4 @@
-"""Examples that need no learning, to hold a model's numbers against."""
+"""Baseline examples without a model, to compare a model's metrics with."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from ptheta.data.dataset import Dataset
 from ptheta.data.image_data import images_of
 from ptheta.specs import DataSpec, VectorSpec, filled, quantise
 
-LEARNED_FROM = 2000  # images that the Gaussian is fitted to
+LEARNED_FROM = 2000  # maximum number of images for the Gaussian
 
 
 def pixel_gaussian(train: Dataset, n: int, seed: int) -> Tensor:
-    """Draws from the Gaussian with the mean and covariance of the pixels: right to second order.
+    """Samples of the Gaussian with the mean and covariance of the pixels: right to second order.
 
-    x = mean + A^T w with A the centred images over sqrt(N - 1) and w ~ N(0, I) has that covariance
-    without its ever being formed.
+    The covariance is never formed: x = mean + A^T w with A the centred images over sqrt(N - 1) and
+    w ~ N(0, I) has it.
     """
     train = images_of(train)
     some = train.with_fixed_binarisation().shuffled(seed)
@@ -33,7 +33,7 @@ def pixel_gaussian(train: Dataset, n: int, seed: int) -> Tensor:
 
 
 def shuffled_pixels(train: Dataset, n: int, seed: int) -> Tensor:
-    """Training images, the pixels of each in an order of its own: right histograms, no shapes."""
+    """Training images with randomly permuted pixels: right histograms, no shapes."""
     x = copies(train, n, seed)
     generator = torch.Generator().manual_seed(seed)
     order = torch.rand(len(x), 1, x[0, 0].numel(), generator=generator).argsort(2)
@@ -41,18 +41,19 @@ def shuffled_pixels(train: Dataset, n: int, seed: int) -> Tensor:
 
 
 def copies(real: Dataset, n: int, seed: int) -> Tensor:
-    """Real images: at least the distance of a perfect model, and nothing new."""
-    # others than those of the real baseline
+    """Copies of real images: the distance is at least as good as that of a perfect model, but
+    nothing is new."""
+    # different from those of the real baseline
     some = real.with_fixed_binarisation().shuffled(seed + 1)
     return some.batch([i % len(some) for i in range(n)]).x
 
 
 def gaussian_rows(train: Dataset, n: int, seed: int) -> Tensor:
-    """Draws from the Gaussian of the columns as a network sees them, words one-hot: right to second
-    order. A missing cell is left at its column's mean."""
+    """Samples of the Gaussian of the columns in network scale, categories one-hot: right to second
+    order. Missing cells are replaced by the mean of their column."""
     some = train.shuffled(seed)
     s = train.spec.scaled(some.batch(slice(0, min(LEARNED_FROM, len(some)))).x).double()
-    mean = filled(s.nanmean(0))  # NaN where none of these rows has the cell
+    mean = filled(s.nanmean(0))  # NaN if all of these rows lack the cell
     centred = filled(s - mean)
     generator = torch.Generator().manual_seed(seed)
     w = torch.randn(n, len(s), generator=generator, dtype=torch.float64)
@@ -60,7 +61,7 @@ def gaussian_rows(train: Dataset, n: int, seed: int) -> Tensor:
 
 
 def shuffled_columns(train: Dataset, n: int, seed: int) -> Tensor:
-    """Every column drawn by itself from the training rows: right marginals, no dependence."""
+    """Every column sampled independently from the training rows: right marginals, no dependence."""
     generator = torch.Generator().manual_seed(seed)
     x = train.batch(slice(None)).x
     columns = []
@@ -71,7 +72,7 @@ def shuffled_columns(train: Dataset, n: int, seed: int) -> Tensor:
 
 
 def complete_copies(real: Dataset, n: int, seed: int) -> Tensor:
-    """Real rows without a missing cell, or all of them where none is whole."""
+    """Real rows without missing cells, or any rows if none is complete."""
     whole = ~real.batch(slice(None)).x.isnan().any(1)
     return copies(real.subset(whole) if whole.any() else real, n, seed)
 
@@ -81,8 +82,8 @@ Make = Callable[[Dataset, Dataset, int, int], Tensor]  # (training, test, n, see
 
 @dataclass(frozen=True)
 class Baseline:
-    """make: n examples; blind: whether they hold nothing of how real ones hang together, so that
-    no model is good that is not beyond them"""
+    """A baseline. make: returns n examples; blind: whether they ignore the dependence between
+    variables, so that any useful model must be better"""
 
     make: Make
     blind: bool = False
@@ -110,5 +111,5 @@ OF_VECTORS: dict[str, Baseline] = {
 
 
 def baselines_of(spec: DataSpec) -> dict[str, Baseline]:
-    """Those of such examples, by name."""
+    """The baselines for such examples, by name."""
     return OF_VECTORS if isinstance(spec, VectorSpec) else BASELINES

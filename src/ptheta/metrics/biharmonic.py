@@ -1,9 +1,9 @@
-"""Holes filled by the smoothest surface through the known pixels: no learning, no training images.
+"""Inpainting by the smoothest surface through the known pixels, without training images.
 
-What is minimised is the bending energy u_xx^2 + 2 u_xy^2 + u_yy^2, summed over all places where a
-second difference lies within the image. Inside, its minimum solves the biharmonic equation (Damelin
-& Hoang 2018, Journal of Mathematical Imaging and Vision 60:1027); at the border the surface is
-free, so that what is linear stays linear.
+Minimises the bending energy u_xx^2 + 2 u_xy^2 + u_yy^2, summed over all second differences within
+the image. In the interior, its minimum solves the biharmonic equation (Damelin & Hoang 2018,
+Journal of Mathematical Imaging and Vision 60:1027); the boundary is free, so that linear functions
+are reproduced.
 """
 
 from __future__ import annotations
@@ -20,13 +20,11 @@ from ptheta.batch import Condition
 from ptheta.data.dataset import Dataset
 from ptheta.data.image_data import images_of
 
-LEAST = (
-    1e-7  # weight of the distance to the mean of what is known: decides what bending leaves open
-)
+LEAST = 1e-7  # weight of the distance to the mean of the known pixels: makes the minimum unique
 
 
 class SmoothestSurface(nn.Module):
-    """The surface of least bending through the known pixels, channel by channel."""
+    """The surface of least bending energy through the known pixels, channel by channel."""
 
     condition = None
 
@@ -51,13 +49,13 @@ class SmoothestSurface(nn.Module):
 
 
 def smoothest(plane: np.ndarray, seen: np.ndarray) -> np.ndarray:
-    """The values (N,) of the unknown pixels of a plane (H, W), of which `seen` are known."""
+    """The values (N,) of the unknown pixels of a plane (H, W). seen: which pixels are known"""
     u, k = (~seen).ravel(), seen.ravel()
     values = plane.ravel()[k]
     middle = values.mean() if len(values) else 127.5
     energy = _bending(*plane.shape)
     inner = energy[u][:, u] + LEAST * eye(int(u.sum()), format="csc")
-    # about the mean, towards which bending alone does not pull
+    # relative to the mean, which the bending energy leaves free
     right = -(energy[u][:, k] @ (values - middle))
     return np.asarray(splu(inner.tocsc()).solve(right)) + middle
 

@@ -1,4 +1,4 @@
-"""Networks that metrics train for themselves: once for the same data, then from the cache."""
+"""Auxiliary networks of metrics, trained once per data set and then cached."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ N = TypeVar("N", bound=nn.Module)
 
 
 def key_of(about: Mapping[str, str]) -> str:
-    """24 hex digits of what a network is trained on, and how."""
+    """A cache key of 24 hex digits from a description of the training data and settings."""
     text = json.dumps({**about, "torch": torch.__version__}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:24]
 
@@ -27,10 +27,10 @@ def key_of(about: Mapping[str, str]) -> str:
 def trained(
     kind: str, network: N, about: Mapping[str, str], train: Callable[[N], None], place: Path | None
 ) -> N:
-    """The network in eval mode, with the weights that were kept, else those that training gives.
+    """The network in eval mode, with cached weights, or trained if there are none.
 
-    kind: of the network, the name of its folder; about: what it is trained on, and how
-    place: the cache folder, None for the user's own
+    kind: the kind of network, the name of its folder; about: training data and settings
+    place: the cache folder; None for the user's own
     """
     known = {**about, "torch": torch.__version__}
     path = (place or cache_folder()) / kind / f"{key_of(about)}.safetensors"
@@ -41,14 +41,14 @@ def trained(
 
 
 def _restored(network: nn.Module, path: Path, about: Mapping[str, str]) -> bool:
-    """Whether the weights were kept, and are in the network now."""
+    """Load cached weights into the network; returns whether there were any."""
     if not path.is_file():
         return False
     try:
         if load_metadata(path) != about:
             return False
         network.load_state_dict(load_tensors(path))
-    except (PthetaError, RuntimeError):  # a damaged file: it is trained anew
+    except (PthetaError, RuntimeError):  # a damaged file: train again
         return False
     return True
 
@@ -57,5 +57,5 @@ def _keep(network: nn.Module, path: Path, about: dict[str, str]) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         save_tensors(path, network.state_dict(), about)
-    except (OSError, CannotWrite):  # a cache that cannot be written costs time, nothing else
+    except (OSError, CannotWrite):  # an unwritable cache only costs time
         pass

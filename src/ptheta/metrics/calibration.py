@@ -1,9 +1,9 @@
-"""How often a comparison says "different" where nothing is: the size of every ranked metric's
-interval, and its power where there is a small difference.
+"""Calibration of model comparisons: the size (false positive rate) and power of every ranked
+metric's interval.
 
-An experiment measures one of three models, by the functions that an evaluation calls: two that are
-equal in truth, and one that is a little worse. Whether the first two are called different is one
-draw of the size; whether the first and the third are, one of the power.
+An experiment measures one of three simulated models by the functions of an evaluation: two are
+equivalent, and one is slightly worse. Whether the first two are called different is a sample of the
+size; whether the first and the third are, a sample of the power.
 """
 
 from __future__ import annotations
@@ -35,30 +35,30 @@ from ptheta.metrics.speed import NOISE, of_times
 from ptheta.metrics.table import METRICS, metric_of
 from ptheta.specs import ImageSpec
 
-# deviation of the noise, pixel values; times that for the worse
+# standard deviation of the noise in pixel values; its factor for the worse model
 NOISE_OF_SAMPLES, MORE = 40.0, 1.05
 REAL = 2000  # real images to compare samples with
-TRAINING = 2000  # training images that samples are looked up in
-WRONG, MORE_WRONG = 0.1, 0.15  # share of images in a category at random
-WORSE_NATS = 0.02  # share of its likelihood that the worse model loses
-SLOWER = 0.7  # speed of the slower model
+TRAINING = 2000  # training images to search for copies
+WRONG, MORE_WRONG = 0.1, 0.15  # share of images in a random category
+WORSE_NATS = 0.02  # relative loss of likelihood of the worse model
+SLOWER = 0.7  # relative speed of the slower model
 
 
 EQUAL, WORSE = (0, 1), 2  # the models of an experiment
 
 
 def called(a: list[Result], b: list[Result]) -> dict[str, bool]:
-    """Each ranked metric -> whether two models are called different by it."""
+    """Each ranked metric -> whether it calls the two models different."""
     found = {x.metric: difference(x, y) for x, y in zip(a, b, strict=True) if x.better}
     return {metric: gap is not None and gap.different for metric, gap in found.items()}
 
 
 @dataclass(frozen=True)
 class World:
-    """What experiments draw from: noisy training images, which stand for samples of a model, the
-    same with more noise, and real images.
+    """Data of the experiments: noisy training images as samples of a model, the same with more
+    noise, and real images.
 
-    train: held out from both, to look samples up in; own, extractor: the features of all
+    train: held out from both, to search for copies; own, extractor: the features of all images
     """
 
     extractor: Extractor
@@ -76,7 +76,7 @@ class World:
     def of(
         cls, train: Dataset, test: Dataset, extractor: Extractor, training: int = TRAINING
     ) -> World:
-        """Of labelled data: all but so many training images are samples."""
+        """Create from labelled data: all but some held-out training images are used as samples."""
         order = train.shuffled(0)
         kept = order.subset(slice(0, training))
         some = order.subset(slice(training, None))
@@ -100,7 +100,7 @@ class World:
 
 
 def noise(x: Tensor, deviation: float, seed: int) -> Tensor:
-    """Images uint8 (N, C, H, W) with Gaussian noise of this deviation on every pixel."""
+    """Add Gaussian noise of this standard deviation to images uint8 (N, C, H, W)."""
     generator = torch.Generator().manual_seed(seed)
     parts = [
         (part.float() + deviation * torch.randn(part.shape, generator=generator))
@@ -110,8 +110,8 @@ def noise(x: Tensor, deviation: float, seed: int) -> Tensor:
 
 
 def of_samples(world: World, n: int, seed: int, model: int) -> list[Result]:
-    """Everything that is measured on samples and real images: one of three disjoint draws of n
-    noisy images, the third with more noise, against the same draw of real ones."""
+    """All metrics of samples and real images: for one of three disjoint sets of n noisy images, the
+    third with more noise, against the same real images."""
     generator = torch.Generator().manual_seed(seed)
     rows = torch.randperm(len(world.real), generator=generator)[:REAL]
     part = torch.randperm(len(world.own), generator=generator)[model * n : (model + 1) * n]
@@ -127,8 +127,8 @@ def of_samples(world: World, n: int, seed: int, model: int) -> list[Result]:
 
 
 def of_likelihoods(world: World, n: int, seed: int, model: int) -> list[Result]:
-    """One of two models of binarised pixels, equal in the mean over all real images and not on any
-    one, on n of these; the worse one loses `WORSE_NATS` of its own."""
+    """Likelihoods on n real images of one of two models of binarised pixels, which are equal in the
+    mean over all images but differ on each; the worse model loses a fraction `WORSE_NATS`."""
     x = (world.test.batch(slice(0, len(world.test))).x > 127).double().flatten(1)
     p = x.mean(0).clamp(0.01, 0.99)
     each = [-(x * t.log() + (1 - x) * (1 - t).log()).sum(1) for t in (p, p.mean().expand_as(p))]
@@ -144,7 +144,7 @@ def of_likelihoods(world: World, n: int, seed: int, model: int) -> list[Result]:
 
 
 class Paths(nn.Module):
-    """Codes that a fixed random map makes images of."""
+    """A model that decodes codes by a fixed random map."""
 
     def __init__(self, bend: float) -> None:
         super().__init__()
@@ -161,7 +161,7 @@ class Paths(nn.Module):
 
 
 def of_paths(world: World, n: int, seed: int, model: int) -> list[Result]:
-    """n paths of one model, n others of it, or n of a model that bends them more."""
+    """Path lengths for n paths of one model, n other paths of it, or n of a less smooth model."""
     made = Paths(MORE if model == WORSE else 1.0)
     real = world.real.features
     each, _ = path_length(made, world.extractor, real, paths=n, seed=3 * seed + model)
@@ -170,7 +170,7 @@ def of_paths(world: World, n: int, seed: int, model: int) -> list[Result]:
 
 
 def of_clusters(world: World, n: int, seed: int, model: int) -> list[Result]:
-    """A clustering of n real images that puts a tenth of all into a category at random."""
+    """A clustering of n real images that assigns a tenth of them at random."""
     order = torch.randperm(len(world.test), generator=torch.Generator().manual_seed(seed))[:n]
     generator = torch.Generator().manual_seed(3 * seed + model)
     y = world.real_labels[order]
@@ -181,8 +181,8 @@ def of_clusters(world: World, n: int, seed: int, model: int) -> list[Result]:
 
 
 def of_speeds(world: World, n: int, seed: int, model: int) -> list[Result]:
-    """n draws of a machine whose minutes differ by `NOISE`, and which now and then holds one
-    draw up."""
+    """n timings on a simulated machine whose speed varies by `NOISE` between minutes, with
+    occasional delays."""
     generator = torch.Generator().manual_seed(3 * seed + model)
     minute = NOISE * torch.randn(1, generator=generator)
     times = (minute + 0.1 * torch.randn(n, generator=generator)).exp()
@@ -191,13 +191,13 @@ def of_speeds(world: World, n: int, seed: int, model: int) -> list[Result]:
     return [speed.named("sampling_speed", better="higher")]
 
 
-SPREAD, MORE_SPREAD = 1.3, 1.45  # times the deviation of the modes
-SHARES, WORSE_SHARES = (0.4, 0.2, 0.2, 0.2), (0.5, 0.2, 0.2, 0.1)  # of the modes, which are alike
+SPREAD, MORE_SPREAD = 1.3, 1.45  # factor of the modes' standard deviation
+SHARES, WORSE_SHARES = (0.4, 0.2, 0.2, 0.2), (0.5, 0.2, 0.2, 0.1)  # weights of modes
 
 
 def of_vectors(world: World, n: int, seed: int, model: int) -> list[Result]:
-    """n points of four modes that are too wide and not alike, of another model, or of one that is
-    worse in both; against 500 points of four modes alike, the same for all."""
+    """n points of four modes that are too wide and unequally weighted, of an equivalent model, or
+    of one that is worse in both; compared with 500 points of four equal modes, the same for all."""
     centres = torch.tensor([[0.0, 0.0], [0.0, 4.0], [4.0, 0.0], [4.0, 4.0]])
     truth = Mixture(centres, torch.ones(4))
     worse = model == WORSE
@@ -225,14 +225,14 @@ def of_vectors(world: World, n: int, seed: int, model: int) -> list[Result]:
     return [METRICS[name].result(each, {}) for name, each in found.items()]
 
 
-LABELS, CARRIED = 4, "carried over"  # labels of a pixel; a domain
+LABELS, CARRIED = 4, "carried over"  # number of labels; a domain
 WRONG_SCENES, MORE_WRONG_SCENES = 0.2, 0.3
 CAPTIONS = ("caption_match", "caption_match_of_colour", "caption_retrieval")
 
 
 def of_translations(world: World, n: int, seed: int, model: int) -> list[Result]:
-    """Answers to n inputs, the same for all models: their targets, noisy, with more noise in the
-    worse; labels of pixels alike; and scenes of which some are read to be wrong."""
+    """Outputs for n inputs, the same for all models: noisy targets, with more noise for the worse
+    model; noisy label maps; and scenes of which some are misread."""
     order = torch.randperm(len(world.test), generator=torch.Generator().manual_seed(seed))[:n]
     wanted = world.test.batch(order.numpy()).x
     deviation = NOISE_OF_SAMPLES * (MORE if model == WORSE else 1.0)
@@ -256,7 +256,7 @@ def of_translations(world: World, n: int, seed: int, model: int) -> list[Result]
 
 
 def of_captions(world: World, n: int, seed: int, model: int) -> list[Result]:
-    """Samples of n captions, the same for all models, of which some are wrong."""
+    """Samples for n captions, the same for all models; some samples are wrong."""
     generator = torch.Generator().manual_seed(3 * seed + model)
     wrong = MORE_WRONG_SCENES if model == WORSE else WRONG_SCENES
     right = (torch.rand(n, generator=generator) >= wrong).double()
@@ -265,7 +265,7 @@ def of_captions(world: World, n: int, seed: int, model: int) -> list[Result]:
 
 
 def of_completions(world: World, n: int, seed: int, model: int) -> list[Result]:
-    """Completions of n images, the same for all models: noisy ones, with more in the worse."""
+    """Noisy completions of n images, the same for all models, with more noise for the worse one."""
     order = torch.randperm(len(world.test), generator=torch.Generator().manual_seed(seed))[:n]
     wanted = world.test.batch(order.numpy()).x
     deviation = NOISE_OF_SAMPLES * (MORE if model == WORSE else 1.0)
@@ -275,13 +275,13 @@ def of_completions(world: World, n: int, seed: int, model: int) -> list[Result]:
 
 
 def _named(found: Mapping[str, Estimate]) -> list[Result]:
-    """Under the directions of their metrics."""
+    """Results with the names and directions of their metrics."""
     every = ((name, each, metric_of(name)) for name, each in found.items())
     return [each.named(name, better=m.better) for name, each, m in every if m is not None]
 
 
 def _distances(world: World, n: int, seed: int, model: int) -> dict[str, Estimate]:
-    """Of n images that were carried over: one of three disjoint draws, as in `of_samples`."""
+    """Distances of n translated images: one of three disjoint sets, as in `of_samples`."""
     generator = torch.Generator().manual_seed(seed)
     rows = torch.randperm(len(world.real), generator=generator)[:REAL]
     part = torch.randperm(len(world.own), generator=generator)[model * n : (model + 1) * n]
@@ -298,7 +298,7 @@ def _distances(world: World, n: int, seed: int, model: int) -> dict[str, Estimat
 
 Experiment = Callable[[World, int, int, int], list[Result]]
 
-# (what to draw from, number of samples, repetition, which model) -> its results
+# (world, number of samples, repetition, which model) -> its results
 EXPERIMENTS: Mapping[str, Experiment] = {
     "samples": of_samples,
     "likelihoods": of_likelihoods,
@@ -340,11 +340,11 @@ CALIBRATED: Mapping[str, str] = {
     "clustering_accuracy": "clusters",
     "sampling_speed": "speeds",
 }
-# numbers of two densities, which no draw of samples is in
+# metrics of two densities, which involve no samples
 EXACT = frozenset({"kl", "reverse_kl", "total_variation"})
 
 
 def family(metric: str) -> str:
-    """A metric without the name of its extractor, and of what its likelihood is given."""
+    """The name of a metric without its extractor and condition."""
     found = metric_of(metric)
     return metric if found is None else found.family

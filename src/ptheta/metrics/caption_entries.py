@@ -1,4 +1,4 @@
-"""The metrics of images of captions: a part of `ptheta.metrics.table.METRICS`."""
+"""The metrics of text-to-image models: a part of `ptheta.metrics.table.METRICS`."""
 
 from __future__ import annotations
 

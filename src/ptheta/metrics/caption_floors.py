@@ -1,4 +1,4 @@
-"""Images of captions without a network: training images, chosen by words or not at all."""
+"""Baselines of text-to-image generation: training images, chosen by their caption or at random."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ptheta.conditions.base import tensor_of
 from ptheta.data.dataset import Dataset
 from ptheta.specs import DataSpec, ImageSpec
 
-READ = 1000  # training captions that are compared at a time
+READ = 1000  # training captions compared at a time
 
 
 def captioned(data: Dataset) -> bool:
@@ -21,7 +21,7 @@ def captioned(data: Dataset) -> bool:
 
 
 class AnyCaption(nn.Module):
-    """A training image at random, whatever the caption says. train: with captions"""
+    """A random training image, regardless of the caption. train: data with captions"""
 
     def __init__(self, train: Dataset) -> None:
         super().__init__()
@@ -36,13 +36,13 @@ class AnyCaption(nn.Module):
         return self.train_images.batch(rows.numpy()).x
 
     def choose(self, tokens: Tensor) -> Tensor:
-        """Captions int64 (n, T) -> positions of training images, int64 (n,)."""
+        """Captions int64 (n, T) -> indices of training images, int64 (n,)."""
         return torch.randint(len(self.train_images), (len(tokens),))
 
 
 class NearestCaption(AnyCaption):
-    """A training image whose caption has the nearest words: the least squared difference of how
-    often each word occurs; of several one at random."""
+    """The training image with the nearest caption by the squared distance of word counts; ties are
+    broken at random."""
 
     def choose(self, tokens: Tensor) -> Tensor:
         wanted, data = self.condition.vector(tokens), self.train_images
@@ -53,7 +53,9 @@ class NearestCaption(AnyCaption):
             assert some is not None
             known = self.condition.vector(some)
             gap = known.square().sum(1) - 2 * wanted @ known.T + wanted.square().sum(1)[:, None]
-            gap = gap.round() + 0.5 * torch.rand(gap.shape)  # whole numbers; equal ones by chance
+            gap = gap.round() + 0.5 * torch.rand(
+                gap.shape
+            )  # integers, so random numbers below 1 break ties
             value, place = gap.min(1)
             nearer = value < least
             least = torch.where(nearer, value, least)

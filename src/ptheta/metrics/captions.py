@@ -1,10 +1,10 @@
-"""Whether what a model draws shows what its caption says.
+"""Agreement of samples with their captions.
 
-A model is asked for the captions of test images. Where the data are scenes, what a picture shows is
-read off its pixels and held against the attributes of the image that the caption is of: nothing
-learned is between. Of any data, a judge that was trained apart must find the caption among ten.
-Beside each number stand what the real images of the same captions get, and what the samples get for
-captions of others. Captions that training had, and those it had not, are counted apart.
+A model samples images for the captions of test images. For scenes, the content of a sample is read
+from its pixels, without a learned network, and compared with the attributes of the test image. For
+any data, a separately trained judge must find the caption among ten. Each number is reported with
+that of the real images of the same captions and that of shuffled captions. Captions seen and not
+seen in training are evaluated separately.
 """
 
 from __future__ import annotations
@@ -32,55 +32,55 @@ from ptheta.metrics.judge import Judge, judge
 from ptheta.tasks.conditions import with_conditions
 
 AMONG = 10  # number of captions, one of which is correct
-STREAM = 0xCA97  # other random numbers than those of samples
-ALL, SEEN, UNSEEN = "", "seen", "unseen"  # captions; the names of their results
+STREAM = 0xCA97  # seed offset, distinct from that of the samples
+ALL, SEEN, UNSEEN = "", "seen", "unseen"  # (captions, suffix of the names of their results)
 
 
-# -- what an evaluation must have
+# -- requirements
 
 
 def of_captions(ctx: Context) -> bool:
-    """The model is asked for captions, and the test data have some."""
+    """The model is conditional on captions, and the test data has captions."""
     asked = text_of(condition_of(ctx.model)) is not None
     return asked and isinstance(ctx.model, Samples) and ctx.test.captions is not None
 
 
 def of_scenes(ctx: Context) -> bool:
-    """And the images are scenes, which can be read off a picture."""
+    """As `of_captions`, and the images are scenes, which can be read from pixels."""
     return of_captions(ctx) and shows_scenes(ctx.test)
 
 
 def shows_scenes(data: Dataset) -> bool:
-    """Whether the examples are scenes that can be read off a picture."""
+    """Whether the examples are scenes that can be read from pixels."""
     channels, *sides = data.spec.shape
     large = channels == 3 and len(set(sides)) == 1 and min(sides) >= SIDE
     return large and data.attribute_names == ATTRIBUTES
 
 
 def training_captions(ctx: Context) -> str:
-    """Why nothing is known of the captions of training; "" where it is."""
+    """Why the training captions are unknown; "" if they are known."""
     if ctx.train is None:
         return ctx.no_copies or UNKNOWN
     return f"{ctx.train.name} has no captions" if ctx.train.captions is None else ""
 
 
 def enough_captions(ctx: Context) -> str:
-    """Why there are no ten captions to find one among; "" where there are."""
+    """Why there are too few captions for retrieval; "" if there are enough."""
     different = set(ctx.test.caption_texts() or ())
     few = len(different) < AMONG
     return f"{len(different)} different captions: want {AMONG} or more" if few else ""
 
 
-# -- what was drawn
+# -- samples
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """Samples of captions: uint8 (n, C, H, W).
+    """Samples for captions: uint8 (n, C, H, W).
 
-    rows: int64 (n,), the test images whose captions they were asked for; real: these images
-    unseen: bool (n,), whether training had no such caption; None where that is not known
-    groups: the test images, to leave out some at a time: the same ones for every model
+    rows: int64 (n,), indices of the test images of these captions; real: these images
+    unseen: bool (n,), whether the caption was not seen in training; None if unknown
+    groups: jackknife groups of the test images, the same for every model
     """
 
     made: Tensor
@@ -92,7 +92,7 @@ class Drawn:
 
 @shared
 def drawn(ctx: Context) -> Drawn:
-    """The samples of the evaluation, with what they were asked for."""
+    """The samples of the evaluation, with their captions."""
     test = with_conditions(ctx.the_model, ctx.test)
     rows = asked_rows(test, len(ctx.samples), ctx.seed)
     unseen = unseen_in(test, ctx.train)
@@ -106,9 +106,9 @@ def drawn(ctx: Context) -> Drawn:
 
 
 def unseen_in(test: Dataset, train: Dataset | None) -> np.ndarray | None:
-    """Which test captions training had not: bool (N,). Where combinations of attributes were held
-    out of it, those of these combinations; else those that no training image has, word for word.
-    None where it is not known what was trained on."""
+    """Which test captions were not seen in training: bool (N,). If combinations of attributes were
+    held out, those of these combinations; else those that no training image has verbatim. None if
+    the training data is unknown."""
     if test.unseen is not None:
         found: np.ndarray = test.unseen[test.rows(slice(None))]
         return found
@@ -122,15 +122,16 @@ def _same(text: str) -> tuple[str, ...]:
     return tuple(text.casefold().split())
 
 
-# -- the share of samples that are right
+# -- fraction of correct samples
 
 
 @dataclass(frozen=True)
 class Right:
-    """Whether each of n is right, as far as there is a choice by chance alone: float64 (n,).
+    """Whether each of n images is correct, or its probability if ties are broken at random: float64
+    (n,).
 
-    made: of the samples; real: of the real images of the same captions; shuffled: of the samples,
-    held against captions of others
+    made: the samples; real: the real images of the same captions; shuffled: the samples with the
+    captions of other images
     """
 
     made: Tensor
@@ -138,13 +139,13 @@ class Right:
     shuffled: Tensor
 
     def part(self, rows: Tensor) -> Right:
-        """Where bool (n,) is true."""
+        """The selected rows. rows: bool (n,)"""
         return Right(self.made[rows], self.real[rows], self.shuffled[rows])
 
 
 def share(right: Right, groups: Groups, which: str = ALL) -> Estimate:
     """The score of the samples, with those of real images and of shuffled captions in the note.
-    which: captions"""
+    which: selected captions"""
     if len(right.made) < LEAST or len(groups.of.unique()) < 2:
         captions = f"{which} captions".strip()
         return Estimate(None, reason=f"fewer than {LEAST} {captions} in the test part")
@@ -155,9 +156,9 @@ def share(right: Right, groups: Groups, which: str = ALL) -> Estimate:
 
 
 def by_captions(right: Right, ctx: Context, about: About) -> Mapping[str, Estimate]:
-    """The share of all captions, of those that training had, and of those that it had not.
+    """The fraction correct for all captions, for those seen in training, and for unseen ones.
 
-    about: what the protocol of each says beside
+    about: additional entries of each protocol
     """
     some = drawn(ctx)
     shares = {ALL: share(right, some.groups)}
@@ -171,13 +172,13 @@ def by_captions(right: Right, ctx: Context, about: About) -> Mapping[str, Estima
     return {name: replace(each, about={**each.about, **about}) for name, each in shares.items()}
 
 
-# -- read off the pixels
+# -- attributes read from the pixels
 
 
 @dataclass(frozen=True)
 class Scenes:
-    """Attributes of scenes, int8 (n, 14): read off samples and off real images, and wanted; and the
-    mean error of both readings, of 255."""
+    """Attributes of scenes, int8 (n, 14): read from samples, read from real images, and true; and
+    the mean error of both readings, out of 255."""
 
     made: np.ndarray
     real: np.ndarray
@@ -187,7 +188,7 @@ class Scenes:
 
 @shared
 def scenes(ctx: Context) -> Scenes:
-    """What the samples show, and should."""
+    """The attributes that the samples show, and the true ones."""
     some = drawn(ctx)
     assert ctx.test.attributes is not None
     wanted = ctx.test.attributes[ctx.test.rows(some.rows.numpy())]
@@ -207,21 +208,21 @@ def _compared(ctx: Context, compare: Callable[[np.ndarray, np.ndarray], np.ndarr
 
 
 def whole(read: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """Whether scenes agree in everything, each object by itself: float64 (N,)."""
+    """Whether scenes agree in all attributes, with objects compared individually: float64 (N,)."""
     each = agreement(read, wanted).all_of("background", "place", *KINDS)
     same: np.ndarray = each * alike(read, wanted)["objects"]
     return same
 
 
 def caption_match(ctx: Context) -> Mapping[str, Estimate]:
-    """The share of samples that show all that their caption says, and nothing else."""
+    """The fraction of samples that show everything in their caption and nothing else."""
     made, real = scenes(ctx).unexplained
     about = {"unexplained": round(made, 3), "unexplained_of_real": round(real, 3)}
     return by_captions(_compared(ctx, whole), ctx, about)
 
 
 def caption_parts(ctx: Context) -> Mapping[str, Estimate]:
-    """The share of samples in which one part is as the caption says, by the part."""
+    """The fraction of samples in which a part matches the caption, by part."""
     groups = drawn(ctx).groups
     return {part: share(_compared(ctx, partial(_part, part)), groups) for part in PARTS}
 
@@ -230,12 +231,12 @@ def _part(name: str, read: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     return alike(read, wanted)[name]
 
 
-# -- found among ten
+# -- retrieval among ten captions
 
 
 @shared
 def retrieved(ctx: Context) -> tuple[Right, str]:
-    """Whether the judge finds the caption of each sample, and which judge it was."""
+    """Whether the judge retrieves the caption of each sample, and the key of the judge."""
     assert ctx.train is not None
     some, by = drawn(ctx), judge(ctx.train)
     texts = ctx.test.caption_texts() or []
@@ -252,15 +253,16 @@ def found_among(
     texts: list[str],
     generator: np.random.Generator,
 ) -> Right:
-    """Whether the judge holds the caption of each image to be the best of `AMONG`.
+    """Whether the judge scores the caption of each image highest of `AMONG`.
 
-    made, real: uint8 (n, C, H, W), of n captions asked; texts: different captions, these among them
+    made, real: uint8 (n, C, H, W), for n captions `asked`; texts: distinct captions, including
+        these
     """
     place = {text: i for i, text in enumerate(texts)}
     own = np.array([place[text] for text in asked])
     others = [generator.choice(len(texts) - 1, AMONG - 1, replace=False) for _ in asked]
     rest = np.stack(others)
-    rest += rest >= own[:, None]  # never the right one
+    rest += rest >= own[:, None]  # never the correct one
     among = torch.from_numpy(np.concatenate([own[:, None], rest], 1))
     captions = by.captions(texts)
     a, b = by.images(made), by.images(real)
@@ -269,12 +271,13 @@ def found_among(
 
 
 def _first(scores: Tensor) -> Tensor:
-    """Whether the first of scores (n, k) is the largest, and of m equal ones a m-th of that."""
+    """1 if the first of scores (n, k) is the largest, 1 / m if it is tied with m - 1 others, else
+    0."""
     best = scores == scores.amax(1, keepdim=True)
     return best[:, 0].double() / best.sum(1)
 
 
 def caption_retrieval(ctx: Context) -> Mapping[str, Estimate]:
-    """The share of samples whose caption the judge finds among ten of the test captions."""
+    """The fraction of samples whose caption the judge retrieves among ten test captions."""
     right, key = retrieved(ctx)
     return by_captions(right, ctx, {"among": AMONG, "judge": key})

@@ -1,5 +1,5 @@
-"""What a classifier sees in samples: how sure it is, which classes there are, and whether they are
-those that were asked for."""
+"""Classifier-based metrics of samples: Inception Score, class balance, and agreement with the
+condition."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ from ptheta.measures.intervals import Groups, estimate, mean_estimate
 from ptheta.measures.results import Estimate
 from ptheta.metrics.context import Context
 
-SPLITS, LEAST = 10, 100  # parts that the score is the mean of, at most; samples of each at least
-KNOWN = 0.5  # share of real images in the class of their label, below which classes are others
+SPLITS, LEAST = 10, 100  # maximum number of splits of the score; minimum samples per split
+KNOWN = 0.5  # minimum accuracy on real images; below it the classes do not match the labels
 
 
 def splits_for(n: int) -> int:
-    """How many parts of n samples a score is the mean of: that of fewer than `LEAST` is too low."""
+    """The number of splits for n samples; splits of fewer than `LEAST` would bias the score
+    down."""
     return max(1, min(SPLITS, n // LEAST))
 
 
@@ -34,7 +35,7 @@ def inception_score(ctx: Context) -> Estimate:
 
 
 def classes_in_use(ctx: Context) -> Estimate:
-    """exp of the entropy of the predicted classes."""
+    """Effective number of classes: exp of the entropy of the predicted classes."""
     fake, _ = ctx.logits
     value, counts = effective_classes(fake)
     return estimate(value, classes_draws(fake, ctx.fakes), {"counts": counts.tolist()})
@@ -47,7 +48,8 @@ def balance(ctx: Context) -> Estimate:
 
 
 def missing(ctx: Context) -> Estimate:
-    """A count of small tests has no error of its own, so it is not ranked: the balance is."""
+    """Number of classes that are much rarer than in the test data. It has no error and is not
+    ranked; the balance is."""
     fake, real = ctx.logits
     found, (_, counts) = missing_classes(fake, real), effective_classes(fake)
     names = ctx.class_names if found else ()
@@ -56,7 +58,7 @@ def missing(ctx: Context) -> Estimate:
 
 
 def label_accuracy(ctx: Context) -> Estimate:
-    """The share of samples that the classifier finds to be what was asked for."""
+    """The fraction of samples that the classifier assigns to the requested label."""
     fake, real = ctx.logits
     asked, labels = ctx.both_labels
     known = (real.argmax(1) == labels).double().mean().item()

@@ -1,4 +1,4 @@
-"""How well categories that a model found by itself fit the labels of the data."""
+"""Agreement of a model's own categories with the labels of the data."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from ptheta.tasks.needs import require
 
 
 def matched(found: Tensor, labels: Tensor) -> tuple[float, Draws | None]:
-    """`matched_accuracy`, and that without each group of images, under its own best matching."""
+    """`matched_accuracy` with a jackknife over groups of images, each with its own best
+    matching."""
     groups = Groups(len(labels), "real")
     left = [
         matched_accuracy(found[groups.of != g], labels[groups.of != g]) for g in range(groups.count)
@@ -28,7 +29,7 @@ def matched(found: Tensor, labels: Tensor) -> tuple[float, Draws | None]:
 
 @torch.no_grad()
 def clustering_accuracy(model: nn.Module, data: Dataset) -> tuple[float, Draws | None]:
-    """Of a model that clusters, on labelled data: see `matched`."""
+    """Clustering accuracy of a model on labelled data: see `matched`."""
     clusters = require(model, Clusters, "cluster")
     found = torch.cat([clusters.cluster(x).cpu() for x, _ in batches(model, data, 500)])
     labels = data.batch(slice(0, len(data))).extra.get("labels")
@@ -38,5 +39,5 @@ def clustering_accuracy(model: nn.Module, data: Dataset) -> tuple[float, Draws |
 
 
 def clustering(ctx: Context) -> Estimate:
-    """How well the model's own categories fit the labels."""
+    """Clustering accuracy of the model's own categories."""
     return estimate(*clustering_accuracy(ctx.the_model, ctx.test))

@@ -1,5 +1,5 @@
-"""How well parts of test images are completed, by a model and by what needs no learning: how near
-the completions are to what was there, and how far from one another."""
+"""Evaluation of inpainting for a model and baselines: the error of completions, and their
+diversity."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ from ptheta.tasks.inpaint import inpaint, regions
 from ptheta.terminal.progress import watched
 
 MODEL = "model"
-AT_ONCE = 50  # images that are completed at a time
+AT_ONCE = 50  # images completed at a time
 
 
 class Trial(NamedTuple):
-    """Images x, uint8 (B, C, H, W), of which a part is unknown (bool, as x), and completions of
-    them, (E, B, C, H, W)."""
+    """Images x, uint8 (B, C, H, W), with a mask of unknown pixels (bool, as x), and their
+    completions, (E, B, C, H, W)."""
 
     x: Tensor
     unknown: Tensor
     made: Tensor
 
     def errors(self) -> Tensor:
-        """Mean squared differences where pixels were unknown, of 255^2: (E, B)."""
+        """Mean squared errors on the unknown pixels, out of 255^2: (E, B)."""
         return torch.stack([squared_error(one, self.x, self.unknown) for one in self.made])
 
 
 @dataclass(frozen=True, kw_only=True)
 class Measure(Entry):
-    """of: its value, None where it is not defined; unit, if any; better: "less" or "more"; none
-    where neither is"""
+    """A measure of completions. of: its value, or None if undefined; unit, if any; better: "less",
+    "more", or empty for neither"""
 
     of: Callable[[Trial], float | None]
     unit: str = ""
@@ -94,8 +94,8 @@ MEASURES: dict[str, Measure] = {
 
 @dataclass(frozen=True)
 class Scored:
-    """What one way to complete images reached. mask: a name of `ptheta.masks.MASKS`, the unknown
-    part; values: by measure, those that are defined"""
+    """Results of one method. mask: a name of `ptheta.masks.MASKS`, the unknown part; values: by
+    measure, the defined ones"""
 
     name: str
     mask: str
@@ -112,13 +112,13 @@ class Scored:
 
 @dataclass(frozen=True)
 class Scores:
-    """What all of them reached, mask by mask, the model first."""
+    """Results of all methods, mask by mask, the model first."""
 
     found: tuple[Scored, ...]
 
     def table(self) -> list[list[str]]:
-        """For a reader: a block of rows for each mask, the heads first; `SIGN` where a floor is
-        better than the model."""
+        """Table rows, header first, in a block per mask; `SIGN` marks baselines that are better
+        than the model."""
         rows, model = [["unknown", "", *self._measures()]], self.found[0]
         for one in self.found:
             if one.name == MODEL:
@@ -139,7 +139,7 @@ class Scores:
         return list(self.found[0].values)
 
     def to_json(self) -> dict[str, dict[str, dict[str, float]]]:
-        """By mask, by name, by measure."""
+        """Values by mask, method name and measure."""
         by_mask: dict[str, dict[str, dict[str, float]]] = {}
         for one in self.found:
             by_mask.setdefault(one.mask, {})[one.name] = one.values
@@ -148,7 +148,8 @@ class Scores:
 
 @dataclass(frozen=True)
 class How:
-    """each: completions of an image, where two differ; candidates, search_steps: as of `inpaint`"""
+    """Settings. each: completions per image, for stochastic methods; candidates, search_steps: see
+    `inpaint`"""
 
     each: int = 4
     candidates: int = 1
@@ -164,10 +165,10 @@ def score(
     how: How,
     masks: Collection[str] = TESTED,
 ) -> Scores:
-    """Completes images x, uint8 (B, C, H, W), mask by mask: by the model first, then by the floors
-    that fit the training data, none where there is none.
+    """Complete images x, uint8 (B, C, H, W), for each mask, by the model and then by the baselines
+    that support the training data; without training data there are none.
 
-    Raises PthetaError as `inpaint` does, and for the name of no mask.
+    Raises PthetaError as `inpaint` does, and for an unknown mask.
     """
     for name in masks:
         mask_of(name)
@@ -197,8 +198,8 @@ def _floors(train: Dataset | None) -> dict[str, nn.Module]:
 def _completions(
     model: nn.Module, x: Tensor, unknown: Tensor, condition: Condition | None, how: How
 ) -> Tensor:
-    """(E, B, C, H, W)"""
-    hidden = x.masked_fill(unknown, 0)  # nothing of the truth is handed over
+    """Completions of images, (E, B, C, H, W)."""
+    hidden = x.masked_fill(unknown, 0)  # do not leak the true pixels
     each = how.each if varied(model) else 1
     parts = []
     for start in range(0, len(x), AT_ONCE):

@@ -24,25 +24,25 @@ from ptheta.tasks.conditions import with_conditions
 from ptheta.tasks.inpaint import inpaint, regions
 from ptheta.terminal.progress import stage
 
-IMAGES = 500  # test images, each with every mask
-AT_ONCE = 50  # images that are completed at a time
-READ = 1000  # training images that are read at a time
+IMAGES = 500  # number of test images, each with every mask
+AT_ONCE = 50  # images completed at a time
+READ = 1000  # training images read at a time
 
 
 def of_completions(ctx: Context) -> bool:
-    """The model completes an image in one way. Where it draws what was unknown, its likelihood says
-    how good it is: a draw is farther from the truth than a blurred mean."""
+    """The model completes images deterministically. Models that sample the unknown pixels are
+    judged by their likelihood: a sample has a larger error than a blurred mean."""
     return isinstance(ctx.model, Completes) and not varied(ctx.model)
 
 
 def completion_psnr(ctx: Context) -> Mapping[str, Estimate]:
-    """By mask."""
+    """PSNR of completions, by mask."""
     with stage("completing test images"):
         return {name: psnr_of(errors_by(ctx, name)) for name in TESTED}
 
 
 def errors_by(ctx: Context, mask: str) -> Tensor:
-    """The mean squared error where pixels of each test image were unknown, of 255^2: (N,)."""
+    """The mean squared error on the unknown pixels of each test image, out of 255^2: (N,)."""
     data = with_conditions(ctx.the_model, ctx.test)
     batch = in_turn(data).batch(slice(0, min(IMAGES, len(data))))
     n, c, h, w = batch.x.shape
@@ -52,7 +52,7 @@ def errors_by(ctx: Context, mask: str) -> Tensor:
     for start in range(0, n, AT_ONCE):
         some = slice(start, start + AT_ONCE)
         x, open_ = batch.x[some], unknown[some]
-        hidden = x.masked_fill(open_, 0)  # nothing of the truth is handed over
+        hidden = x.masked_fill(open_, 0)  # do not leak the true pixels
         asked = None if y is None else y[some]
         made = inpaint(ctx.the_model, hidden, ~open_, seed=ctx.seed, condition=asked)
         found.append(squared_error(made, x, open_))
@@ -60,8 +60,8 @@ def errors_by(ctx: Context, mask: str) -> Tensor:
 
 
 def psnr_of(errors: Tensor) -> Estimate:
-    """The PSNR of the mean of these squared errors (N,): an image that is met exactly, which would
-    have infinitely many dB by itself, counts as one without an error."""
+    """The PSNR of the mean of these squared errors (N,), so that an exactly completed image, with
+    an infinite PSNR by itself, contributes an error of 0."""
     groups = Groups(len(errors), "real")
     left = (10 * torch.log10(255.0**2 / groups.means(errors))).clamp(max=MOST_DECIBELS)
     found = draws(real=left) if groups.count else None
@@ -83,11 +83,11 @@ OF_COMPLETIONS: tuple[Metric, ...] = (
 )
 
 
-# -- what needs no learning
+# -- baselines
 
 
 class MeanFill(nn.Module):
-    """The mean of the training images at each pixel, whatever is known."""
+    """Fills in the mean training image, regardless of the known pixels."""
 
     condition = None
 
@@ -100,7 +100,7 @@ class MeanFill(nn.Module):
 
     @cached_property
     def mean(self) -> Tensor:
-        """uint8 (1, C, H, W)"""
+        """The mean training image, uint8 (1, C, H, W)."""
         data, total = self.train_images, torch.zeros(self.spec.shape, dtype=torch.float64)
         for start in range(0, len(data), READ):
             total += data.batch(slice(start, min(start + READ, len(data)))).x.double().sum(0)
@@ -113,7 +113,7 @@ class MeanFill(nn.Module):
 
 
 class NearestImage(nn.Module):
-    """The training image that is nearest in the known pixels; of several the first."""
+    """Fills in the training image nearest in the known pixels; the first of several."""
 
     condition = None
 
@@ -135,7 +135,7 @@ class NearestImage(nn.Module):
             stop = min(start + READ, len(self.train_images))
             images = self.train_images.batch(slice(start, stop)).x.to(x.device)
             flat = images.flatten(1).float()
-            # |k (x - t)|^2 without |k x|^2, which is the same for every t
+            # |k (x - t)|^2 without |k x|^2, which does not depend on t
             gap = there @ flat.square().T - 2 * seen @ flat.T
             least, place = gap.min(1)
             closer = least < best

@@ -1,8 +1,8 @@
-"""What a conditional model is asked for where it is measured: what the held-out images are of.
+"""Conditions for the evaluation of conditional models: those of the held-out images.
 
-A model of p(x | y) is measured as the sampler of sum over y of p(y) p(x | y), with the p(y) of the
-held-out images: asked for every label alike it would be far from data that has some more often,
-however good it is.
+A model of p(x | y) is evaluated as a sampler of sum over y of p(y) p(x | y), with p(y) of the
+held-out images. With uniform labels even a perfect model would have a large distance to data with
+unbalanced classes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ptheta.data.dataset import Dataset
 from ptheta.tasks.conditions import with_conditions
 from ptheta.tasks.sample import BATCH, sample, sample_batches
 
-STREAM = 0xC0DE  # other random numbers than those of the samples themselves
+STREAM = 0xC0DE  # seed offset, distinct from that of the samples
 
 
 def conditions_like(model: nn.Module, data: Dataset, n: int, seed: int = 0) -> Condition | None:
@@ -25,8 +25,8 @@ def conditions_like(model: nn.Module, data: Dataset, n: int, seed: int = 0) -> C
     for the same seed.
 
     Labels are apportioned by the largest remainders, in a random order; other conditions are those
-    of rows drawn without replacement, all of them again where n is more. Where `data` has none, or
-    none that the model knows, the model's examples in turn.
+    of rows drawn without replacement, repeated if n exceeds their number. If `data` has no
+    conditions that the model supports, the model's example conditions are used in turn.
     """
     spec = condition_of(model)
     if spec is None:
@@ -56,8 +56,8 @@ def _labels_like(
 
 
 def asked_rows(data: Dataset, n: int, seed: int = 0) -> Tensor:
-    """The examples of `data` whose conditions `conditions_like` gives, where they are no labels:
-    int64 (n,) positions, each once before any comes again."""
+    """Indices of the examples whose conditions `conditions_like` returns, for conditions other than
+    labels: int64 (n,), all once before any is repeated."""
     return _rows(data, n, torch.Generator().manual_seed(seed ^ STREAM))
 
 
@@ -67,26 +67,26 @@ def _rows(data: Dataset, n: int, generator: torch.Generator) -> Tensor:
 
 
 def _rows_like(data: Dataset, n: int, generator: torch.Generator) -> Condition | None:
-    # the conditions alone: no image is read for them
+    # conditions only: no image is read
     return data.conditions(_rows(data, n, generator).numpy())
 
 
 def image_part(model: object) -> Image | None:
-    """The image that a model is asked for, alone or beside other things, if it is."""
+    """The image part of a model's condition, alone or among others; None if there is none."""
     spec = condition_of(model)
     parts = [] if spec is None else parts_of(spec)
     return next((part for part in parts if isinstance(part, Image)), None)
 
 
 def answers_wanted(model: nn.Module, data: Dataset, n: int) -> int:
-    """How many samples are drawn where n are asked for: of what answers an image no more than there
-    are images in `data`, so that none is asked for twice."""
+    """The number of samples to draw for n requested ones: for image-conditional models at most the
+    number of images in `data`, so that no condition is repeated."""
     paired = image_part(model) is not None and with_conditions(model, data).has_conditions
     return min(n, len(data)) if paired else n
 
 
 def apportioned(counts: Tensor, n: int) -> Tensor:
-    """n seats in the proportions of counts (K,), by the largest remainders: int64 (K,)."""
+    """Apportion n in the proportions of counts (K,), by the largest remainders: int64 (K,)."""
     shares = counts.double() * n / counts.sum()
     seats = shares.floor().long()
     order = torch.argsort(shares - seats, descending=True, stable=True)
@@ -95,7 +95,7 @@ def apportioned(counts: Tensor, n: int) -> Tensor:
 
 
 def sampled_conditions(model: nn.Module, data: Dataset) -> str:
-    """What `conditions_like` gives, for the protocol."""
+    """Description of the conditions of `conditions_like`, for the protocol."""
     spec = condition_of(model)
     if spec is None:
         return "none"
@@ -111,9 +111,9 @@ def sampled_conditions(model: nn.Module, data: Dataset) -> str:
 def draw(
     model: nn.Module, data: Dataset, n: int, seed: int = 0, *, first: int | None = None
 ) -> Tensor:
-    """n samples to measure on `data`, image batch. Raises as `ptheta.tasks.sample` does.
+    """Sample n images for the evaluation on `data`. Raises as `ptheta.tasks.sample` does.
 
-    first: of these n, at least so many and not many more; default: all
+    first: draw only about the first `first` of these n; default: all
     """
     condition = conditions_like(model, data, n, seed)
     if first is None or first >= n:

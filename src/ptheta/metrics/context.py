@@ -1,5 +1,4 @@
-"""What the metrics of one evaluation are computed from: each part is made once, when it is asked
-for."""
+"""The inputs of the metrics of one evaluation: each is computed once, on first use."""
 
 from __future__ import annotations
 
@@ -38,10 +37,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Given:
-    """What is at hand already and is not made again.
+    """Precomputed inputs, which are used instead of computing them.
 
     samples: uint8 (n, C, H, W), in no particular order; fake, real: the features of samples and of
-        the test images; labels: int64 (n,), which the samples were asked for
+        the test images; labels: int64 (n,), the requested labels of the samples
     """
 
     samples: Tensor | None = None
@@ -52,15 +51,15 @@ class Given:
 
 @dataclass(frozen=True, eq=False)
 class Context:
-    """One evaluation. eq: no two are the same, so that what is `shared` belongs to one.
+    """One evaluation. Compared by identity, so that `shared` values belong to one context.
 
     test: held-out images, with their fixed binarisation
-    protocol: what the numbers are measured on, and how
-    model: in eval mode; None for images that were made anywhere
-    train: what the model was trained on; None where that is not known, and no_copies then says why
-    n: images drawn; is_k: importance samples of a likelihood bound
-    ais_images: test images whose log p(x) is also estimated by annealed importance sampling
-    processes: that share the extraction of features
+    protocol: the data and settings of the measurement
+    model: in eval mode; None for images without a model
+    train: training data of the model; None if unknown, with the reason in no_copies
+    n: number of samples; is_k: importance samples of a likelihood bound
+    ais_images: number of test images for annealed importance sampling
+    processes: worker processes for feature extraction
     """
 
     test: Dataset
@@ -78,23 +77,23 @@ class Context:
 
     @property
     def the_model(self) -> nn.Module:
-        """The model, for what is asked only where there is one."""
+        """The model, for metrics that are only computed if there is one."""
         assert self.model is not None
         return self.model
 
     @property
     def has_likelihood(self) -> bool:
-        """Exact, or a bound."""
+        """Whether the model has an exact likelihood or a bound."""
         return isinstance(self.model, HasLogProb | HasBound | EstimatesPartition | EstimatesLogProb)
 
     @property
     def conditional_likelihood(self) -> bool:
-        """Whether the likelihood is that of p(x | y)."""
+        """Whether the likelihood is conditional, p(x | y)."""
         return self.has_likelihood and conditional(self.model)
 
     @cached_property
     def samples(self) -> Tensor:
-        """uint8 (n, C, H, W). Raises PthetaError for values that are none of the data's levels."""
+        """Samples, uint8 (n, C, H, W). Raises PthetaError for values outside the data's levels."""
         if self.given.samples is not None:
             return self.given.samples
         with stage("drawing samples"):
@@ -102,8 +101,8 @@ class Context:
         return self.test.spec.check_drawn(samples)
 
     def first_samples(self, k: int) -> Tensor:
-        """The first k samples, for a picture. Where no number has asked for samples, no more are
-        drawn than that takes."""
+        """The first k samples, for display. If no metric has used the samples, only about these are
+        drawn."""
         if self.given.samples is not None or "samples" in vars(self):
             return self.samples[:k]
         with stage("drawing samples"):
@@ -112,37 +111,37 @@ class Context:
 
     @cached_property
     def fake(self) -> Features:
-        """Of the samples."""
+        """Features of the samples."""
         return self.given.fake or extract(self.samples, self.extractor, processes=self.processes)
 
     @cached_property
     def real(self) -> Features:
-        """Of the test images."""
+        """Features of the test images."""
         return self.given.real or reference(self.test, self.extractor, self.processes)
 
     @cached_property
     def logits(self) -> tuple[Tensor, Tensor]:
-        """Of samples (n, K) and of test images (N, K), by an extractor that classifies."""
+        """Logits of samples (n, K) and of test images (N, K), by a classifying extractor."""
         if self.fake.logits is None or self.real.logits is None:
             raise PthetaError(
-                f"the extractor {self.extractor.name} says that it knows {self.extractor.classes} "
-                "classes, and gives no logits: let it give them, or say classes = 0"
+                f"the extractor {self.extractor.name} has {self.extractor.classes} classes, but "
+                "returned no logits: return logits, or set classes = 0"
             )
         return self.fake.logits, self.real.logits
 
     @cached_property
     def fakes(self) -> Groups:
-        """The samples in groups, to leave out one at a time."""
+        """Jackknife groups of the samples."""
         return Groups(len(self.fake), "fake")
 
     @cached_property
     def reals(self) -> Groups:
-        """The test images in groups, to leave out one at a time."""
+        """Jackknife groups of the test images."""
         return Groups(len(self.real), "real")
 
     @cached_property
     def labels(self) -> Tensor | None:
-        """What the samples were asked for, int64 (n,); None where the model takes no labels."""
+        """The requested labels of the samples, int64 (n,); None if the model takes no labels."""
         if self.given.labels is not None:
             return self.given.labels
         if self.model is None or not isinstance(condition_of(self.model), Labels):
@@ -152,29 +151,29 @@ class Context:
 
     @cached_property
     def real_labels(self) -> Tensor | None:
-        """Of the test images, int64 (N,); None where they have none."""
+        """Labels of the test images, int64 (N,); None if they have none."""
         if self.test.labels is None:
             return None
         return torch.from_numpy(self.test.labels[self.test.rows(slice(None))].astype("int64"))
 
     @property
     def both_labels(self) -> tuple[Tensor, Tensor]:
-        """Of the samples and of the test images, for what is asked only where there are both."""
+        """Labels of the samples and of the test images, for metrics that require both."""
         assert self.labels is not None
         assert self.real_labels is not None
         return self.labels, self.real_labels
 
     @cached_property
     def class_names(self) -> tuple[str, ...]:
-        """Of the extractor's classes, where it was trained on this kind of data."""
+        """Names of the extractor's classes, if it was trained on this kind of data."""
         own = self.extractor.name == default_extractor(self.test)
         return self.test.classes if own else ()
 
 
 def shared(make: Callable[[Context], T]) -> Callable[[Context], T]:
-    """What several metrics read is made once for each context.
+    """Decorator: compute a value used by several metrics once per context.
 
-    It must not hold the context, which would then never be freed.
+    The value must not reference the context, which would then never be freed.
     """
     made: WeakKeyDictionary[Context, T] = WeakKeyDictionary()
 

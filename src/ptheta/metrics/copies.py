@@ -1,9 +1,9 @@
 """Memorisation: how near samples are to real images, in pixels and in features.
 
-Copies of the training images are found by holding samples against held-out images: neither should
-be nearer to the training set. Copies of the test images, which win every distance as well, are
-found the other way round: training images are then what is new to the test set. What the distances
-say is in `ptheta.measures.memorisation`.
+Copies of training images are detected by comparing samples with held-out images: samples should not
+be nearer to the training set. Copies of test images, which also improve every distance, are
+detected with the roles exchanged: training images are then the reference that is new to the test
+set. The statistics are in `ptheta.measures.memorisation`.
 """
 
 from __future__ import annotations
@@ -33,17 +33,18 @@ from ptheta.metrics.context import Context, shared
 from ptheta.metrics.distances import frechet_of
 
 NEIGHBOURS = 500  # samples compared with a set of real images, and as many new real images
-# training images whose features they are compared with; of more, a share, and all that are nearest
-# in pixels
+# maximum number of training images for comparison in features; of more, a subset that includes all
+# nearest ones in pixels
 TRAINING = 10_000
-COPIES = -3.0  # a copying z below this is no chance
-SEVERAL = 0.05  # share of samples nearer than 99 % of new images are; 0.01 without copies
-LEAST = 10  # real images of either set: the distances to fewer are those to the same few images
+COPIES = -3.0  # a copying z below this is significant
+SEVERAL = 0.05  # threshold of `share_of_copies`; 0.01 without copies
+LEAST = 10  # minimum size of either real set: with fewer, all distances are to the same few images
 UNKNOWN = "its training data is unknown"
 
 
 class Distances(NamedTuple):
-    """To the nearest image of a real set. own: of samples, (N,); new: of new real images, (M,)"""
+    """Distances to the nearest image of a real set. own: of samples, (N,); new: of new real images,
+    (M,)"""
 
     own: Tensor
     new: Tensor
@@ -53,12 +54,12 @@ class Distances(NamedTuple):
         return {"compared": [len(self.own), len(self.new)]}
 
 
-TRAIN, TEST = "training", "test"  # what may have been copied
-Sides = dict[str, Distances]  # to the images of each
+TRAIN, TEST = "training", "test"  # the set that may have been copied
+Sides = dict[str, Distances]  # distances to the images of each set
 
 
 def _own(test: Dataset) -> Tensor:
-    """The test images that are no training images as well: int64 positions."""
+    """Indices of the test images that are not also training images: int64."""
     return torch.from_numpy(np.flatnonzero(~test.repeated()))
 
 
@@ -77,10 +78,12 @@ def training_images(ctx: Context) -> str:
 
 @dataclass(frozen=True)
 class _Sets:
-    """Real images to compare samples with, and those that are not duplicates of the others.
+    """Real images to compare samples with, without duplicates between the sets.
 
-    test: those that are no training images; own: where they stand among all; new_test: positions
-    of some of them; train: all; share: some of them, spread evenly; new_train: positions in `share`
+    test: test images that are not training images; own: their indices among all; new_test: indices
+        of
+    a subset; train: all training images; share: an evenly spaced subset; new_train: indices in
+    `share`
     """
 
     test: Dataset
@@ -98,19 +101,20 @@ def _sets(ctx: Context) -> _Sets:
     share = train
     if len(train) > TRAINING:
         share = train.subset(slice(None, None, -(-len(train) // TRAINING)))
-    # both may lie in the order of their classes
+    # both may be sorted by class
     return _Sets(
         ctx.test.subset(own.numpy()), own, _some(len(own)), train, share, _some(len(share))
     )
 
 
 def _some(n: int) -> Tensor:
-    """Positions of at most NEIGHBOURS of n images, always the same."""
+    """A fixed set of indices of at most NEIGHBOURS of n images."""
     return torch.randperm(n, generator=torch.Generator().manual_seed(0))[:NEIGHBOURS]
 
 
 class _Nearest(NamedTuple):
-    """pixels: distances; places: the training images that are nearest to any of the others"""
+    """Nearest training images in pixels. pixels: distances; places: indices of all nearest
+    images"""
 
     pixels: Sides
     places: np.ndarray
@@ -130,13 +134,13 @@ def _nearest(ctx: Context) -> _Nearest:
 
 @shared
 def _angles(ctx: Context) -> Sides:
-    """Distances in features."""
+    """Distances in features, as angles."""
     sets = _sets(ctx)
     fake, test = ctx.fake.features[:NEIGHBOURS], ctx.real.features[sets.own]
     known = reference(sets.share, ctx.extractor).features
     to_test = Distances(cosine_distance(fake, test), cosine_distance(known[sets.new_train], test))
     if len(sets.share) < len(sets.train):
-        # a copy of an image that is not among them must not be missed
+        # include these, so that no copied image is missed
         beyond = sets.train.subset(_nearest(ctx).places)
         known = torch.cat([known, extract(beyond, ctx.extractor).features])
     new = test[sets.new_test]
@@ -150,13 +154,13 @@ def _about(ctx: Context, training: Dataset, found: Distances) -> dict[str, objec
 
 
 def train_distance_ratio(ctx: Context) -> Estimate:
-    """Median distance of samples to the training images, over that of held-out images."""
+    """Median distance of samples to the training images, divided by that of held-out images."""
     found = _nearest(ctx).pixels[TRAIN]
     return Estimate(*ratio_of_medians(*found), about=_about(ctx, _sets(ctx).train, found))
 
 
 def share_of_copies(side: str, ctx: Context) -> Estimate:
-    """Share of samples nearer than 99 % of new images are."""
+    """Fraction of samples nearer than 99 % of new images."""
     found = _nearest(ctx).pixels[side]
     return Estimate(*copied_share(*found), about=_about(ctx, _sets(ctx).train, found))
 
@@ -168,7 +172,7 @@ def copying_z(side: str, ctx: Context) -> Estimate:
 
 
 def copying_z_in_features(side: str, ctx: Context) -> Estimate:
-    """The copying test by angle of features."""
+    """The copying test on angles of features."""
     return _z(side, _angles(ctx)[side], _about_angles(ctx))
 
 
@@ -184,17 +188,17 @@ def _z(side: str, found: Distances, about: About) -> Estimate:
 
 
 def copying_of_angles(samples: Tensor, train: Tensor, held_out: Tensor) -> Estimate:
-    """The copying test by angle, of features (N, d), (M, d) and (L, d) at hand."""
+    """The copying test on angles, for given features (N, d), (M, d) and (L, d)."""
     found = Distances(cosine_distance(samples, train), cosine_distance(held_out, train))
     return _z(TRAIN, found, {"training_images": len(train), **found.compared})
 
 
 def fd_memorisation(ctx: Context) -> Estimate:
-    """The Frechet distance times what copies cost, of the training or of the test images, whichever
-    is more."""
+    """The Frechet distance times a penalty for copies of training or test images, the larger of the
+    two."""
     (distance, without), angles, sets = frechet_of(ctx), _angles(ctx), _sets(ctx)
     factor = max(memorisation_factor(*found) for found in angles.values())
-    # to the test set, new real images are training images: these are the same for every model
+    # for the test set, the new images are training images, the same for every model
     held_out = ctx.reals.part(sets.own[sets.new_test])
     compared = ctx.fakes.part(torch.arange(len(angles[TRAIN].own)))
     found = factor_draws([(*angles[TRAIN], held_out), (*angles[TEST], None)], compared)

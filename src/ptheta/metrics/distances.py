@@ -1,4 +1,4 @@
-"""How far samples are from real images, in features: Frechet and kernel distances."""
+"""Distances between samples and real images in feature space: Frechet and kernel distances."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from ptheta.measures.results import Draws, Estimate
 from ptheta.metrics.context import Context, shared
 from ptheta.terminal.progress import stage
 
-ENOUGH = 10  # images of either side for each feature
+ENOUGH = 10  # minimum images of either side per feature dimension
 
 
 @shared
 def frechet_of(ctx: Context) -> tuple[float, Draws | None]:
-    """The Frechet distance, and that without each group of images."""
+    """The Frechet distance with its jackknife over groups of images."""
     x, y = ctx.fake.features, ctx.real.features
     with stage("distances"):
         return frechet(fit(x), fit(y)), frechet_draws(x, y, ctx.fakes, ctx.reals)
 
 
 def warn_of_few(ctx: Context) -> None:
-    """Says so where images are few for a Frechet distance."""
+    """Warn if there are few images for a Frechet distance."""
     fake, real, d = len(ctx.fake), len(ctx.real), ctx.fake.features.shape[1]
     if min(fake, real) >= ENOUGH * d:
         return
@@ -51,7 +51,7 @@ def fd(ctx: Context) -> Estimate:
 
 
 def fd_infinity(ctx: Context) -> Estimate:
-    """The Frechet distance of infinitely many samples and real images."""
+    """The Frechet distance extrapolated to infinitely many samples and real images."""
     distance, found = frechet_of(ctx)
     least = min(ctx.fakes.n, ctx.reals.n)
     if found is None or least < LEAST_TO_EXTRAPOLATE:
@@ -66,11 +66,11 @@ def kd(ctx: Context) -> Estimate:
 
 
 def kd_within_label(ctx: Context) -> Estimate:
-    """How well samples follow the labels they were asked for: the mean over labels of the kernel
-    distance between samples and real images of one label (after Miyato & Koyama 2018,
-    arXiv:1802.05637, section 4.1, who take the Frechet distance).
+    """Agreement of samples with their labels: the mean over labels of the kernel distance between
+    samples and real images of one label (after Miyato & Koyama 2018, arXiv:1802.05637, section 4.1,
+    who use the Frechet distance).
 
-    Every label that both sides have at least two images of counts alike; the others are named.
+    Labels with at least two images on both sides have equal weight; the others are named in a note.
     """
     asked, labels = ctx.both_labels
     distances: list[float] = []
@@ -82,7 +82,7 @@ def kd_within_label(ctx: Context) -> Estimate:
             absent.append(names[y] if y < len(names) else str(y))
             continue
         fake, real = ctx.fake.features[own], ctx.real.features[others]
-        # of the groups of all, so that those of two models leave out the same real images
+        # subsets of the global groups, so that two models leave out the same real images
         value, some = kernel_draws(fake, real, ctx.fakes.part(own), ctx.reals.part(others))
         distances.append(value)
         found.append(some)
@@ -94,7 +94,7 @@ def kd_within_label(ctx: Context) -> Estimate:
 
 
 def _mean(found: list[Draws | None]) -> Draws | None:
-    """Of the mean of several numbers, from those of each; None where one has none."""
+    """The replicates of the mean of several numbers; None if one has none."""
     every = [some for some in found if some is not None]
     if len(every) < len(found):
         return None

@@ -1,4 +1,4 @@
-"""Whether samples could be real, and whether everything real is there."""
+"""Fidelity and diversity of samples: precision, recall, density and coverage."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from ptheta.measures.results import Estimate
 from ptheta.metrics.context import Context, shared
 from ptheta.terminal.progress import stage
 
-K = 5  # neighbours that make an image's ball
-MOST = 10_000  # images of either side, for the balls
+K = 5  # neighbours that define an image's ball
+MOST = 10_000  # maximum images of either side
 
 
 @shared
 def _balls(ctx: Context) -> dict[str, Estimate]:
-    """Precision, recall, density and coverage by K neighbours."""
+    """Precision, recall, density and coverage with K neighbours."""
     fake, real = ctx.fake.features[:MOST], _some(ctx.real.features, MOST)
     about = {"neighbours": K, "compared": [len(fake), len(real)]}
     least = min(len(fake), len(real))
@@ -36,7 +36,7 @@ def _balls(ctx: Context) -> dict[str, Estimate]:
 
 
 def _some(features: Tensor, n: int) -> Tensor:
-    """At most n of them, always the same: real images may lie in the order of their classes."""
+    """A fixed random subset of at most n: real images may be sorted by class."""
     if len(features) <= n:
         return features
     order = torch.randperm(len(features), generator=torch.Generator().manual_seed(0))

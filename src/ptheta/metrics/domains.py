@@ -1,8 +1,8 @@
-"""Translations between unpaired domains: test images of all other domains, carried over to each.
+"""Translations between unpaired domains: test images of all other domains, translated to each.
 
-Their distance to the real images of the domain says whether they look like these; carried back they
-must be what they were (the cycle); and where the data know the same thing in both domains, they are
-held against that. A copy of the input, which has changed nothing, has its numbers in the notes.
+Their distance to the real images of the domain measures realism; translated back they should equal
+the input (cycle consistency); and if the data has true counterparts in the other domain, they are
+compared with these. The notes give the same numbers for unchanged inputs.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ from ptheta.metrics.context import Context, shared
 from ptheta.tasks.translate import translate
 from ptheta.terminal.progress import stage
 
-STREAM = 0xD0BE  # other random numbers than those of samples
-LOOK, KEPT = ("background", "fills"), ("place", "shape", "colour")  # of a scene
+STREAM = 0xD0BE  # seed offset, distinct from that of the samples
+LOOK, KEPT = ("background", "fills"), ("place", "shape", "colour")  # attributes of a scene
 
 
 @dataclass(frozen=True)
 class Carried:
-    """Test images of other domains, carried over to one: uint8 (n, C, H, W).
+    """Test images of other domains, translated to one: uint8 (n, C, H, W).
 
-    name: of that domain
-    rows: int64 (n,), their positions among the test images; x: what they were; made: what became
-    of them; back: that, carried back to the domain it came from
-    real: bool (N,), which test images are of the domain itself
+    name: name of the target domain
+    rows: int64 (n,), their indices among the test images; x: the inputs; made: their translations;
+    back: these translated back to the original domain
+    real: bool (N,), which test images are of the target domain
     """
 
     name: str
@@ -54,24 +54,24 @@ class Carried:
 
     @property
     def groups(self) -> Groups:
-        """The images, to leave out some at a time: the same ones for every model."""
+        """Jackknife groups of the images, the same for every model."""
         return Groups(len(self.rows), "real")
 
 
 def of_domains(ctx: Context) -> bool:
-    """The model carries over between domains, which the labels of the test data name."""
+    """The model translates between domains, which are labels of the test data."""
     if not isinstance(ctx.model, Translates) or ctx.test.labels is None:
         return False
     return len(set(ctx.model.domains()) & set(ctx.test.present_classes())) > 1
 
 
 def of_partners(ctx: Context) -> bool:
-    """The data know the same thing in another domain."""
+    """The data has true counterparts in other domains."""
     return of_domains(ctx) and ctx.test.partners is not None
 
 
 def of_scenes(ctx: Context) -> bool:
-    """And it is a scene, which can be read off a picture."""
+    """As `of_partners`, and the images are scenes, which can be read from pixels."""
     channels, *sides = ctx.test.spec.shape
     large = channels == 3 and min(sides) >= SIDE and len(set(sides)) == 1
     return of_partners(ctx) and ctx.test.attribute_names == ATTRIBUTES and large
@@ -79,8 +79,8 @@ def of_scenes(ctx: Context) -> bool:
 
 @shared
 def carried(ctx: Context) -> Mapping[str, Carried]:
-    """By the name of the domain they are carried over to; domains without two test images of their
-    own, and two of others, are left out."""
+    """Translated images by target domain; domains without at least two own test images and two of
+    other domains are left out."""
     model = ctx.the_model
     assert isinstance(model, Translates)
     names = model.domains()
@@ -101,7 +101,7 @@ def carried(ctx: Context) -> Mapping[str, Carried]:
 
 
 def _domains(data: Dataset, names: tuple[str, ...]) -> Tensor:
-    """The number, of these names, of the domain of each example: int64 (N,); -1 for another."""
+    """The index in `names` of the domain of each example: int64 (N,); -1 for another domain."""
     assert data.labels is not None
     number = {name: i for i, name in enumerate(names)}
     known = np.array([number.get(name, -1) for name in data.classes] or [-1])
@@ -109,8 +109,7 @@ def _domains(data: Dataset, names: tuple[str, ...]) -> Tensor:
 
 
 def _carry(ctx: Context, x: Tensor, to: Tensor) -> Tensor:
-    """Images carried over, to the domain of each, with noise that the seed of the evaluation
-    gives."""
+    """Translate images to their target domains, with noise by the seed of the evaluation."""
     return ctx.test.spec.check(translate(ctx.the_model, x, to, seed=ctx.seed))
 
 
@@ -118,16 +117,16 @@ Of = Callable[[Context, Carried], Estimate]
 
 
 def each_domain(what: Of, ctx: Context) -> Mapping[str, Estimate]:
-    """A number for each domain that images are carried over to."""
+    """An estimate for each target domain."""
     return {name: what(ctx, some) for name, some in carried(ctx).items()}
 
 
-# -- whether they look like the domain
+# -- distance to the domain
 
 
 @shared
 def _features(ctx: Context) -> Mapping[str, Features]:
-    """Of what became of the images, by the domain they were carried over to."""
+    """Features of the translated images, by target domain."""
     return {
         name: extract(some.made, ctx.extractor, processes=ctx.processes)
         for name, some in carried(ctx).items()
@@ -136,7 +135,7 @@ def _features(ctx: Context) -> Mapping[str, Features]:
 
 @dataclass(frozen=True)
 class Distance:
-    """Of two sets of features, (n, d) and (m, d): its value, and that without each group of both
+    """A distance of two sets of features, (n, d) and (m, d), with its jackknife over groups of both
     sides."""
 
     value: Callable[[Tensor, Tensor], float]
@@ -159,10 +158,10 @@ def _distance(distance: Distance, ctx: Context, some: Carried) -> Estimate:
 def distance_of(
     distance: Distance, made: Tensor, before: Tensor, real: Tensor, groups: tuple[Groups, Groups]
 ) -> Estimate:
-    """From what was carried over to the real images of the domain; beside it that of the images
-    before, all in features (n, d), (n, d) and (m, d).
+    """The distance of translated images to the real images of the domain, with that of the inputs
+    in the note. made, before, real: features (n, d), (n, d) and (m, d)
 
-    groups: of what was carried over, and of real images
+    groups: of the translated images, and of real images
     """
     copy = distance.value(before, real)
     about = {"copy": round(copy, 6), "images": len(made)}
@@ -175,7 +174,7 @@ translation_fd = partial(each_domain, partial(_distance, FRECHET))
 translation_kd = partial(each_domain, partial(_distance, KERNEL))
 
 
-# -- whether they are what they were, and what they should be
+# -- cycle consistency and true counterparts
 
 
 def _cycle(ctx: Context, some: Carried) -> Estimate:
@@ -187,8 +186,8 @@ PixelError = Callable[[Tensor, Tensor], Tensor]
 
 
 def _partners(ctx: Context, some: Carried) -> tuple[Tensor, Dataset] | None:
-    """Which of the images have a partner in the domain, int64 (m,), and these partners; None where
-    there are fewer than two."""
+    """Indices of the images that have a counterpart in the domain, int64 (m,), and the
+    counterparts; None if there are fewer than two."""
     test = ctx.test
     assert test.partners is not None
     partner = test.partners[test.rows(some.rows.numpy())]
@@ -227,7 +226,8 @@ partner_ssim = partial(each_domain, _similar)
 
 
 def _scenes(what: tuple[str, ...], ctx: Context, some: Carried) -> Estimate:
-    """Share of images that are read to agree wholly, in these, with their partners."""
+    """Fraction of images whose attributes `what`, read from pixels, all agree with their
+    counterpart."""
     known = _partners(ctx, some)
     if known is None:
         return Estimate(None, reason="fewer than two images have a partner there")
@@ -241,7 +241,7 @@ def _scenes(what: tuple[str, ...], ctx: Context, some: Carried) -> Estimate:
 
 @shared
 def _read(ctx: Context) -> Mapping[str, np.ndarray]:
-    """The attributes read off what became of the images, by the domain they were carried to."""
+    """The attributes read from the translated images, by target domain."""
     return {name: read_scenes(some.made).attributes for name, some in carried(ctx).items()}
 
 

@@ -1,4 +1,4 @@
-"""The evaluation of a model: every metric that its capabilities define, by one protocol."""
+"""The evaluation of a model: every metric defined for its capabilities, by one protocol."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ from ptheta.tasks.sample import BATCH
 
 
 class Counts(TypedDict, total=False):
-    """How images are measured.
+    """Sample size and seed of an evaluation.
 
-    n: how many; seed: of everything that is drawn; processes: that share the extraction of features
+    n: number of images; seed: random seed; processes: worker processes for feature extraction
     """
 
     n: int
@@ -41,11 +41,11 @@ class Counts(TypedDict, total=False):
 
 
 class Settings(Counts, total=False):
-    """How a model is evaluated. What is left out is as in `ptheta.metrics.context.Context`.
+    """Settings of an evaluation. Other fields: see `ptheta.metrics.context.Context`.
 
     is_k: importance samples of a likelihood bound
-    ais_images: test images whose log p(x) is also estimated by annealed importance sampling
-    no_copies: why it is not known what the model was trained on, where that is so
+    ais_images: number of test images for annealed importance sampling
+    no_copies: why the training data is unknown, if it is
     """
 
     is_k: int
@@ -54,9 +54,9 @@ class Settings(Counts, total=False):
 
 
 class Options(Settings, total=False):
-    """`Settings`, and what is at hand.
+    """`Settings` and precomputed inputs.
 
-    extractor: of the features, a name or an object (default: by what the data is)
+    extractor: feature extractor, a name or an object; default: by the kind of data
     samples: images already drawn from the model, uint8 (>= n, C, H, W); of a conditional model by
         `ptheta.metrics.conditions.draw` with this n and seed
     about: added to every protocol, such as the hash of the checkpoint
@@ -70,7 +70,7 @@ class Options(Settings, total=False):
 def evaluate(
     model: nn.Module, test: Dataset, train: Dataset | None, **options: Unpack[Options]
 ) -> Evaluation:
-    """Measures a model in eval mode: `measured` of the `context` of these arguments."""
+    """Evaluate a model in eval mode: `measured` of the `context` of these arguments."""
     return measured(context(model, test, train, **options))
 
 
@@ -84,15 +84,15 @@ def context(
     about: About | None = None,
     **settings: Unpack[Settings],
 ) -> Context:
-    """What a model is measured by.
+    """The context of an evaluation.
 
-    test: held-out images, which likelihood and distances refer to
-    train: what the model was trained on, for the nearest neighbours; None where that is not known:
-        whether samples are copies is not defined then
+    test: held-out images, for likelihoods and distances
+    train: training data of the model, for the detection of copies; None if unknown: metrics of
+        copies are then not defined
     extractor, samples, about, settings: those of `Options`
 
     Raises PthetaError for fewer than two images, for data of another size or levels than the
-    model's, and for samples with values that are none of its levels.
+    model's, and for samples with values outside its levels.
     """
     test = test.with_fixed_binarisation()
     chosen, why = choose_extractor(test, extractor)
@@ -108,18 +108,18 @@ def context(
 def measured(
     ctx: Context, known: Held | None = None, metrics: Iterable[Metric] = METRICS.values()
 ) -> Evaluation:
-    """Every one of the metrics that is asked for.
+    """Compute the requested metrics.
 
-    known: results that an earlier evaluation holds by the same protocol (`ptheta.metrics.stored`):
-        they are taken as they are
+    known: results of an earlier evaluation by the same protocol (`ptheta.metrics.stored`), which
+        are reused
 
-    What is not defined for the model is a result without a value. Raises PthetaError for a log_prob
-    that is a density.
+    A metric that is not defined for the model is a result without a value. Raises PthetaError for a
+    log_prob that is a density.
     """
-    plugins.load()  # plug-ins must be loaded before the table is read
+    plugins.load()  # load plug-ins before the table is read
     known = known or {}
     results: list[Result] = []
-    distances = False  # whether any is measured
+    distances = False  # whether any metric has to be computed
     for metric in metrics:
         if metric.name in known:
             results += known[metric.name]
@@ -133,7 +133,7 @@ def measured(
 
 
 def _check(ctx: Context) -> None:
-    """Raises PthetaError for what `evaluate` cannot measure."""
+    """Raise PthetaError for inputs that `evaluate` does not support."""
     if ctx.n < 2:
         raise PthetaError(
             f"n = {ctx.n} {ctx.test.examples} are too few for distances: draw at least two"
@@ -153,14 +153,14 @@ def _check(ctx: Context) -> None:
 
 
 def _first(samples: Tensor, ctx: Context) -> Tensor:
-    """The first n samples. Raises PthetaError for too few, and for those that are none."""
+    """The first n samples. Raises PthetaError for too few, and for invalid samples."""
     if len(samples) < ctx.n:
         raise PthetaError(f"{len(samples)} samples for n = {ctx.n}: give n of them, or a smaller n")
     return ctx.test.spec.check_drawn(samples)[: ctx.n]
 
 
 def _sampler(model: nn.Module, test: Dataset) -> dict[str, object]:
-    """How the samples are drawn from the model, for the protocol."""
+    """Description of the sampling method, for the protocol."""
     first = next(model.parameters(), None)
     return {
         "sampler": {"batch": BATCH, "condition": sampled_conditions(model, test)},
@@ -170,7 +170,7 @@ def _sampler(model: nn.Module, test: Dataset) -> dict[str, object]:
 
 
 def _check_made(x: Tensor, test: Dataset) -> None:
-    """Raises PthetaError for what was made and is not as the test examples are."""
+    """Raise PthetaError for generated examples that do not match the test examples."""
     if not isinstance(test.spec, ImageSpec):
         test.spec.check_drawn(x)
     elif x.dtype != torch.uint8 or x.shape[1:] != test.spec.shape:
@@ -189,15 +189,15 @@ def evaluate_images(
     about: About | None = None,
     **options: Unpack[Counts],
 ) -> Evaluation:
-    """Measures images that were made anywhere, uint8 (N, C, H, W), as those of a model are; or
-    vectors, float32 (N, D), where `test` holds such.
+    """Evaluate images from any source, uint8 (N, C, H, W), as the samples of a model; or vectors,
+    float32 (N, D), if `test` contains vectors.
 
-    options: of `n` at most so many images, drawn by `seed`, else all. The rest: see `evaluate`
+    options: with `n`, at most n images, chosen by `seed`; else all. Others: see `evaluate`
     Raises PthetaError for fewer than two images, for images of another size or channels, and for
     vectors of other columns or with missing cells.
     """
     _check_made(images, test)
-    # they may lie in the order of their classes, and parts of them are measured as parts
+    # they may be sorted by class, and some metrics use consecutive parts
     seed = options.get("seed", 0)
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))
     images = images[order[: options.get("n")]]
@@ -220,7 +220,7 @@ def real_baseline(
     extractor: str | Extractor | None = None,
     seed: int = 0,
 ) -> Evaluation:
-    """What real images get: n training images in the place of the samples."""
+    """The metrics of real images: n training images instead of samples."""
     test = test.with_fixed_binarisation()
     chosen, why = choose_extractor(test, extractor)
     some = train.with_fixed_binarisation().shuffled(seed)

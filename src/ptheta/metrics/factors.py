@@ -1,4 +1,5 @@
-"""How well a model's codes stand for the factors that data were made from, beside two floors."""
+"""Disentanglement of a model's codes with respect to the factors of the data, with two
+baselines."""
 
 from __future__ import annotations
 
@@ -16,12 +17,12 @@ from ptheta.metrics.context import Context
 from ptheta.metrics.latent import codes
 from ptheta.metrics.metric import Metric, Section
 
-MOST_VALUES = 64  # of a factor; what has more is a number and no choice between few
+MOST_VALUES = 64  # maximum values of a factor; an attribute with more is not categorical
 
 
 def factors(ctx: Context) -> Tensor | None:
-    """The attributes of the test examples that vary and that each of them has, numbered from 0:
-    int64 (N, K); None where there are none."""
+    """The varying attributes that are known for all test examples, numbered from 0: int64 (N, K);
+    None if there are none."""
     known = ctx.test.attributes
     if known is None:
         return None
@@ -35,22 +36,22 @@ def factors(ctx: Context) -> Tensor | None:
 
 
 def asked(ctx: Context) -> bool:
-    """The model encodes, and attributes of the examples are known."""
+    """The model has an encoder, and attributes of the examples are known."""
     return isinstance(ctx.model, Encodes) and factors(ctx) is not None
 
 
 def principal(x: Tensor, size: int) -> Tensor:
-    """The first principal components of what a network sees of examples, (N, size) at most."""
+    """The first principal components of examples in network scale, at most (N, size)."""
     flat = x.flatten(1).double()
-    flat = (flat - flat.nanmean(0)).nan_to_num()  # a missing cell counts as its column's mean
+    flat = (flat - flat.nanmean(0)).nan_to_num()  # replace missing cells by their column's mean
     _, vectors = torch.linalg.eigh(flat.T @ flat)
     components: Tensor = flat @ vectors[:, -size:]
     return components
 
 
 def gap(z: Tensor, values: Tensor) -> Estimate:
-    """The mutual information gap with its error: the codes are encoded once, and the gap is taken
-    without each group of examples."""
+    """The mutual information gap with its error by a jackknife over groups of examples; the codes
+    are computed once."""
     groups = Groups(len(z), "real")
     left = [
         mutual_information_gap(z[groups.of != g], _renumbered(values[groups.of != g]))
@@ -61,13 +62,13 @@ def gap(z: Tensor, values: Tensor) -> Estimate:
 
 
 def _renumbered(values: Tensor) -> Tensor:
-    """Without columns that have one value left."""
+    """Remove columns with a single value."""
     return values[:, (values != values[:1]).any(0)]
 
 
 def information_gap(ctx: Context) -> Mapping[str, Estimate]:
-    """Of the codes, of principal components of the examples as many as the code has numbers, and
-    of the codes of other examples, which have none but by chance."""
+    """The gap of the codes, of as many principal components of the examples, and of shuffled codes
+    as the chance level."""
     values = factors(ctx)
     assert values is not None
     z = codes(ctx.the_model, ctx.test, len(ctx.test))

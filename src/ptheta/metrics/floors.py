@@ -1,5 +1,5 @@
-"""Translations, completions and images of captions that need no learning of the kind a model does,
-to hold its numbers against: each is measured as a model is, by the same metrics on the same inputs.
+"""Baselines of translation, completion and text-to-image generation without a neural network. Each
+is evaluated as a model is, by the same metrics on the same inputs.
 """
 
 from __future__ import annotations
@@ -29,27 +29,32 @@ from ptheta.metrics.caption_floors import AnyCaption, NearestCaption, captioned
 from ptheta.metrics.completions import MeanFill, NearestImage
 from ptheta.specs import DataSpec, ImageSpec, LabelMapSpec
 
-READ = 512  # pairs that are read at a time
-RIDGE_PAIRS, CHOSEN_ON = 4000, 1000  # that the regression, and its penalty, are of at most
-PENALTIES = tuple(10 ** (k / 2) for k in range(-6, 3))  # times the mean squared norm of an input
-WIDTHS = (0.5, 1.0, 2.0, 4.0)  # of a blur, pixels
+READ = 512  # pairs read at a time
+RIDGE_PAIRS, CHOSEN_ON = (
+    4000,
+    1000,
+)  # maximum pairs for the regression, and for the choice of its penalty
+PENALTIES = tuple(
+    10 ** (k / 2) for k in range(-6, 3)
+)  # relative to the mean squared norm of an input
+WIDTHS = (0.5, 1.0, 2.0, 4.0)  # standard deviations of a blur in pixels
 LUMA = (0.299, 0.587, 0.114)  # ITU-R 601
 
 
 def inputs_of(data: Dataset) -> Inputs:
-    """What the examples are to be made from. Raises PthetaError where the data are no pairs."""
+    """The inputs of paired data. Raises PthetaError if the data has no pairs."""
     if data.inputs is None:
         raise PthetaError(f"{data.name} has no inputs: the baselines of a translation need pairs")
     return data.inputs
 
 
 def given(data: Dataset, rows: Tensor) -> Tensor:
-    """The inputs at these positions: uint8 (B, C, H, W)."""
+    """The inputs at these indices: uint8 (B, C, H, W)."""
     return inputs_of(data).take(data, data.rows(rows.numpy()))
 
 
 class Floor(nn.Module, ABC):
-    """What answers inputs without a network. pairs: training pairs"""
+    """A translation baseline. pairs: training pairs"""
 
     def __init__(self, pairs: Dataset) -> None:
         super().__init__()
@@ -57,18 +62,18 @@ class Floor(nn.Module, ABC):
         self.condition = Image(inputs_of(pairs).spec)
 
     def sample(self, n: int, condition: Condition | None = None) -> Tensor:
-        """An answer to each of n inputs, always the same."""
+        """The output for each of n inputs; deterministic."""
         assert condition is not None
         return self.answer(tensor_of(condition, Image.kind))
 
     @abstractmethod
     def answer(self, x: Tensor) -> Tensor:
-        """Inputs uint8 (B, C, H, W) -> answers uint8 (B, C', H', W')."""
+        """Inputs uint8 (B, C, H, W) -> outputs uint8 (B, C', H', W')."""
         ...
 
 
 class MeanTarget(Floor):
-    """The mean of the training targets; of label maps the commonest label at each place."""
+    """The mean of the training targets; for label maps the most frequent label at each pixel."""
 
     def __init__(self, pairs: Dataset) -> None:
         super().__init__(pairs)
@@ -83,7 +88,7 @@ class MeanTarget(Floor):
 
 
 class NearestPair(Floor):
-    """The target of the training pair whose input is nearest in pixels."""
+    """The target of the training pair with the nearest input in pixels."""
 
     def __init__(self, pairs: Dataset) -> None:
         super().__init__(pairs)
@@ -97,7 +102,7 @@ class NearestPair(Floor):
 
 
 class CopiedInput(Floor):
-    """The input itself, in grey or in colour as the target is."""
+    """The unchanged input, converted to grey or colour as the target."""
 
     def answer(self, x: Tensor) -> Tensor:
         channels = self.spec.shape[0]
@@ -110,7 +115,7 @@ class CopiedInput(Floor):
 
 
 class BlurredInput(CopiedInput):
-    """The input, blurred as much as is nearest to the targets: what an error of pixels rewards."""
+    """The blurred input, with the width that has the least pixel error to the targets."""
 
     def __init__(self, pairs: Dataset) -> None:
         super().__init__(pairs)
@@ -124,8 +129,8 @@ class BlurredInput(CopiedInput):
 
 
 def blurred(x: Tensor, width: float) -> Tensor:
-    """Images uint8 (B, C, H, W) blurred by a Gaussian of this deviation, pixels; beyond the border
-    the image goes on as its last pixels."""
+    """Blur images uint8 (B, C, H, W) by a Gaussian of this standard deviation in pixels, with edge
+    padding."""
     reach = math.ceil(3 * width)
     at = torch.arange(-reach, reach + 1, dtype=torch.float32)
     g = torch.exp(-(at**2) / (2 * width**2))
@@ -136,11 +141,11 @@ def blurred(x: Tensor, width: float) -> Tensor:
 
 
 class Ridge(Floor):
-    """Linear regression of the target on the input, as a network sees both, with the penalty that
-    does best on held-out training pairs.
+    """Ridge regression of the target on the input, both in network scale, with the penalty chosen
+    on held-out training pairs.
 
-    With centred inputs X (N, D) and targets Y, the answer to x is mean(Y) + x X^T (X X^T + p I)^-1
-    Y, for which only the products of inputs are needed.
+    With centred inputs X (N, D) and targets Y, the output for x is mean(Y) + x X^T (X X^T + p I)^-1
+    Y, which only needs inner products of inputs.
     """
 
     def __init__(self, pairs: Dataset) -> None:
@@ -158,7 +163,7 @@ class Ridge(Floor):
 
 
 def _best_penalty(x: Tensor, y: Tensor) -> float:
-    """That with the least squared error on a tenth of the pairs."""
+    """The penalty with the least squared error on a held-out tenth of the pairs."""
     held = max(1, len(x) // 10)
     lost = [
         (_Fit(x[held:], y[held:], p)(x[:held]) - y[:held]).square().mean().item() for p in PENALTIES
@@ -167,13 +172,13 @@ def _best_penalty(x: Tensor, y: Tensor) -> float:
 
 
 class _Fit:
-    """x: (N, D); y: (N, E); penalty: times the mean squared norm of x"""
+    """A fitted regression. x: (N, D); y: (N, E); penalty: relative to the mean squared norm of x"""
 
     def __init__(self, x: Tensor, y: Tensor, penalty: float) -> None:
         self.centre, self.mean = x.mean(0), y.mean(0)
         self.x = x - self.centre
         products = (self.x @ self.x.T).double()
-        least = 1e-6  # inputs that are all alike have no products
+        least = 1e-6  # the products are 0 if all inputs are equal
         weight = penalty * products.diagonal().mean().clamp(min=least)
         products.diagonal().add_(weight)
         right = (y - self.mean).double()
@@ -185,8 +190,8 @@ class _Fit:
 
 
 class DomainFloor(nn.Module):
-    """What carries over between domains without a network; as it is, nothing at all: the image
-    stays what it was. train: labelled training images"""
+    """A baseline of translation between domains; this base class returns the unchanged image.
+    train: labelled training images"""
 
     condition: ClassVar[None] = None
 
@@ -209,14 +214,14 @@ class DomainFloor(nn.Module):
 
 
 class BlurredImage(DomainFloor):
-    """The image, blurred by a sixteenth of its side."""
+    """The blurred image, with a width of a sixteenth of its side."""
 
     def translate(self, x: Tensor, to: Tensor | None = None) -> Tensor:
         return blurred(x, min(x.shape[2:]) / 16)
 
 
 class NearestOfDomain(DomainFloor):
-    """The training image of the domain that is nearest in pixels."""
+    """The training image of the target domain nearest in pixels."""
 
     def translate(self, x: Tensor, to: Tensor | None = None) -> Tensor:
         assert to is not None
@@ -235,8 +240,8 @@ class NearestOfDomain(DomainFloor):
 
 @dataclass(frozen=True)
 class FloorKind:
-    """make: from training data; fits: whether there is one of such data; blind: whether it pays no
-    heed to what it is asked for, so that no model is good that is not beyond it"""
+    """A kind of baseline. make: builds it from training data; fits: whether it supports the data;
+    blind: whether it ignores the input or condition, so that any useful model must be better"""
 
     make: Callable[[Dataset], nn.Module]
     fits: Callable[[Dataset], bool]
@@ -264,8 +269,8 @@ def _blurrable(data: Dataset) -> bool:
 
 
 def _copyable(data: Dataset) -> bool:
-    """Inputs of the size of the targets, in grey or in colour, where neither is of a palette that
-    the other does not have."""
+    """Whether inputs can be returned as outputs: equal size, and no palette unless both have the
+    same."""
     if data.inputs is None:
         return False
     inputs, targets = data.inputs.spec, data.spec
@@ -293,5 +298,5 @@ TRANSLATION_FLOORS: dict[str, FloorKind] = {
 
 
 def floors_of(train: Dataset) -> dict[str, nn.Module]:
-    """Those that fit the data, by name."""
+    """The baselines that support the data, by name."""
     return {name: kind.make(train) for name, kind in TRANSLATION_FLOORS.items() if kind.fits(train)}

@@ -1,4 +1,4 @@
-"""What a metric looks at must be what the model learned."""
+"""Check that the data of a metric matches that of the model."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from ptheta.errors import PthetaError
 
 
 def check_same_spec(asked: object, data: Dataset) -> None:
-    """Raises PthetaError where the data's examples are not what is asked for."""
+    """Raise PthetaError unless the data's examples match the spec."""
     if data.spec != asked:
         raise PthetaError(
             f"{data.name} ({data.split}) has {data.examples} of {data.spec}, the model is for "

@@ -1,7 +1,7 @@
-"""The judge of captions: a matcher of images and captions that learns from the real training part,
-apart from every model, which of several captions an image has.
+"""The judge of captions: an image-text matching network, trained on the real training split
+independently of any model, that finds the caption of an image among several.
 
-What it reaches on the real test images is the most that samples can reach by it.
+Its accuracy on real test images is the reference for samples.
 """
 
 from __future__ import annotations
@@ -26,20 +26,21 @@ from ptheta.nets.text.matcher import Matcher
 from ptheta.specs import ImageSpec
 from ptheta.terminal.progress import watched
 
-VERSION = 2  # of the networks and of their training
-SIDE = 32  # larger images are averaged down to so many pixels for their longer side
+VERSION = 2  # version of the networks and their training
+SIDE = 32  # larger images are downsampled to this longer side
 ENCODER, WIDTH, FEATURES = "transformer", 64, 16
 STEPS, BATCH, RATE, DECAY = 400, 64, 2e-3, 1e-2
-RISE = 40  # steps in which the rate reaches its value
-MOVED = 1 / 16  # of the side, by which training images are moved at most
-AT_ONCE = 256  # images and captions that are embedded
-LEAST = 4  # pixels a side
+RISE = 40  # warm-up steps of the learning rate
+MOVED = 1 / 16  # maximum random shift of training images, as a fraction of the side
+AT_ONCE = 256  # images or captions embedded at a time
+LEAST = 4  # minimum side in pixels
 
 
 class Judge(nn.Module):
-    """How well images and captions go together.
+    """A network that scores the agreement of images and captions.
 
-    spec: of the images; text: the words that training has; key: says what it was trained on
+    spec: of the images; text: vocabulary of the training captions; key: identifies the training
+        data
     """
 
     def __init__(self, spec: ImageSpec, text: Text, key: str = "") -> None:
@@ -51,7 +52,7 @@ class Judge(nn.Module):
         self.matcher = Matcher(small, text, ENCODER, width=WIDTH, features=FEATURES)
 
     def small(self, x: Tensor) -> Tensor:
-        """Images uint8 (B, C, H, W), averaged to the size that is looked at."""
+        """Downsample images uint8 (B, C, H, W) to the input size of the network."""
         size = self.matcher.spec.shape[1:]
         if x.shape[2:] == size:
             return x
@@ -59,24 +60,22 @@ class Judge(nn.Module):
 
     @torch.no_grad()
     def images(self, x: Tensor) -> Tensor:
-        """Images uint8 (N, C, H, W) -> (N, W) of length 1."""
+        """Images uint8 (N, C, H, W) -> unit embeddings (N, W)."""
         see, scaled = self.matcher.images, self.matcher.spec.scaled
         return torch.cat([see(scaled(self.small(part))) for part in x.split(AT_ONCE)])
 
     @torch.no_grad()
     def captions(self, texts: list[str]) -> Tensor:
-        """Captions -> (N, W) of length 1; their inner product with images says how well these go
-        together."""
+        """Captions -> unit embeddings (N, W); the score of a pair is the inner product."""
         tokens = self.text.encode(texts)
         return torch.cat([self.matcher.captions(part) for part in tokens.split(AT_ONCE)])
 
 
 def judge(train: Dataset, place: Path | None = None) -> Judge:
-    """The judge of captions that these training images teach; from the cache where it has been
-    trained before.
+    """The judge trained on these images and captions; from the cache if it was trained before.
 
-    place: the cache folder, None for the user's own
-    Raises PthetaError where the images have no captions.
+    place: the cache folder; None for the user's own
+    Raises PthetaError if the images have no captions.
     """
     text = Text.of_data(train, train.name, unit_for(train.caption_texts() or []))
     about = {
@@ -90,16 +89,16 @@ def judge(train: Dataset, place: Path | None = None) -> Judge:
 
 
 def unit_for(texts: list[str]) -> str:
-    """What captions are read in: words, or where most of these come but once, as in scripts
-    without spaces, characters."""
+    """The unit of tokenisation: words; characters if most words occur only once, as in scripts
+    without spaces."""
     counts = Counter(word for text in texts for word in tokens_of(text, UNITS["words"]))
     once = sum(n == 1 for n in counts.values())
     return "characters" if 2 * once > counts.total() else "words"
 
 
 def _train(network: Judge, train: Dataset) -> None:
-    """The symmetric contrastive loss of batches, images moved a little; the same for the same
-    images and captions."""
+    """Train by the symmetric contrastive loss with small random shifts of the images;
+    deterministic."""
     data = network.text.adapted(train.with_fixed_binarisation())
     with torch.enable_grad():
         network.train()
@@ -117,12 +116,12 @@ def _train(network: Judge, train: Dataset) -> None:
 
 
 def _schedule(step: int) -> float:
-    """Up to 1, and down to 0 as a cosine."""
+    """Learning rate factor: linear warm-up to 1, then cosine decay to 0."""
     return min(1.0, (step + 1) / RISE) * 0.5 * (1 + math.cos(math.pi * step / STEPS))
 
 
 def _moved(x: Tensor) -> Tensor:
-    """All images of a batch moved alike, by a few pixels."""
+    """Shift all images of a batch equally, by a few pixels."""
     reach = max(1, round(max(x.shape[2:]) * MOVED))
     down, right = torch.randint(0, 2 * reach + 1, (2,)).tolist()
     wide = F.pad(x.float(), (reach,) * 4, mode="replicate").to(x.dtype)

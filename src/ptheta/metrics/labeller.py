@@ -1,9 +1,9 @@
-"""The labeller: a small network that learns, from real pairs, which label each pixel of a picture
-has, to read off translations what they show.
+"""The labeller: a small semantic segmentation network, trained on real pairs, to evaluate
+translations of label maps.
 
-A model that makes pictures of label maps is scored as in Isola et al. (arXiv:1611.07004, "FCN
-score"): what it made is labelled, and the labels are held against those it was given. The network
-is trained from nothing on the training pairs; what it reaches on real pictures is the ceiling.
+A model that translates label maps to images is scored as in Isola et al. (arXiv:1611.07004, "FCN
+score"): its images are segmented, and the labels are compared with those of the inputs. The network
+is trained from scratch on the training pairs; its score on real images is the reference.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from ptheta.metrics.protocol import annotations_of
 from ptheta.specs import LabelMapSpec, to_symmetric
 from ptheta.terminal.progress import watched
 
-VERSION = 1  # of the network and of its training
-SIDE = 64  # larger pictures are averaged down to so many pixels for their longer side
-BLOCK = 2  # pixels
+VERSION = 1  # version of the network and its training
+SIDE = 64  # larger images are downsampled to this longer side
+BLOCK = 2  # side in pixels of the blocks in the input
 WIDTHS = (32, 64, 128)  # channels of each scale, fine to coarse
 STEPS, BATCH, RATE, DECAY = 600, 16, 3e-3, 1e-2
-AT_ONCE = 64  # pictures that are labelled
+AT_ONCE = 64  # images segmented at a time
 
 
 def _layer(inputs: int, outputs: int) -> nn.Sequential:
@@ -42,10 +42,10 @@ def _layer(inputs: int, outputs: int) -> nn.Sequential:
 
 
 class Labeller(nn.Module):
-    """Pictures -> labels: a U-Net of three scales that is also told where in the picture it is. It
-    computes on blocks of `BLOCK` x `BLOCK` pixels, whose values are so many channels.
+    """Images -> labels: a U-Net of three scales with coordinate channels. It computes on blocks of
+    `BLOCK` x `BLOCK` pixels (pixel unshuffle).
 
-    channels: of the pictures; labels: how many there are
+    channels: of the images; labels: number of labels
     """
 
     def __init__(self, channels: int, labels: int) -> None:
@@ -58,7 +58,7 @@ class Labeller(nn.Module):
         self.head = nn.Conv2d(WIDTHS[0], labels * BLOCK**2, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """uint8 (B, C, H, W) -> logits (B, K, h, w), h and w at most about `SIDE`."""
+        """Images uint8 (B, C, H, W) -> logits (B, K, h, w), h and w at most about `SIDE`."""
         h = F.pixel_unshuffle(_small(to_symmetric(x)), BLOCK)
         h = torch.cat([h, _places(h)], 1)
         scales = []
@@ -72,7 +72,7 @@ class Labeller(nn.Module):
 
     @torch.no_grad()
     def label(self, x: Tensor) -> Tensor:
-        """The likeliest label of each pixel: uint8 (N, C, H, W) -> int64 (N, H, W)."""
+        """The most probable label of each pixel: uint8 (N, C, H, W) -> int64 (N, H, W)."""
         self.eval()
         parts = [
             F.interpolate(self(part), x.shape[2:], mode="bilinear").argmax(1)
@@ -82,25 +82,26 @@ class Labeller(nn.Module):
 
 
 def _small(x: Tensor) -> Tensor:
-    """Averaged to at most `SIDE` pixels for the longer side, and to whole blocks."""
+    """Downsample to at most `SIDE` pixels for the longer side, and to a multiple of the block
+    size."""
     shrink = min(1.0, SIDE / max(x.shape[2:]))
     height, width = (max(1, round(side * shrink / BLOCK)) * BLOCK for side in x.shape[2:])
     return x if (height, width) == x.shape[2:] else F.adaptive_avg_pool2d(x, (height, width))
 
 
 def _places(x: Tensor) -> Tensor:
-    """Row and column of each pixel, -1 to 1: (B, 2, H, W)."""
+    """Coordinate channels: row and column of each pixel, -1 to 1: (B, 2, H, W)."""
     rows, columns = (torch.linspace(-1, 1, n) for n in x.shape[2:])
     both = torch.stack(torch.meshgrid(rows, columns, indexing="ij"))
     return both.expand(len(x), -1, -1, -1)
 
 
 def labeller(pairs: Dataset, place: Path | None = None) -> Labeller:
-    """The labeller of these training pairs, whose inputs are label maps and whose images are what
-    they stand for; from the cache where it has been trained before.
+    """The labeller trained on these pairs of label maps and images; from the cache if it was
+    trained before.
 
-    place: the cache folder, None for the user's own
-    Raises PthetaError where the inputs are no label maps.
+    place: the cache folder; None for the user's own
+    Raises PthetaError if the inputs are not label maps.
     """
     spec = label_spec(pairs)
     about = {
@@ -114,7 +115,7 @@ def labeller(pairs: Dataset, place: Path | None = None) -> Labeller:
 
 
 def label_spec(pairs: Dataset) -> LabelMapSpec:
-    """What the inputs are. Raises PthetaError where they are no label maps."""
+    """The spec of the inputs. Raises PthetaError if they are not label maps."""
     if pairs.inputs is None or not isinstance(pairs.inputs.spec, LabelMapSpec):
         raise PthetaError(
             f"the inputs of {pairs.name} are not label maps, so no labeller can be trained on "
@@ -124,14 +125,13 @@ def label_spec(pairs: Dataset) -> LabelMapSpec:
 
 
 def wanted_labels(pairs: Dataset, rows: Tensor) -> Tensor:
-    """The label maps that the examples at these positions are of: int64 (B, H, W)."""
+    """The label maps of the examples at these indices: int64 (B, H, W)."""
     assert pairs.inputs is not None
     return label_spec(pairs).numbers(pairs.inputs.take(pairs, pairs.rows(rows.numpy())))
 
 
 def _train(network: Labeller, pairs: Dataset, spec: LabelMapSpec) -> None:
-    """Cross-entropy of every pixel, pictures mirrored at random and lit differently; the same for
-    the same pairs."""
+    """Train by pixelwise cross-entropy with random flips and brightness changes; deterministic."""
     with seeded(VERSION), torch.enable_grad():
         for part in network.modules():
             if isinstance(part, nn.Conv2d):

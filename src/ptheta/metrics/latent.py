@@ -1,5 +1,5 @@
-"""What the codes of a model with a posterior carry: active units, KL of each dimension, and how
-far the aggregate posterior q(z) = E_x q(z | x) is from the prior."""
+"""Diagnostics of latent codes for a model with a posterior: active units, KL of each dimension, and
+the distance of the aggregate posterior q(z) = E_x q(z | x) from the prior."""
 
 from __future__ import annotations
 
@@ -23,10 +23,12 @@ from ptheta.tasks.needs import require
 
 @dataclass(frozen=True)
 class LatentReport:
-    """kl: mean KL(q(z_j | x) || N(0, 1)) of each dimension, nats; mean_variance: Var over x of its
-    posterior mean; aggregate_mean, aggregate_variance: of q(z); all (L,)
-    distance, error: squared MMD between draws of q(z) and of the prior; NaN without a prior
-    codes, drawn: (n, L) draws of q(z) and of the prior (None without)
+    """Statistics of the codes, by dimension.
+
+    kl: mean KL(q(z_j | x) || N(0, 1)) of each dimension, nats; mean_variance: Var over x of its
+        posterior mean; aggregate_mean, aggregate_variance: of q(z); all (L,)
+    distance, error: squared MMD between samples of q(z) and of the prior; NaN without a prior
+    codes, drawn: (n, L) samples of q(z) and of the prior (None without a prior)
     """
 
     kl: Tensor
@@ -40,16 +42,16 @@ class LatentReport:
 
     @property
     def active(self) -> int:
-        """Dimensions that are used by both measures: variance of the mean, and KL."""
+        """Number of active units by both criteria: variance of the posterior mean, and KL."""
         return int(((self.mean_variance > ACTIVE_VARIANCE) & (self.kl > ACTIVE_KL)).sum())
 
     @property
     def active_by_variance(self) -> int:
-        """Those that are used by the variance of the posterior mean alone."""
+        """Number of active units by the variance of the posterior mean only."""
         return int((self.mean_variance > ACTIVE_VARIANCE).sum())
 
     def activity(self) -> str:
-        """How many dimensions are used, in a sentence."""
+        """A sentence about the number of active units."""
         return (
             f"{self.active} of {len(self.kl)} units active: KL above {ACTIVE_KL} nats and "
             f"variance of the mean above {ACTIVE_VARIANCE} ({self.active_by_variance} by the "
@@ -77,7 +79,7 @@ class LatentReport:
 
 @torch.no_grad()
 def codes(model: nn.Module, data: Dataset, n: int, batch_size: int = 500) -> Tensor:
-    """The codes of the first n images, (n, L). Raises PthetaError where the model cannot encode."""
+    """The codes of the first n images, (n, L). Raises PthetaError if the model cannot encode."""
     coder = require(model, Encodes, "encode images")
     if n < 1:
         raise PthetaError(f"n = {n}: ask for at least one image")
@@ -89,7 +91,7 @@ def codes(model: nn.Module, data: Dataset, n: int, batch_size: int = 500) -> Ten
 
 @torch.no_grad()
 def latent_report(model: nn.Module, data: Dataset, *, n: int = 2000, seed: int = 0) -> LatentReport:
-    """Looks at the codes of the first n images. Raises PthetaError where the model has no
+    """Compute the statistics on the first n images. Raises PthetaError if the model has no
     posterior."""
     if n < 2:
         raise PthetaError(f"n = {n}: ask for at least two images")

@@ -1,4 +1,4 @@
-"""What each layer of a model's codes carries: its part of the KL."""
+"""The KL of each layer of a hierarchical model's codes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ptheta.measures.results import NORMAL
 from ptheta.metrics.likelihood import batches
 from ptheta.tasks.needs import HasKL, require_one
 
-SAYS_NOTHING = 0.1  # nats of KL, below which a layer counts as unused
+SAYS_NOTHING = 0.1  # nats: a layer with a smaller KL counts as unused
 
 
 class LayersJson(TypedDict):
@@ -34,8 +34,8 @@ class LayersJson(TypedDict):
 
 @dataclass(frozen=True)
 class LayerKL:
-    """kl: the mean KL of each layer over n examples, nats, the layer next to x first; errors: the
-    standard error of each; total, error: of their sum"""
+    """KL by layer. kl: the mean KL of each layer over n examples, nats, the layer next to x first;
+    errors: their standard errors; total, error: of the sum"""
 
     name: str
     kl: tuple[float, ...]
@@ -46,11 +46,11 @@ class LayerKL:
 
     @property
     def used(self) -> int:
-        """Layers that carry more than 0.1 nats."""
+        """Number of layers with a KL of more than 0.1 nats."""
         return sum(value > SAYS_NOTHING for value in self.kl)
 
     def rows(self) -> list[list[str]]:
-        """A row for each layer, from x up, and one for their sum."""
+        """Table rows: one per layer, from x up, and one for their sum."""
         every = zip(self.kl, self.errors, strict=True)
         rows = [
             [self.name, f"{i + 1}", f"{kl:.3f} +- {NORMAL * e:.3f}", _share(kl, self.total)]
@@ -77,8 +77,9 @@ def _share(part: float, total: float) -> str:
 def layer_kl(
     model: nn.Module, data: Dataset, name: str, *, n: int = 2000, seed: int = 0
 ) -> LayerKL:
-    """The KL of each layer over the first n examples, by one draw of each. A model with one layer
-    has the KL of its bound. Raises PthetaError where the model has no bound by a posterior."""
+    """The KL of each layer over the first n examples, by one posterior sample each. A model with
+    one layer has the KL of its bound. Raises PthetaError if the model has no bound with a
+    posterior."""
     if n < 2:
         raise PthetaError(f"n = {n}: ask for at least two examples")
     able = require_one(model, (HasLayers, HasKL), "say what its layers of codes carry")

@@ -1,5 +1,5 @@
-"""Likelihood in nats and bits/dim: exact, a bound, or an estimate; they are never mixed. And the
-terms that a bound is the sum of."""
+"""Likelihood in nats and bits/dim: exact, a bound, or an estimate, which are never mixed; and the
+terms of a bound."""
 
 from __future__ import annotations
 
@@ -35,18 +35,17 @@ from ptheta.terminal.progress import watched
 class Likelihood:
     """-log p per example.
 
-    relation: "=" where exact, "<=" where the truth is at most this, "~" where it is an estimate
-    density: whether p is a density, in the units of the data: -log p may then be below 0
-    partition: what an estimate is normalised by, whose error all examples share
-    bias: what is thought to be left of the error of a numerical solution, nats on average; none
-        where nothing is solved
+    relation: "=" for exact, "<=" for an upper bound, "~" for an estimate
+    density: whether p is a density, in the units of the data: -log p may then be negative
+    partition: the estimate of log Z, whose error is shared by all examples
+    bias: estimated mean error of a numerical solver in nats; None without a solver
     """
 
     nats: float
     error: float  # standard error of the mean over images
     relation: str
     how: str
-    each: Tensor = field(repr=False, compare=False)  # of every example, float64 (N,)
+    each: Tensor = field(repr=False, compare=False)  # by example, float64 (N,)
     density: bool = False
     partition: LogPartition | None = None
     bias: float | None = None
@@ -57,7 +56,7 @@ class Likelihood:
 
     @property
     def infinite(self) -> int:
-        """Images that the model calls impossible; nats is then infinite."""
+        """Number of images with zero probability; nats is then infinite."""
         return int(self.each.isinf().sum())
 
     def bits(self, dims: int) -> tuple[float, float]:
@@ -68,9 +67,9 @@ class Likelihood:
 def batches(
     model: nn.Module, data: Dataset, batch_size: int, what: str = "likelihood"
 ) -> Iterator[tuple[Tensor, Condition | None]]:
-    """The images, in order, with the conditions that the model wants, on its device.
+    """The images in order, with the conditions that the model needs, on its device.
 
-    what: what they are taken for, for whoever watches
+    what: name of the work, for the progress bar
     """
     device, data = device_of(model), with_conditions(model, data)
     for start in watched(range(0, len(data), batch_size), what):
@@ -89,15 +88,15 @@ def likelihood(
     batch_size: int = 100,
     seed: int = 0,
 ) -> Likelihood | None:
-    """The mean of -log p over the data, by what the model has; None where it has neither.
+    """The mean of -log p over the data, by the best likelihood of the model; None if it has none.
 
-    is_k: importance samples of the bound (1: the ELBO); effort: of an estimate of log Z. With 2
-    levels the data's binarisation is the fixed one, so every model scores the same pixels. A
-    conditional model is given the labels: the result is then -log p(x | y).
+    is_k: importance samples of the bound (1: the ELBO); effort: settings of the estimate of log Z.
+    With 2 levels the fixed binarisation of the data is used, so every model scores the same pixels.
+    A conditional model is given the labels: the result is then -log p(x | y).
 
-    Where the data has real numbers p is a density. Raises PthetaError where such a model meets data
-    without labels, and where the numbers cannot be what they are to be: NaN, or log-probabilities
-    above 0, as of a density, which would make -log p look small.
+    For real-valued data p is a density. Raises PthetaError if a conditional model is evaluated on
+    data without labels, and for invalid values: NaN, or positive log-probabilities of discrete
+    data, as of a density.
     """
     with seeded(seed):
         log_p = log_p_of(model, is_k, effort)
@@ -127,7 +126,7 @@ def likelihood(
 
 
 def _with_bias(log_p: LogP, x: Tensor, condition: Condition | None) -> tuple[Tensor, Tensor]:
-    """-log p and what is left of the error of a solution, which is 0 where nothing is solved."""
+    """-log p and the estimated solver error, which is 0 without a solver."""
     if log_p.estimate is None:
         nats = -log_p.of(x, condition)
         return nats, torch.zeros_like(nats)
@@ -136,7 +135,7 @@ def _with_bias(log_p: LogP, x: Tensor, condition: Condition | None) -> tuple[Ten
 
 
 def _check_nats(nats: Tensor, data: Dataset) -> None:
-    """Raises PthetaError for what is no -log p of this data: below 0 only a density can be."""
+    """Raise PthetaError for invalid -log p: only for a density it can be negative."""
     mean = nats.mean().item()
     if data.spec.discrete and mean < -1e-3:
         raise PthetaError(
@@ -180,17 +179,17 @@ DENSITY = "density in the units of the data"
 
 
 def nll(ctx: Context) -> Estimate:
-    """Of the test examples, nats each; of a density where the data has real numbers."""
+    """-log p of the test examples, nats per example; of a density for real-valued data."""
     return _mean(ctx, 1.0)
 
 
 def bits_per_dim(ctx: Context) -> Estimate:
-    """Of the test images, bits for each sub-pixel."""
+    """-log2 p of the test images, bits per sub-pixel."""
     return _mean(ctx, ctx.test.spec.dims * math.log(2))
 
 
 def _mean(ctx: Context, unit: float) -> Estimate:
-    """unit: nats of one unit"""
+    """The mean of -log p. unit: nats per unit of the result"""
     found = _likelihood(ctx)
     if found is None:
         return Estimate(None, reason="no likelihood")
@@ -208,8 +207,8 @@ def _mean(ctx: Context, unit: float) -> Estimate:
 
 
 def _solved(mean: Estimate, bias: float) -> Estimate:
-    """-log p with the error of the solver beside that of the examples, in which what is drawn for
-    each of them is contained."""
+    """-log p with the solver error added to that of the examples, which includes the sampling noise
+    of each."""
     if mean.error is None:
         return mean
     note = f"by a numerical solution, whose steps are off by about {abs(bias):.2g}"
@@ -217,9 +216,8 @@ def _solved(mean: Estimate, bias: float) -> Estimate:
 
 
 def _two_sided(mean: Estimate, z: LogPartition, unit: float) -> Estimate:
-    """-log p with the error of log Z, which examples share, in addition to that of the examples. It
-    has no
-    draws: of them a comparison would be made that knows of the examples alone."""
+    """-log p with the error of log Z, which is shared by all examples, added to that of the
+    examples. It has no replicates, since a comparison by them would ignore the error of log Z."""
     if mean.value is None or mean.error is None:
         return mean
     low, high = (mean.value + (side - z.value) / unit for side in sorted((z.lower, z.upper)))
@@ -237,7 +235,7 @@ def _bound(ctx: Context) -> dict[str, tuple[float, float]]:
 
 
 def has_finite_bound(ctx: Context) -> bool:
-    """Its terms say where the nats of a likelihood go."""
+    """The model has a bound with finite terms."""
     if not isinstance(ctx.model, HasBound) or exact_log_prob(ctx.model) is not None:
         return False
     found = _likelihood(ctx)
@@ -245,7 +243,7 @@ def has_finite_bound(ctx: Context) -> bool:
 
 
 def neg_elbo(ctx: Context) -> Estimate:
-    """-ELBO, nats. Not ranked: how loose a bound is says nothing of the likelihood."""
+    """-ELBO, nats. Not ranked: the looseness of a bound does not show in the likelihood."""
     value, error = _bound(ctx)["elbo"]
     return Estimate(value, error, relation="<=", about=ELBO)
 
@@ -257,7 +255,8 @@ def elbo_terms(ctx: Context) -> dict[str, Estimate]:
 
 
 def elbo_gap(ctx: Context) -> Estimate:
-    """How much tighter the importance bound is, nats: what q(z | x) costs."""
+    """How much tighter the importance bound is than the ELBO, nats: the cost of an inexact q(z |
+    x)."""
     tighter = nll(ctx)
     assert tighter.value is not None  # see `has_finite_bound`
     value, _ = _bound(ctx)["elbo"]

@@ -14,10 +14,10 @@ from ptheta.measures.results import About, Better, Estimate, Result
 from ptheta.metrics.context import Context
 from ptheta.specs import ImageSpec, VectorSpec
 
-GIVEN = "_given_label"  # of p(x | y): another quantity, so it has another name
-# the extractor whose distances have the published names; of any other they would be wrong
+GIVEN = "_given_label"  # suffix for p(x | y), a different quantity from p(x)
+# the only extractor whose distances have the published names
 PUBLISHED = "inception-2015"
-# what may stand in a name, and how it looks there
+# placeholders in names, and regular expressions for their values
 PLACES = {
     "extractor": ".+",
     "given": f"(?:{GIVEN})?",
@@ -27,14 +27,14 @@ PLACES = {
     "captions": "(?:_seen|_unseen)?",
 }
 
-# what an example may be -> what several of them are called
+# kind of example -> plural noun
 EXAMPLES: Mapping[type, str] = {ImageSpec: "images", VectorSpec: "vectors"}
 
-Need = Callable[[Context], str]  # why a metric is not defined; "" where it is
+Need = Callable[[Context], str]  # why a metric is not defined; "" if it is
 
 
 class Section(StrEnum):
-    """The tables of a report, in the order in which a reader wants them."""
+    """The tables of a report, in order."""
 
     LIKELIHOOD = "Likelihood"
     DISTANCE = "Distance to real data"
@@ -66,9 +66,9 @@ class Presentation:
 
     role: its role in the summary and the plots
     paired: whether the page shows the differences between runs
-    repeats: the family of another metric that says the same: where that is there, this one is shown
-        in its table alone
-    signed: whether other models have a bound in its place, so that "=" is worth saying
+    repeats: the family of an equivalent metric: if that is present, this one is shown only in its
+        table
+    signed: whether to display "=", since other models have a bound instead
     """
 
     role: Role = Role.NONE
@@ -77,13 +77,13 @@ class Presentation:
     signed: bool = False
 
 
-IN_ITS_TABLE = Presentation()  # and nowhere else
+IN_ITS_TABLE = Presentation()  # shown only in its table
 
 
 class MetricInfo(TypedDict):
-    """What is known of a metric. better: which values are, empty where neither
+    """Description of a metric. better: the better direction, empty for neither
 
-    of: the kinds of examples that it is of
+    of: supported kinds of examples
     """
 
     about: str
@@ -94,12 +94,12 @@ class MetricInfo(TypedDict):
 
 
 def nothing(ctx: Context) -> About:
-    """A metric that depends only on the protocol."""
+    """Settings of a metric that depends only on the protocol."""
     return {}
 
 
 def always(ctx: Context) -> bool:
-    """Every evaluation has a row for it."""
+    """Condition for a metric that every evaluation reports."""
     return True
 
 
@@ -107,22 +107,23 @@ def always(ctx: Context) -> bool:
 class Metric:
     """One entry of `ptheta.metrics.table.METRICS`.
 
-    name: of its results, with {extractor}, {given} (a condition) and {term} where these belong;
-        {pairs} is empty for test pairs and says which others are meant, as {captions} does of the
-        captions of the test part; {domain} is a label
-    compute: the number; or several, one for each {term}, kind of {pairs} or {captions}, or {domain}
-    about: what it is, in one line for lists
+    name: template of result names, with placeholders {extractor}, {given} (a condition), {term},
+        {domain} (a label), {pairs} (empty for test pairs) and {captions} (empty for all test
+        captions)
+    compute: computes the estimate; or several, by {term}, {pairs}, {captions} or {domain}
+    about: a one-line description for lists
     section: of the report
-    of: the kinds of examples that it is of; an evaluation of others has no row for it
-    needs: the first that is not met says why the metric is not defined
-    asked: whether an evaluation has a row for it at all, defined or not
-    unit: {classes} stands for the number of the extractor's, {example} for what an example is
-    better: which values are
-    published: its name by the extractor of the published metrics
+    of: supported kinds of examples; it is not reported for others
+    needs: requirements; the first unmet one is the reason why the metric is not defined
+    asked: whether an evaluation reports it at all, defined or not
+    unit: {classes} is replaced by the number of classes of the extractor, {example} by the noun for
+        an example
+    better: the better direction
+    published: its name with the extractor of the published metrics
     shown: where else a report shows it
-    settings: the options that it alone depends on, for its protocol
-    lasting: whether a stored number stands for one that would be taken now; a speed is of a machine
-        and a moment
+    settings: options that only this metric depends on, for its protocol
+    lasting: whether a stored value can be reused; not so for a speed, which depends on the machine
+        and the moment
     """
 
     name: str
@@ -141,23 +142,23 @@ class Metric:
 
     @property
     def family(self) -> str:
-        """The name without what it is of: "fd", "nll"."""
+        """The name without placeholders: "fd", "nll"."""
         return "".join(text for text, *_ in Formatter().parse(self.name)).strip("_")
 
     @property
     def title(self) -> str:
-        """Its name for lists: "fd_X", "elbo_T"."""
+        """The name in lists: "fd_X", "elbo_T"."""
         return self.name.format(
             extractor="X", term="T", domain="D", given="", pairs="", captions=""
         )
 
     @property
     def of_what(self) -> str:
-        """The only examples that it is of: "images"; "" where it is of any."""
+        """The only supported kind of examples, such as "images"; "" if it supports any."""
         return "" if len(self.of) == len(EXAMPLES) else " and ".join(EXAMPLES[o] for o in self.of)
 
     def info(self) -> MetricInfo:
-        """What a list says of it."""
+        """Its description for lists."""
         return {
             "about": self.about,
             "section": self.section,
@@ -167,7 +168,7 @@ class Metric:
         }
 
     def results(self, ctx: Context) -> list[Result]:
-        """Its rows of an evaluation: none where it is not asked for, or of other examples."""
+        """Its results in an evaluation; empty if not requested or for other kinds of examples."""
         if not isinstance(ctx.test.spec, self.of) or not self.asked(ctx):
             return []
         reason = next(filter(None, (need(ctx) for need in self.needs)), "")
@@ -194,13 +195,13 @@ class Metric:
         return self.name.format(extractor=extractor, given=given, **places)
 
     def result(self, found: Estimate, about: About, extractor: str = "", unit: str = "") -> Result:
-        """A number that was taken without an evaluation, as this metric's result."""
+        """Convert an estimate from outside an evaluation to a result of this metric."""
         return found.named(
             self.called_by(extractor), about, unit=unit or self.unit, better=self.better
         )
 
     def names(self, result: str) -> bool:
-        """Whether a result of this name is one of its own."""
+        """Whether a result of this name belongs to this metric."""
         parts = (
             re.escape(text) + (PLACES[place] if place else "")
             for text, place, *_ in Formatter().parse(self.name)
@@ -209,5 +210,5 @@ class Metric:
 
 
 def measure(ctx: Context, metrics: Iterable[Metric]) -> list[Result]:
-    """The results of these metrics, in their order."""
+    """Compute these metrics, in order."""
     return [result for metric in metrics for result in metric.results(ctx)]

@@ -1,4 +1,4 @@
-"""What metrics need of an evaluation, and whether they are asked for: see `Metric`."""
+"""Requirements of metrics (`needs`) and conditions for reporting them (`asked`): see `Metric`."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from ptheta.metrics.context import Context
 
 
 def of_model(ctx: Context) -> bool:
-    """It is about a model, and not about images alone."""
+    """The evaluation is of a model, not only of images."""
     return ctx.model is not None
 
 
 def of_clusters(ctx: Context) -> bool:
-    """The model gives categories of its own."""
+    """The model assigns its own categories."""
     return isinstance(ctx.model, Clusters)
 
 
 def of_annealing(ctx: Context) -> bool:
-    """Annealed importance sampling is wanted."""
+    """Annealed importance sampling is requested."""
     return ctx.model is not None and ctx.ais_images > 0
 
 
@@ -27,17 +27,17 @@ def of_classes(ctx: Context) -> bool:
 
 
 def of_labels(ctx: Context) -> bool:
-    """The samples were asked for by label."""
+    """The samples are conditional on labels."""
     return samples(ctx) == "" and ctx.labels is not None
 
 
 def of_labelled_classes(ctx: Context) -> bool:
-    """Labels to compare a classifier with."""
+    """The samples have labels to compare the classifier with."""
     return of_classes(ctx) and of_labels(ctx) and ctx.real_labels is not None
 
 
 def samples(ctx: Context) -> str:
-    """There are samples, or a model that gives them."""
+    """There are samples, or a model that can sample."""
     return "" if ctx.model is None or isinstance(ctx.model, Samples) else "it cannot sample"
 
 

@@ -1,5 +1,5 @@
-"""The metrics of pairs that are at hand: each image of one set is held against the image at its
-place in the other."""
+"""Metrics of given pairs: each image of one set is compared with the image at the same position in
+the other."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from ptheta.metrics.table import METRICS
 from ptheta.specs import LabelMapSpec
 
 Palette = Sequence[tuple[int, ...]]
-MOST_LABELS = 256  # n^2 counts are kept of each part of the maps
+MOST_LABELS = 256  # each part of the maps needs n^2 counts
 
 
 class Segmentation(NamedTuple):
@@ -36,10 +36,9 @@ class Segmentation(NamedTuple):
 
 
 def l1(a: Examples, b: Examples, **how: Unpack[Read]) -> Result:
-    """Mean absolute difference of pairs, of 255.
+    """Mean absolute difference of pairs, out of 255.
 
-    a: what was made; b: what it should be, in the same order: the names of files, where these are
-        folders
+    a: generated images; b: targets in the same order; for folders, in the order of file names
     how: see `ptheta.metrics.reading.Read`
     """
     return _of_pixels("l1_to_target{pairs}", pairs.l1_of, a, b, how)
@@ -70,13 +69,13 @@ def _of_pixels(
 def segmentation_scores(
     a: Examples, b: Examples, palette: Palette | None = None, **how: Unpack[Read]
 ) -> Segmentation:
-    """How well label maps agree with those they should be.
+    """Segmentation scores of predicted label maps.
 
-    a: what was found; b: what is right: integers (N, H, W), or pictures, in the same order
-    palette: of pictures, the colour of each label, (v,) or (r, g, b); a pixel has the label of the
-        nearest one
+    a: predicted label maps; b: true ones, in the same order: integers (N, H, W), or images
+    palette: for images, the colour of each label, (v,) or (r, g, b); a pixel has the label of the
+        nearest colour
     how: see `l1`
-    Raises PthetaError for pictures without a palette, for maps of other sizes or numbers, and for
+    Raises PthetaError for images without a palette, for maps of different sizes or numbers, and for
     more than `MOST_LABELS` labels.
     """
     found, wanted, labels = _labels(a, b, palette, how)
@@ -88,13 +87,13 @@ def segmentation_scores(
 def labeller_scores(
     a: Examples, train: Dataset, test: Dataset, **how: Unpack[Read]
 ) -> Segmentation:
-    """What pictures that were made of label maps show: their labels as the labeller reads them
-    (`ptheta.metrics.labeller`), held against those they were made of.
+    """Segmentation scores of images translated from label maps: the prediction of the labeller
+    (`ptheta.metrics.labeller`) compared with the input label maps.
 
-    a: what was made, a picture for each example of `test`, in their order
-    train, test: pairs whose inputs are label maps; the labeller learns from `train`
+    a: one generated image for each example of `test`, in order
+    train, test: pairs with label maps as inputs; the labeller is trained on `train`
     how: see `l1`
-    Raises PthetaError for inputs that are no label maps, and for more or fewer pictures.
+    Raises PthetaError for inputs that are not label maps, and for another number of images.
     """
     network = labeller(train)
     made, rows = images_in(a, how), torch.arange(len(test))
@@ -106,7 +105,7 @@ def labeller_scores(
 
 
 def _segmentation(some: pairs.Labelled, names: Iterable[str], about: About) -> Segmentation:
-    """The three scores, under the names of entries of the table."""
+    """The three scores, named by entries of the table."""
     return Segmentation(
         *(METRICS[name].result(pairs.score_of(some, i), about) for i, name in enumerate(names))
     )
@@ -115,7 +114,7 @@ def _segmentation(some: pairs.Labelled, names: Iterable[str], about: About) -> S
 def _labels(
     a: Examples, b: Examples, palette: Palette | None, how: Read
 ) -> tuple[Tensor, Tensor, int]:
-    """Both as integers (N, H, W), and how many labels there are."""
+    """Both as integers (N, H, W), and the number of labels."""
     if palette is not None:
         x, y = same_images((a, b), how)
         spec = LabelMapSpec(*x.shape[1:], palette=_colours(palette))
@@ -124,7 +123,7 @@ def _labels(
 
 
 def _colours(palette: Palette) -> tuple[tuple[int, ...], ...]:
-    """Raises PthetaError for what names no colours by whole numbers."""
+    """The palette as a tensor. Raises PthetaError unless it contains colours as integers."""
     try:
         return tuple(tuple(operator.index(v) for v in colour) for colour in palette)
     except TypeError:
@@ -134,7 +133,7 @@ def _colours(palette: Palette) -> tuple[tuple[int, ...], ...]:
 
 
 def _numbered(found: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor, int]:
-    """Both with those labels that occur numbered from 0 on, which no score depends on."""
+    """Both with the occurring labels renumbered from 0, which does not change any score."""
     occurring, numbers = torch.cat([found.flatten(), wanted.flatten()]).unique(return_inverse=True)
     if occurring[0] < 0:
         raise PthetaError("labels below 0: number them from 0 on")
@@ -148,7 +147,7 @@ def _numbered(found: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor, int]:
 
 
 def _integers(given: Examples) -> Tensor:
-    """Label maps as they are. Raises PthetaError for what holds none."""
+    """Label maps as integers. Raises PthetaError for other input."""
     if isinstance(given, np.ndarray) and given.dtype.kind in "biu":
         given = torch.from_numpy(given.astype(np.int64))
     whole = isinstance(given, Tensor) and not (given.is_floating_point() or given.is_complex())

@@ -1,7 +1,7 @@
 """Translations of pairs: outputs of a model compared with the known targets.
 
-The test inputs are those that `metrics.conditions` asks for, each once; the same numbers are taken
-on training pairs, since a model that has learned its pairs by heart is right on these alone.
+The test inputs are those chosen by `metrics.conditions`, each once. The same metrics are computed
+on training pairs to detect overfitting.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ from ptheta.tasks.conditions import with_conditions
 from ptheta.tasks.sample import sample
 from ptheta.terminal.progress import stage
 
-TRAINING_PAIRS = 200  # that a model is asked for, too
-INPUTS, STYLES = 64, 4  # inputs that are answered several times, and how often
-TEST, TRAIN = "", "train"  # pairs; the names of their results
+TRAINING_PAIRS = 200  # maximum number of training pairs
+INPUTS, STYLES = 64, 4  # inputs with several outputs, and outputs per input
+TEST, TRAIN = "", "train"  # (pairs, suffix of the names of their results)
 
 
 @dataclass(frozen=True)
 class Answers:
-    """What was made of inputs: uint8 (n, C, H, W). wanted: their targets, alike; given: the inputs,
+    """Outputs for inputs: uint8 (n, C, H, W). wanted: their targets, same shape; given: the inputs,
     uint8 (n, C', H', W')"""
 
     made: Tensor
@@ -48,53 +48,53 @@ class Answers:
 
     @property
     def groups(self) -> Groups:
-        """The pairs, to leave out some at a time: the same ones for every model."""
+        """Jackknife groups of the pairs, the same for every model."""
         return Groups(len(self.made), "real")
 
 
 Each = Callable[[Answers], Estimate]
 
 
-# -- what an evaluation must have
+# -- requirements
 
 
 def of_pairs(ctx: Context) -> bool:
-    """The model answers images, and the test data say to which."""
+    """The model is image-conditional, and the test data has paired inputs."""
     if not isinstance(ctx.model, Samples) or image_part(ctx.model) is None:
         return False
     return with_conditions(ctx.the_model, ctx.test).has_conditions
 
 
 def of_varied_pairs(ctx: Context) -> bool:
-    """Two answers to one image differ, or may."""
+    """As `of_pairs`, and the model is stochastic."""
     return of_pairs(ctx) and (not isinstance(ctx.model, Translates) or ctx.model.varied())
 
 
 def of_made_labels(ctx: Context) -> bool:
-    """What is made are label maps."""
+    """As `of_pairs`, and the outputs are label maps."""
     return of_pairs(ctx) and isinstance(ctx.test.spec, LabelMapSpec)
 
 
 def of_given_labels(ctx: Context) -> bool:
-    """Pictures are made of label maps."""
+    """As `of_pairs`, and the inputs are label maps."""
     part = image_part(ctx.model) if of_pairs(ctx) else None
     made_labels = isinstance(ctx.test.spec, LabelMapSpec)
     return part is not None and isinstance(part.spec, LabelMapSpec) and not made_labels
 
 
 def training_pairs(ctx: Context) -> str:
-    """Why there is no labeller; "" where there is one."""
+    """Why no labeller can be trained; "" if it can."""
     if ctx.train is None:
         return ctx.no_copies or UNKNOWN
     return "" if ctx.train.inputs is not None else f"{ctx.train.name} has no inputs"
 
 
-# -- what was made of inputs
+# -- outputs
 
 
 @shared
 def answers(ctx: Context) -> Mapping[str, Answers]:
-    """Of test inputs, and of training inputs where they are known."""
+    """Outputs for test inputs, and for training inputs if known."""
     model = ctx.the_model
     test = with_conditions(model, ctx.test)
     rows = asked_rows(test, min(ctx.n, len(test)), ctx.seed)
@@ -115,27 +115,27 @@ def _answers(ctx: Context, data: Dataset, rows: Tensor, made: Tensor) -> Answers
 
 
 def _made(ctx: Context, data: Dataset, rows: Tensor, seed: int) -> Tensor:
-    """One answer to the input of each of these examples."""
+    """One output for the input of each of these examples."""
     condition = data.conditions(rows.numpy())
     return sample(ctx.the_model, len(rows), seed=seed, condition=condition)
 
 
 def of_each(what: Each, ctx: Context) -> Mapping[str, Estimate]:
-    """A number of test pairs, and the same of training pairs."""
+    """An estimate for test pairs, and the same for training pairs."""
     return _with_training({part: what(some) for part, some in answers(ctx).items()}, ctx)
 
 
 def _with_training(found: Mapping[str, Estimate], ctx: Context) -> Mapping[str, Estimate]:
-    """Both numbers, of training pairs the reason where there is none."""
+    """Both estimates; without training pairs, the reason instead of theirs."""
     unknown = Estimate(None, reason=ctx.no_copies or UNKNOWN)
     return {TEST: found[TEST], TRAIN: found.get(TRAIN, unknown)}
 
 
-# -- errors of pixels
+# -- pixel errors
 
 
 def l1_of(some: Answers) -> Estimate:
-    """Mean absolute difference to the target, of 255."""
+    """Mean absolute difference to the target, out of 255."""
     return mean_estimate(errors.l1(some.made, some.wanted), some.groups)
 
 
@@ -162,8 +162,8 @@ l1_to_target, psnr_to_target, ssim_to_target = (
 
 @dataclass(frozen=True)
 class Labelled:
-    """Labels of pixels, int64 (n, H, W). found: of what was made; wanted; real: by the labeller, of
-    the real pictures, where it labelled"""
+    """Labels of pixels, int64 (n, H, W). found: of the outputs; wanted: the true ones; real:
+    predicted for the real images, if the labeller is used"""
 
     found: Tensor
     wanted: Tensor
@@ -173,7 +173,7 @@ class Labelled:
 
 @shared
 def made_labels(ctx: Context) -> Mapping[str, Labelled]:
-    """Of label maps that were made."""
+    """Labels of generated label maps."""
     spec = ctx.test.spec
     assert isinstance(spec, LabelMapSpec)
     return {
@@ -198,14 +198,14 @@ def read_labels(ctx: Context) -> Mapping[str, Labelled]:
 
 
 def read_by(network: Labeller, made: Tensor, real: Tensor, wanted: Tensor, labels: int) -> Labelled:
-    """What the labeller reads off made and real pictures, uint8 (n, C, H, W), of label maps wanted,
-    int64 (n, H', W')."""
+    """Labels predicted for generated and real images, uint8 (n, C, H, W). wanted: the input label
+    maps, int64 (n, H', W')"""
     found, ceiling = (_sized(network.label(x), wanted) for x in (made, real))
     return Labelled(found, wanted, labels, ceiling)
 
 
 def _sized(labels: Tensor, like: Tensor) -> Tensor:
-    """Brought to the height and width of other labels."""
+    """Resize labels to the height and width of others."""
     if labels.shape == like.shape:
         return labels
     near = torch.nn.functional.interpolate(labels[:, None].double(), like.shape[1:], mode="nearest")
@@ -216,13 +216,13 @@ Labels = Callable[[Context], Mapping[str, Labelled]]
 
 
 def label_score(labels: Labels, which: int, ctx: Context) -> Mapping[str, Estimate]:
-    """One of the scores of `ptheta.measures.segmentation`, by its place in `Scores`."""
+    """One of the scores of `ptheta.measures.segmentation`, by its index in `Scores`."""
     found = {part: score_of(some, which) for part, some in labels(ctx).items()}
     return _with_training(found, ctx)
 
 
 def score_of(some: Labelled, which: int) -> Estimate:
-    """Its value, and where the labeller read it, what it reads off the real pictures."""
+    """The score; if the labeller is used, with its score on real images in the note."""
     groups = Groups(len(some.found), "real")
     whole, without = grouped_scores(some.found, some.wanted, some.count, groups)
     found = draws(real=without[which]) if groups.count else None
@@ -235,12 +235,12 @@ def score_of(some: Labelled, which: int) -> Estimate:
     return estimate(whole[which].item(), found, about, note=note)
 
 
-# -- several answers to one input
+# -- several outputs for one input
 
 
 @shared
 def styles(ctx: Context) -> Tensor:
-    """Several answers to each of some test inputs: uint8 (n, STYLES, C, H, W)."""
+    """Several outputs for each of some test inputs: uint8 (n, STYLES, C, H, W)."""
     test = with_conditions(ctx.the_model, ctx.test)
     rows = asked_rows(test, min(INPUTS, len(test)), ctx.seed)
     with stage("several answers"):
@@ -249,20 +249,20 @@ def styles(ctx: Context) -> Tensor:
 
 
 def _two_of(each: Tensor) -> tuple[Tensor, Tensor]:
-    """All pairs of the answers to each input: (n * pairs, ...) twice."""
+    """All pairs of the outputs for each input: two tensors (n * pairs, ...)."""
     first, second = torch.tensor(list(combinations(range(each.shape[1]), 2))).T
     return each[:, first].flatten(0, 1), each[:, second].flatten(0, 1)
 
 
 def style_l1(ctx: Context) -> Estimate:
-    """Mean absolute difference of two answers to one input, of 255."""
+    """Mean absolute difference of two outputs for one input, out of 255."""
     made = styles(ctx)
     each = errors.l1(*_two_of(made)).view(len(made), -1).mean(1)
     return mean_estimate(each, Groups(len(made), "real"), {"inputs": len(made), "styles": STYLES})
 
 
 def style_distance(ctx: Context) -> Estimate:
-    """Mean distance in features of two answers to one input, over that of two real images."""
+    """Mean feature distance of two outputs for one input, divided by that of two real images."""
     made = styles(ctx)
     features = extract(made.flatten(0, 1), ctx.extractor, processes=ctx.processes).features
     a, b = _two_of(features.double().unflatten(0, made.shape[:2]))

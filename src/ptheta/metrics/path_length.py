@@ -1,4 +1,4 @@
-"""Perceptual path length: how evenly images change as a code moves through the latent space."""
+"""Perceptual path length: smoothness of the image along paths in latent space."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ptheta.tasks.needs import DecodesPrior, require
 from ptheta.terminal.progress import stage
 
 PATHS = 500
-STEP = 1 / 16  # of the way; a shorter one would mostly see the rounding of pixels to whole values
+STEP = 1 / 16  # relative step; a shorter one would mostly measure the rounding of pixel values
 
 
 @torch.no_grad()
@@ -32,17 +32,16 @@ def path_length(
     paths: int = PATHS,
     seed: int = 0,
 ) -> tuple[Tensor, float]:
-    """|f(x(t + e)) - f(x(t))|^2 / e^2 of each path (paths,), and the unit it is measured in.
+    """|f(x(t + e)) - f(x(t))|^2 / e^2 of each path (paths,), and its unit.
 
-    A path goes along the great circle between two codes of the prior, t is uniform, e = `STEP`, and
-    f are the features of `extractor` (Karras et al. 2019, section 4.1, arXiv:1812.04948, there with
-    another f and a shorter step). The unit is the mean squared distance of two real images, of
-    whose features `real` (N, d) holds some: at a mean of 1 a path moves as evenly as the straight
-    line between two unrelated images would; a collapsed model stays below it.
+    A path is the great circle between two codes of the prior, t is uniform, e = `STEP`, and f are
+    the features of `extractor` (Karras et al. 2019, section 4.1, arXiv:1812.04948, who use another
+    f and a shorter step). The unit is the mean squared distance of two real images, estimated from
+    their features `real` (N, d): a mean of 1 is that of a straight line between the features of two
+    unrelated images; a collapsed model has less.
 
-    condition: what each path is asked for, (paths,) or (paths, A); None for an unconditional model
-    Raises PthetaError for a model that does not decode codes of its prior, and for fewer than two
-    paths.
+    condition: one per path, (paths,) or (paths, A); None for an unconditional model
+    Raises PthetaError if the model cannot decode codes of its prior, and for fewer than two paths.
     """
     if paths < 2:
         raise PthetaError(f"paths = {paths}: give at least two")
@@ -69,7 +68,7 @@ def codes_with_a_prior(ctx: Context) -> str:
 
 
 def mean_path_length(ctx: Context) -> Estimate:
-    """How evenly images change along a path through the latent space."""
+    """Mean perceptual path length, relative to its unit."""
     with stage("path length"):
         condition = conditions_like(ctx.the_model, ctx.test, PATHS, ctx.seed)
         each, unit = path_length(

@@ -1,4 +1,4 @@
-"""What is seen in the pixels themselves: how alike samples look, and how sharp they are."""
+"""Pixel-based metrics: similarity of samples to each other, and sharpness."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from ptheta.measures.sharpness import LEAST, laplacian_variance, ratio_of_means
 from ptheta.measures.similarity import scales, similarity
 from ptheta.metrics.context import Context
 
-BATCH = 500  # real images that are read at a time
+BATCH = 500  # real images read at a time
 
 
 def alikeness(ctx: Context) -> Estimate:
-    """How alike two samples look; neither direction is better, real images have a value as well."""
+    """Similarity of two samples; not ranked, to be compared with the value of real images."""
     height, width = ctx.samples.shape[2:]
     if not scales(height, width):
         reason = f"images of {height}x{width} are smaller than its window"
@@ -23,7 +23,7 @@ def alikeness(ctx: Context) -> Estimate:
 
 
 def sharpness(ctx: Context) -> Estimate:
-    """The mean variance of the Laplacian of samples over that of real images."""
+    """The mean variance of the Laplacian of samples, divided by that of real images."""
     height, width = ctx.samples.shape[2:]
     if min(height, width) < LEAST:
         return Estimate(None, reason=f"images of {height}x{width} have no pixel inside the border")
@@ -37,7 +37,7 @@ def sharpness(ctx: Context) -> Estimate:
 
 
 def sharpness_of(fake: torch.Tensor, real: torch.Tensor) -> Estimate:
-    """From the variances of the Laplacian of samples (N,) and of real images (M,)."""
+    """Relative sharpness from variances of the Laplacian of samples (N,) and real images (M,)."""
     a, b = fake.mean().item(), real.mean().item()
     if not b:
         return Estimate(None, reason="the real images are flat")
@@ -47,5 +47,5 @@ def sharpness_of(fake: torch.Tensor, real: torch.Tensor) -> Estimate:
 
 
 def _four(value: float) -> str:
-    """Four digits, and large numbers whole: 71,203, 5,022, 0.01234."""
+    """Format with four digits, large numbers as integers: 71,203, 5,022, 0.01234."""
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"

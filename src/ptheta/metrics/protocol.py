@@ -1,4 +1,4 @@
-"""The protocol of a number: what was measured on what, and how. It is stored with every number."""
+"""The protocol of a result: data, method and settings, stored with every result."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from ptheta.data.dataset import Dataset
 from ptheta.extractors.base import Extractor
 from ptheta.measures.results import About
 
-VERSION = 5  # of the metrics' definitions
+VERSION = 5  # version of the metrics' definitions
 
-# numbers are of the same scale only where all of these agree
+# values are comparable only if all of these agree
 COMPARABLE = (
     *("data", "split", "levels", "fingerprint", "resized_to"),
     *("extractor", "extractor_digest", "extractor_reads", "statistics", "metrics_version"),
     *("real_images", "samples", "seed"),
-    # of some metrics alone
+    # for some metrics only
     *("how", "images", "splits", "neighbours", "compared", "paths", "training_images"),
     *("batch", "machine", "bandwidth", "cells", "among", "judge"),
 )
@@ -29,9 +29,9 @@ COMPARABLE = (
 def protocol(
     test: Dataset, extractor: Extractor, n: int, seed: int, about: About | None = None
 ) -> dict[str, object]:
-    """Of n samples held against the images of `test` by the features of `extractor`.
+    """Protocol of comparing n samples with the images of `test` by the features of `extractor`.
 
-    about: what made the samples, such as the hash of a checkpoint
+    about: additional entries, such as the hash of a checkpoint
     """
     return {
         "data": test.name,
@@ -55,13 +55,13 @@ def protocol(
     }
 
 
-AT_ONCE = 512  # inputs that are read
+AT_ONCE = 512  # inputs read at a time
 
 
 def annotations_of(test: Dataset) -> str:
-    """Twelve hex digits that change with what belongs to the images and is not in their
-    fingerprint: labels, attributes, captions, masks, inputs, partners, and which of them are
-    training images too, or of combinations that training did not see."""
+    """A hash of twelve hex digits of the annotations that are not in the fingerprint of the images:
+    labels, attributes, captions, masks, inputs, partners, duplicates of training images, and
+    held-out combinations."""
     rows = test.rows(slice(None))
     of_rows = (test.labels, test.attributes, test.masks)
     digest = hashlib.sha256(repr((test.classes, test.attribute_names)).encode())
@@ -80,11 +80,11 @@ def annotations_of(test: Dataset) -> str:
 
 
 def differing(a: About, b: About) -> list[str]:
-    """In what two protocols differ that makes their numbers incomparable."""
+    """The entries that make the values of two protocols incomparable."""
     return [key for key in COMPARABLE if a.get(key) != b.get(key)]
 
 
-# what makes two protocols agree, where an option does
+# the option that sets an entry, if there is one
 FLAGS = {
     "samples": "-n",
     "seed": "--seed",
@@ -98,20 +98,20 @@ FLAGS = {
 
 
 def cure(a: About, b: About) -> str:
-    """The options that make numbers of two protocols comparable: "give -n 300"; empty where none
-    does."""
+    """The options that make the values of two protocols comparable, as "give -n 300"; "" if there
+    are none."""
     flags = list(dict.fromkeys(FLAGS[key] for key in differing(a, b) if key in FLAGS))
     counts = [n for n in (a.get("samples"), b.get("samples")) if isinstance(n, int)]
-    if "-n" in flags and counts:  # fewer can always be drawn
+    if "-n" in flags and counts:  # drawing fewer is always possible
         flags[flags.index("-n")] = f"-n {min(counts)}"
     return f"give the same {' and '.join(flags)} to both" if flags else ""
 
 
 def scale(of: About) -> str:
-    """The same text for protocols whose numbers are comparable, and for no others."""
+    """A key that is equal if and only if the values of two protocols are comparable."""
     return repr([of.get(key) for key in COMPARABLE])
 
 
 def differences(a: About, b: About) -> str:
-    """In what two protocols differ: "samples 300 and 1000"."""
+    """Differences of two protocols, as "samples 300 and 1000"."""
     return ", ".join(f"{k.replace('_', ' ')} {a.get(k)} and {b.get(k)}" for k in differing(a, b))

@@ -1,4 +1,4 @@
-"""What is measured without a run: images or points, from a path, an array, a tensor, a data set."""
+"""Read images or vectors for metrics, from a path, array, tensor or data set."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ Examples = str | Path | np.ndarray | Tensor | Dataset
 
 
 class Read(TypedDict, total=False):
-    """How images are read and features taken.
+    """Settings for reading images and extracting features.
 
-    size: resize images to this side in pixels, antialiased and cropped; channels: 1 or 3
-    image_column: of a source that has columns
-    processes: that share the extraction of features
+    size: resize images to this side in pixels, antialiased and cropped; channels: convert to 1 or 3
+    image_column: the column of images, for tabular sources
+    processes: worker processes for feature extraction
     """
 
     size: int | None
@@ -36,9 +36,9 @@ class Read(TypedDict, total=False):
 
 
 def points_of(given: Examples) -> Tensor | None:
-    """Features or vectors, float (N, D); None for what holds images.
+    """Features or vectors, float (N, D); None for images.
 
-    The rows of a data set of vectors are taken as a network sees them: standardised, words one-hot.
+    Rows of a data set of vectors are converted to network scale: standardised, categories one-hot.
     """
     if isinstance(given, VectorDataset):
         return given.spec.scaled(given.batch(slice(None)).x)
@@ -62,13 +62,13 @@ def images_in(given: Examples, how: Read) -> Tensor:
 
 
 def mixed(x: Tensor) -> Tensor:
-    """The same examples in a random order, always the same: they may lie in that of their classes,
-    and parts of them are measured as parts."""
+    """The examples in a fixed random order, since they may be sorted by class and some metrics use
+    consecutive parts."""
     return x[torch.randperm(len(x), generator=torch.Generator().manual_seed(0))]
 
 
 def same_images(sets: Sequence[Examples], how: Read) -> list[Tensor]:
-    """Image batches of one size and colour, uint8 (N, C, H, W) each. Raises PthetaError where they
+    """Image batches of equal size and channels, uint8 (N, C, H, W) each. Raises PthetaError if they
     differ."""
     found = [images_in(given, how) for given in sets]
     first = found[0]
@@ -83,5 +83,5 @@ def same_images(sets: Sequence[Examples], how: Read) -> list[Tensor]:
 
 
 def dataset(x: Tensor, split: str) -> ImageDataset:
-    """Images uint8 (N, C, H, W) as a data set."""
+    """Wrap images uint8 (N, C, H, W) in a data set."""
     return ImageDataset("images at hand", split, x.numpy())

@@ -1,4 +1,4 @@
-"""The number that chooses the best checkpoint during training."""
+"""The score that selects the best checkpoint during training."""
 
 from __future__ import annotations
 
@@ -23,18 +23,17 @@ from ptheta.specs import DataSpec, ImageSpec, LabelMapSpec
 from ptheta.tasks.needs import Autoencodes
 from ptheta.training.scoring import Scored
 
-AT_ONCE = 256  # images whose codes are taken
+AT_ONCE = 256  # number of images to encode
 
 
 class Selection:
-    """Scores a model on held-out images: likelihood or bound where it has one that needs no
-    estimate of log Z, else the distance of
-    translations to their targets where there is one answer, else that of samples in features, or
-    what an autoencoder loses, or how far completed images are from the true ones; None for a model
-    that can do none of these.
+    """Score a model on held-out images by the first of these that is defined: likelihood or bound
+    (if it needs no estimate of log Z), error of deterministic translations, kernel distance of
+    samples in features, reconstruction error of an autoencoder, error of completed images; None if
+    the model supports none of these.
 
-    The distance is the kernel distance: its expectation does not depend on how few the images are,
-    while the Frechet distance is biased by it. A conditional model is asked for labels in the
+    The kernel distance is used since its expectation does not depend on the number of images, while
+    the Frechet distance is biased for few. A conditional model is sampled with labels in the
     proportions of the held-out ones.
     """
 
@@ -46,10 +45,12 @@ class Selection:
 
     @torch.no_grad()
     def __call__(self, model: nn.Module) -> Scored | None:
-        # k = 1: the ELBO suffices to compare a model with itself
+        # the ELBO (k = 1) suffices to compare checkpoints of one model
         found = likelihood(model, self.held_out, is_k=1, effort=0.0, seed=self.seed)
-        if found is not None and found.partition is None:  # a rough log Z is off by tens of nats
-            if found.density:  # bits have no meaning there
+        if (
+            found is not None and found.partition is None
+        ):  # a rough estimate of log Z has an error of tens of nats
+            if found.density:  # bits/dim are not defined there
                 return Scored("nll", found.nats, True)
             return Scored("bits_per_dim", found.bits(self.held_out.spec.dims)[0], True)
         if not isinstance(model, Samples):
@@ -71,25 +72,25 @@ class Selection:
         return Scored(f"kd_{extractor.name}", value, True, others)
 
     def _carried_over(self, model: nn.Module) -> Scored | None:
-        """How far the translations of held-out inputs are from their targets; None for a model that
-        learned from no pairs, or has several answers to an input.
+        """The error of the translations of held-out inputs; None if the model is not trained on
+        pairs, or is stochastic.
 
-        Pairs are few, and a distance of features needs hundreds of images; where there is but one
-        answer, the target is what it should be.
+        The number of pairs is often too small for a feature distance, which needs hundreds of
+        images; a deterministic output can be compared with its target directly.
         """
         if not isinstance(model, Translates) or model.domains() or model.varied():
             return None
         data, total = self.held_out, 0.0
         name, compare = _comparison(data.spec)
         for x, given in batches(model, data, AT_ONCE, "translations"):
-            assert given is not None  # it learned from pairs
+            assert given is not None  # the model is trained on pairs
             made = model.translate(tensor_of(given, "image"))
             total += compare(made, x).flatten(1).mean(1).double().sum().item()
         return Scored(name, total / len(data), True)
 
     def _rebuilt(self, model: nn.Module) -> Scored | None:
-        """The mean squared error of what the codes of the held-out images give back, as a network
-        sees both; None where there are no codes."""
+        """The mean squared reconstruction error of held-out images in network scale; None if the
+        model does not encode and decode."""
         if not isinstance(model, Autoencodes):
             return None
         data, total = self.held_out.with_fixed_binarisation(), 0.0
@@ -97,14 +98,14 @@ class Selection:
         for x, y in batches(model, data, AT_ONCE, "reconstructions"):
             wanted = spec.scaled(x)
             lost = wanted - spec.scaled(model.decode(model.encode(x, y), y))
-            # of a missing cell nothing can be lost; NaN of the model stays, and never is the best
+            # ignore missing cells; NaN from the model remains and is never the best
             lost = lost.masked_fill(wanted.isnan(), 0.0)
             total += lost.square().flatten(1).mean(1).double().sum().item()
         return Scored("reconstruction_mse", total / len(data), True)
 
     def _completed(self, model: nn.Module) -> Scored | None:
-        """PSNR of held-out images where pixels were unknown, masks in turn; None where the model
-        completes no images."""
+        """PSNR on the unknown pixels of held-out images, with the masks in turn; None if the model
+        cannot complete images."""
         spec, data = self.held_out.spec, self.held_out.with_fixed_binarisation()
         if not isinstance(model, Completes) or not isinstance(spec, ImageSpec):
             return None
@@ -118,8 +119,8 @@ class Selection:
 
 
 def _comparison(spec: DataSpec) -> tuple[str, Callable[[Tensor, Tensor], Tensor]]:
-    """How images are compared with what they should be, and what it is called: of label maps the
-    share of pixels with another label, else the absolute difference, 0 to 255."""
+    """The error measure of images and its name: for label maps the fraction of pixels with a wrong
+    label, else the absolute difference, 0 to 255."""
     if isinstance(spec, LabelMapSpec):
         return "wrong_labels", lambda made, x: (spec.numbers(made) != spec.numbers(x)).float()
     return "translation_l1", lambda made, x: (made.float() - x.float()).abs()

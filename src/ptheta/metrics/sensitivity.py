@@ -1,5 +1,5 @@
-"""What a number can see and what it cannot: real images are damaged in known ways, more and more,
-and measured as samples of a model are."""
+"""Sensitivity of metrics: real images are damaged in known ways with increasing strength, and
+evaluated as samples of a model."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from ptheta.metrics.evaluate import evaluate_images
 
 @dataclass(frozen=True)
 class Images:
-    """held_out, copies: uint8 (N, C, H, W), of which only copies are in the training set; labels of
-    held_out, int64 (N,)."""
+    """Real images to damage. held_out, copies: uint8 (N, C, H, W), of which only copies are in the
+    training set; labels: of held_out, int64 (N,)"""
 
     held_out: Tensor
     labels: Tensor
@@ -29,7 +29,7 @@ class Images:
 
     @classmethod
     def of(cls, held_out: Dataset, train: Dataset) -> Images:
-        """Raises PthetaError where there are no labels, or too few training images."""
+        """Raise PthetaError if there are no labels, or too few training images."""
         batch = held_out.batch(slice(0, len(held_out)))
         labels = batch.extra.get("labels")
         if labels is None or len(train) < len(batch.x):
@@ -42,7 +42,8 @@ class Images:
 
 @dataclass(frozen=True)
 class Damage:
-    """make(images, strength) -> uint8 (N, C, H, W); strengths: from none at all upwards"""
+    """A damage. make(images, strength) -> uint8 (N, C, H, W); strengths: in increasing order, from
+    no damage"""
 
     make: Callable[[Images, float], Tensor]
     strengths: tuple[float, ...]
@@ -50,14 +51,14 @@ class Damage:
 
 
 def noise(images: Images, deviation: float) -> Tensor:
-    """Gaussian noise of this deviation on every pixel."""
+    """Add Gaussian noise of this standard deviation to every pixel."""
     x = images.held_out.float()
     drawn = torch.randn(x.shape, generator=torch.Generator().manual_seed(0))
     return (x + deviation * drawn).clamp(0, 255).round().to(torch.uint8)
 
 
 def blur(images: Images, sigma: float) -> Tensor:
-    """A Gaussian of this width over the image."""
+    """Gaussian blur of this width."""
     if not sigma:
         return images.held_out
     half = math.ceil(3 * sigma)
@@ -70,24 +71,24 @@ def blur(images: Images, sigma: float) -> Tensor:
 
 
 def dropped(images: Images, classes: float) -> Tensor:
-    """Without the first classes; the images of the others are repeated to the same number."""
+    """Drop the first classes; images of the others are repeated to the same number."""
     return _filled(images.held_out[images.labels >= classes], len(images.held_out))
 
 
 def repeated(images: Images, times: float) -> Tensor:
-    """Every image so many times, fewer of them: the collapse of a generator within its classes."""
+    """Repeat each of fewer images, as in mode collapse within classes."""
     n = len(images.held_out)
     return _filled(images.held_out[: max(2, round(n / times))], n)
 
 
 def copied(images: Images, share: float) -> Tensor:
-    """A share of training images, copied."""
+    """Replace a fraction of the images by training images."""
     n = round(share * len(images.held_out))
     return torch.cat([images.copies[:n], images.held_out[n:]])
 
 
 def moved(images: Images, pixels: float) -> Tensor:
-    """Training images, all of them, moved to the right."""
+    """Training images only, shifted to the right."""
     return images.copies.roll(int(pixels), 3)
 
 
@@ -113,10 +114,11 @@ def sensitivity(
     *,
     extractor: str | Extractor | None = None,
 ) -> list[Evaluation]:
-    """Measures images at every strength of a damage of `DAMAGES`, against those of `real`, by an
-    extractor's features.
+    """Evaluate images at every strength of a damage of `DAMAGES` against those of `real`, with the
+    features of an extractor.
 
-    Raises PthetaError for an unknown damage, naming the nearest one, and as `evaluate_images` does.
+    Raises PthetaError for an unknown damage, with the most similar name, and as `evaluate_images`
+    does.
     """
     if damage not in DAMAGES:
         raise unknown("damage", damage, DAMAGES)

@@ -1,9 +1,9 @@
-"""The metrics of two sets of examples that are at hand, without a run or a model.
+"""Metrics of two given sets of examples, without a run or a model.
 
 A set is a path (a folder of images, or any source that `ptheta.open_data` reads), an array or a
-tensor of images, a data set, or features that were taken already: floats (N, D), then no extractor
-is given. The first set is what was made, the second what is real. Every number is a `Result`, with
-its error, its 95 % interval and what it was measured on.
+tensor of images, a data set, or precomputed features: floats (N, D), then without an extractor. The
+first set is generated, the second real. Every function returns a `Result` with its error, 95 %
+interval and protocol.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from ptheta.metrics.protocol import VERSION, protocol
 from ptheta.metrics.reading import Examples, Read, dataset, images_in, mixed, points_of, same_images
 from ptheta.metrics.table import METRICS
 
-FEATURES = "features"  # the name of those that were taken elsewhere
+FEATURES = "features"  # extractor name for precomputed features
 
 
 class PRDC(NamedTuple):
@@ -50,7 +50,7 @@ class PRDC(NamedTuple):
 
 @dataclass(frozen=True)
 class Seen:
-    """The features of what was made (fake) and of what is real, and what they are."""
+    """The features of generated (fake) and real examples, with their description."""
 
     fake: Features
     real: Features
@@ -66,15 +66,15 @@ class Seen:
         return self.fake.features, self.real.features
 
     def result(self, metric: str, found: Estimate) -> Result:
-        """A number under the name, unit and direction of an entry of the table."""
+        """A result with the name, unit and direction of an entry of the table."""
         return METRICS[metric].result(found, {**self.about, **found.about}, self.extractor)
 
 
 def seen(a: Examples, b: Examples, extractor: str | Extractor | None, how: Read) -> Seen:
-    """Both sets through one extractor, or as the features that they are."""
+    """Features of both sets by one extractor, or the given features."""
     x, y = points_of(a), points_of(b)
     if (x is None) != (y is None):
-        raise PthetaError("one set holds images and the other features: give both alike")
+        raise PthetaError("one set contains images, the other features: give two of one kind")
     if x is None or y is None:
         fakes, reals = same_images((a, b), how)
         return _extracted(fakes, reals, extractor, how)
@@ -99,7 +99,7 @@ def _about(samples: int, real: int) -> dict[str, object]:
     }
 
 
-# -- of features
+# -- feature metrics
 
 
 def frechet_distance(
@@ -107,9 +107,9 @@ def frechet_distance(
 ) -> Result:
     """The Frechet distance of Gaussians fitted to features (arXiv:1706.08500).
 
-    a: what was made; b: what is real
-    extractor: a name of `ptheta.extractors.EXTRACTORS` or any `Extractor`; None for features, and
-        for images the one that fits what they show
+    a: generated examples; b: real examples
+    extractor: a name of `ptheta.extractors.EXTRACTORS` or any `Extractor`; None for precomputed
+        features, or for the default extractor of the kind of images
     how: see `Read`
     """
     of = seen(a, b, extractor, how)
@@ -136,7 +136,7 @@ def prdc(
 ) -> PRDC:
     """Precision, recall, density and coverage of features. Arguments: see `frechet_distance`.
 
-    k: neighbours that make the ball of an example
+    k: number of neighbours that define the ball of an example
     """
     of = seen(a, b, extractor, how)
     values, found = manifold(of.real.features, of.fake.features, k)
@@ -155,7 +155,7 @@ def inception_score(
 ) -> Result:
     """exp E KL(p(y | x) || p(y)) by a classifier (arXiv:1606.03498).
 
-    a: what was made: images, or logits, floats (N, K). Other arguments: see `frechet_distance`
+    a: generated images, or logits, floats (N, K). Other arguments: see `frechet_distance`
     """
     logits, name, about = _logits(a, extractor, how)
     splits = splits_for(len(logits))
@@ -167,7 +167,7 @@ def inception_score(
 
 
 def _logits(a: Examples, extractor: str | Extractor | None, how: Read) -> tuple[Tensor, str, About]:
-    """Logits (N, K), the name of what gave them, and what they are of."""
+    """Logits (N, K), the name of the extractor, and a description of the images."""
     given = points_of(a)
     if given is not None:
         if extractor is not None:
@@ -182,15 +182,16 @@ def _logits(a: Examples, extractor: str | Extractor | None, how: Read) -> tuple[
         )
     found = extract(x, by, processes=how.get("processes", 1)).logits
     if found is None:
-        raise PthetaError(f"the extractor {by.name} says that it classifies, and gives no logits")
+        raise PthetaError(f"the extractor {by.name} has classes, but returned no logits")
     return found, by.name, protocol(dataset(x, "samples"), by, len(x), 0, why)
 
 
-# -- of images
+# -- image metrics
 
 
 def sharpness(a: Examples, b: Examples, **how: Unpack[Read]) -> Result:
-    """The mean variance of the Laplacian of images over that of real ones: nearest 1 is best.
+    """The mean variance of the Laplacian of images, divided by that of real ones: nearest 1 is
+    best.
 
     a, b, how: see `frechet_distance`
     """
@@ -207,11 +208,12 @@ def memorisation(
     extractor: str | Extractor | None = None,
     **how: Unpack[Read],
 ) -> Evaluation:
-    """Whether what was made copies what it was made from: the results of the section Memorisation.
+    """Tests whether generated examples copy the training data: the section Memorisation of a
+    report.
 
-    a: what was made; train: what it was made from; held_out: real examples that it was not made
-        from, to say how near to `train` what is new lies
-    extractor, how: see `frechet_distance`. Of features there is the copying test by angle alone
+    a: generated examples; train: training data; held_out: real examples not used in training, as a
+        reference for distances to `train`
+    extractor, how: see `frechet_distance`. For features there is only the copying test on angles
     """
     points = [points_of(given) for given in (a, train, held_out)]
     if any(part is not None for part in points):

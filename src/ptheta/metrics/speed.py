@@ -1,4 +1,4 @@
-"""How fast a model samples, on this machine."""
+"""Sampling speed on this machine."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from ptheta.tasks.needs import require
 from ptheta.tasks.sample import sampling_threads
 from ptheta.terminal.progress import stage, unwatched
 
-SPEED_OF = 64  # images drawn at a time
-SECONDS = 2.0  # that draws are repeated for, about
-# one minute of a machine differs from the next, which repeats within a minute do not show; a single
-# draw, which holds the start, is worth half of that
+SPEED_OF = 64  # images per batch
+SECONDS = 2.0  # approximate duration of repeated draws
+# minimum relative errors: the speed of a machine varies between minutes, which repetitions within a
+# minute do not show; a single draw, which includes the start-up, has twice the error
 NOISE, NOISE_OF_ONE = 0.1, 0.2
-UNSTEADY = 0.25  # relative error from which no speed is given
+UNSTEADY = 0.25  # relative error above which no speed is reported
 
 
 @torch.no_grad()
@@ -38,10 +38,10 @@ def sampling_speed(
     seconds: float = SECONDS,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Estimate:
-    """images/s: the median over draws of n images, after one that does not count.
+    """Images per second: the median over draws of n images, after a warm-up draw.
 
     condition: of n images, for a conditional model
-    seconds: draws are repeated for about so long; where the first takes longer, it is the only one
+    seconds: approximate duration of repeated draws; if the first takes longer, it is the only one
     """
     sampler = require(model, Samples, "sample")
 
@@ -63,19 +63,20 @@ def sampling_speed(
 
 
 def of_times(times: Sequence[float], n: int, about: About | None = None) -> Estimate:
-    """The speed from the seconds that each draw of n images took.
+    """The speed from the times of draws of n images, in seconds.
 
-    The error is that of a median, from the median deviation of the times' logarithms, so that a
-    draw which the machine held up counts as one draw; at least `NOISE` of the value. Where it is
-    more than `UNSTEADY` of the value the machine was busy with something else, and no speed is
-    given.
+    The error is that of a median, from the median absolute deviation of the log-times, which is
+    robust to single delayed draws; at least `NOISE` of the value. If it exceeds `UNSTEADY` of the
+    value, the machine was busy, and no speed is reported.
     """
     rate = n / statistics.median(times)
     relative = NOISE_OF_ONE
     if len(times) > 1:
         logs = [math.log(max(t, 1e-9)) for t in times]
         middle = statistics.median(logs)
-        deviation = 1.4826 * statistics.median(abs(v - middle) for v in logs)  # of a normal one
+        deviation = 1.4826 * statistics.median(
+            abs(v - middle) for v in logs
+        )  # median absolute deviation of a normal distribution
         relative = max(NOISE, math.sqrt(math.pi / 2) * deviation / math.sqrt(len(times)))
     about = about or {}
     if relative > UNSTEADY:
@@ -87,7 +88,7 @@ def of_times(times: Sequence[float], n: int, about: About | None = None) -> Esti
 
 
 def speed(ctx: Context) -> Estimate:
-    """images/s of the model, on this machine."""
+    """Images per second of the model on this machine."""
     with stage("sampling speed"), unwatched():
         condition = conditions_like(ctx.the_model, ctx.test, SPEED_OF, ctx.seed)
         return sampling_speed(ctx.the_model, condition, seconds=SECONDS)

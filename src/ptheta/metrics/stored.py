@@ -1,4 +1,4 @@
-"""Numbers that an earlier evaluation holds by the very protocol of now: none is taken twice."""
+"""Reuse of stored results of an earlier evaluation with the same protocol."""
 
 from __future__ import annotations
 
@@ -9,20 +9,19 @@ from ptheta.measures.results import About, Evaluation, Result
 from ptheta.metrics.context import Context
 from ptheta.metrics.table import METRICS, metric_of
 
-# of a protocol, what says nothing of the numbers
-TOLD = {"time", "extractor_chosen"}
+# protocol entries that do not affect the values
+IGNORED = {"time", "extractor_chosen"}
 # protocol entries that are required to decide whether two evaluations are of the same weights and
 # images
 KNOWN = ("checkpoint", "trained_on")
 UNKNOWN = "not known"
 
-Held = Mapping[str, tuple[Result, ...]]  # by the name of a metric of `METRICS`
+Held = Mapping[str, tuple[Result, ...]]  # by the name of an entry of `METRICS`
 
 
 def held(known: Evaluation | None, ctx: Context) -> Held:
-    """What an earlier evaluation holds of each metric, where all of it is by the protocol of `ctx`
-    and lasts. What is stale, or of other weights, images, samples, options or versions, is not
-    there."""
+    """The stored results of each metric that can be reused: all of them by the protocol of `ctx`,
+    and lasting. Results of other weights, images, samples, options or versions are omitted."""
     now = _plain(ctx.protocol)
     if known is None or not _certain(now) or known.protocol.keys() != now.keys():
         return {}
@@ -39,8 +38,8 @@ def held(known: Evaluation | None, ctx: Context) -> Held:
 
 
 def kept(evaluation: Evaluation, known: Evaluation | None, ctx: Context) -> Evaluation:
-    """The evaluation, and what an earlier one holds by the same protocol that was not asked for
-    this time: what a file keeps."""
+    """The evaluation together with results of an earlier one by the same protocol that were not
+    requested this time, for storage."""
     if known is None or known.protocol.keys() != ctx.protocol.keys():
         return evaluation
     names, now = {result.metric for result in evaluation.results}, _plain(ctx.protocol)
@@ -53,11 +52,11 @@ def _certain(now: About) -> bool:
 
 
 def _by(result: Result, now: About) -> bool:
-    """Whether a result is of this protocol."""
-    return all(result.protocol.get(key) == now[key] for key in now.keys() - TOLD)
+    """Whether a result was computed by this protocol."""
+    return all(result.protocol.get(key) == now[key] for key in now.keys() - IGNORED)
 
 
 def _plain(protocol: About) -> dict[str, object]:
-    """As a file gives it back."""
+    """A protocol as read back from JSON."""
     plain: dict[str, object] = json.loads(json.dumps(dict(protocol)))
     return plain

@@ -1,4 +1,4 @@
-"""Every metric that an evaluation has, in the order of its rows: one entry each."""
+"""The table of all metrics of an evaluation, in the order of its rows."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ BITS, NATS, RATE = "bits/dim", "nats/{example}", "{example}s/s"
 
 
 def parameters(ctx: Context) -> Estimate:
-    """Numbers that the model has learned, frozen ones included."""
+    """Number of parameters of the model, including frozen ones."""
     return Estimate(sum(p.numel() for p in ctx.the_model.parameters()), error=0.0)
 
 
 def importance_samples(ctx: Context) -> About:
-    """What a bound depends on."""
+    """Settings of a bound."""
     return {"importance_samples": ctx.is_k}
 
 
 def annealed_images(ctx: Context) -> About:
-    """What annealed importance sampling depends on."""
+    """Settings of annealed importance sampling."""
     return {"ais_images": ctx.ais_images}
 
 
@@ -301,13 +301,13 @@ METRICS: dict[str, Metric] = {
 
 
 def list_metrics() -> dict[str, MetricInfo]:
-    """Every metric by name, X standing for the extractor, T for a term and D for a domain, with
-    what it is."""
+    """List every metric with its description, by name with X for the extractor, T for a term and D
+    for a domain."""
     plugins.load()
     return {metric.title: metric.info() for metric in METRICS.values()}
 
 
-# families of metrics -> what a reader calls them, where their name does not say it
+# families of metrics -> display names, if different from the name
 WORDS = {
     "bits_per_dim": "bits per dimension",
     "nll": "negative log-likelihood",
@@ -343,8 +343,8 @@ def words(result: str) -> str:
 def metric_of(result: str) -> Metric | None:
     """The metric of a result name; None if unknown.
 
-    Where several may be meant it is the one that leaves least open: `fd_infinity_digits` is of
-    `fd_infinity_{extractor}`.
+    If several match, the most specific one is returned: `fd_infinity_{extractor}` for
+    `fd_infinity_digits`.
     """
     fits = [metric for metric in METRICS.values() if metric.names(result)]
     return max(fits, key=lambda metric: len(metric.family), default=None)

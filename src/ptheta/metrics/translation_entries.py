@@ -8,7 +8,7 @@ from ptheta.metrics import domains, pairs
 from ptheta.metrics.metric import Metric, Presentation, Role, Section
 from ptheta.specs import ImageSpec
 
-DIFFERENCES = Presentation(paired=True)  # shown between runs
+DIFFERENCES = Presentation(paired=True)  # differences between runs are shown
 _translation = partial(Metric, section=Section.TRANSLATION, of=(ImageSpec,))
 _pairs = partial(_translation, asked=pairs.of_pairs, shown=DIFFERENCES)
 _made = partial(_translation, asked=pairs.of_made_labels, better="higher", shown=DIFFERENCES)
@@ -23,7 +23,7 @@ _styles = partial(_translation, asked=pairs.of_varied_pairs)
 _domains = partial(_translation, asked=domains.of_domains, better="lower", shown=DIFFERENCES)
 _partners = partial(_translation, asked=domains.of_partners)
 _scenes = partial(_translation, asked=domains.of_scenes, better="higher")
-PIXEL, CLASSES, IOU = range(3)  # of `ptheta.measures.segmentation.Scores`
+PIXEL, CLASSES, IOU = range(3)  # indices in `ptheta.measures.segmentation.Scores`
 
 _PAIRS: tuple[Metric, ...] = (
     _pairs(

@@ -15,11 +15,11 @@ from ptheta.measures.results import Estimate
 from ptheta.metrics.captions import drawn
 from ptheta.metrics.context import Context, shared
 
-MOST = 1000  # pairs of training images
+MOST = 1000  # maximum pairs of training images
 
 
 def pairs_of(texts: Sequence[str]) -> np.ndarray:
-    """Positions of two examples with the same caption, none of which comes twice: int64 (P, 2)."""
+    """Disjoint pairs of indices of examples with the same caption: int64 (P, 2)."""
     order = np.argsort(texts, kind="stable")
     found, k = [], 0
     while k + 1 < len(order):
@@ -31,14 +31,15 @@ def pairs_of(texts: Sequence[str]) -> np.ndarray:
 
 
 def apart(x: Tensor, pairs: np.ndarray) -> Tensor:
-    """The mean squared difference of two images of uint8 (N, C, H, W), of 255^2: float64 (P,)."""
+    """The mean squared difference of pairs of images, uint8 (N, C, H, W), out of 255^2: float64
+    (P,)."""
     a, b = (x[torch.from_numpy(part)].double() for part in pairs.T)
     return (a - b).square().flatten(1).mean(1)
 
 
 @shared
 def apart_in_training(ctx: Context) -> tuple[float, int]:
-    """The mean of that over pairs of training images, and how many pairs."""
+    """The mean of `apart` over pairs of training images, and the number of pairs."""
     assert ctx.train is not None
     pairs = some(pairs_of(ctx.train.caption_texts() or []), ctx.seed)
     if len(pairs) < LEAST:
@@ -55,7 +56,7 @@ def some(pairs: np.ndarray, seed: int) -> np.ndarray:
 
 
 def has_pairs(ctx: Context) -> str:
-    """Why real images of one caption cannot be compared; "" where they can."""
+    """Why real images of one caption cannot be compared; "" if they can."""
     real, n = apart_in_training(ctx)
     if n < LEAST:
         return f"{n} pairs of training images with the same caption: want {LEAST} or more"
@@ -63,14 +64,14 @@ def has_pairs(ctx: Context) -> str:
 
 
 def caption_variety(ctx: Context) -> Estimate:
-    """The mean squared difference of two samples of one caption, over that of two training images
-    of one caption: 0 where the caption alone decides the image, 1 where samples differ as the data
-    do. Differences count whatever they are: noise is variety, too."""
+    """The mean squared difference of two samples of one caption, divided by that of two training
+    images of one caption: 0 if the caption determines the sample, 1 if samples differ as much as
+    the data. Any difference counts, including noise."""
     of = drawn(ctx)
     texts = ctx.test.caption_texts() or []
     pairs = pairs_of([texts[row] for row in of.rows.tolist()])
     if len(pairs) < LEAST:
-        return Estimate(None, reason=f"{len(pairs)} captions were asked for twice: want {LEAST}")
+        return Estimate(None, reason=f"{len(pairs)} captions have two samples: want {LEAST}")
     real, n = apart_in_training(ctx)
     groups = replace(of.groups, rows=of.rows[torch.from_numpy(pairs[:, 0])])
     about = {"pairs": len(pairs), "pairs_of_training": n}

@@ -1,4 +1,4 @@
-"""The metrics of vectors alone: a part of `ptheta.metrics.table.METRICS`."""
+"""Metrics for vectors only: a part of `ptheta.metrics.table.METRICS`."""
 
 from __future__ import annotations
 

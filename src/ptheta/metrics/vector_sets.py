@@ -1,7 +1,7 @@
-"""The metrics of two sets of vectors that are at hand, without a run or a model.
+"""Metrics of two given sets of vectors, without a run or a model.
 
-A set is floats (N, D), an array or a tensor, or a `VectorDataset`, whose rows are taken as a
-network sees them (standardised, words one-hot). Others are measured in the units that they have.
+A set is floats (N, D), as an array or a tensor, which are used in their own units; or a
+`VectorDataset`, whose rows are converted to network scale (standardised, categories one-hot).
 """
 
 from __future__ import annotations
@@ -26,15 +26,17 @@ from ptheta.metrics.table import METRICS
 
 
 class Tested(NamedTuple):
-    """statistic: how far apart the two sets are; p_value: that both are of one distribution"""
+    """A test result. statistic: the distance of the two sets; p_value: for the hypothesis that both
+    have the same distribution"""
 
     statistic: Result
     p_value: float
 
 
 class ClassifierTest(NamedTuple):
-    """auc, accuracy: of a classifier of the two sets, 0.5 where nothing is between them
-    p_value: of the auc, that both are of one distribution"""
+    """A classifier two-sample test. auc, accuracy: of a classifier of the two sets, 0.5 if they
+    cannot be distinguished; p_value: of the AUC, for the hypothesis that both have the same
+    distribution"""
 
     auc: Result
     accuracy: Result
@@ -42,8 +44,9 @@ class ClassifierTest(NamedTuple):
 
 
 class ModeCoverage(NamedTuple):
-    """found: modes with a good sample; good: share of samples that are good; balance: KL of the
-    modes' shares among good samples from their weights, nats; counts: good samples of each mode"""
+    """Mode coverage. found: modes with a good sample; good: fraction of good samples; balance: KL
+    of the mode frequencies among good samples from the mode weights, nats; counts: good samples by
+    mode"""
 
     found: Result
     good: Result
@@ -52,7 +55,8 @@ class ModeCoverage(NamedTuple):
 
 
 class GridDivergence(NamedTuple):
-    """Of two densities p and q: KL(p || q), KL(q || p), nats, and the total variation."""
+    """Divergences of two densities p and q: KL(p || q), KL(q || p), nats, and the total
+    variation."""
 
     kl: Result
     reverse_kl: Result
@@ -76,10 +80,10 @@ def mmd(
 ) -> Tested:
     """Squared maximum mean discrepancy with a Gaussian kernel, unbiased (Gretton et al. 2012).
 
-    a: what was made; b: what is real
-    bandwidth: of the kernel; default: the median distance of two points of b, so that numbers of
-        several a against one b can be compared
-    permutations: that the p-value is of
+    a: generated vectors; b: real vectors
+    bandwidth: of the kernel; default: the median distance of two points of b, so that values for
+        several a and the same b are comparable
+    permutations: number of permutations for the p-value
     """
     x, y = _points(a, "samples"), _points(b, "real points")
     width = median_distance(y) if bandwidth is None else bandwidth
@@ -91,8 +95,8 @@ def mmd(
 def two_sample_test(
     a: Examples, b: Examples, *, permutations: int = PERMUTATIONS, seed: int = 0
 ) -> ClassifierTest:
-    """Whether a classifier tells what was made (a) from what is real (b): arXiv:1610.06545, by
-    nearest neighbours, each point rated by others alone. Arguments: see `mmd`."""
+    """Classifier two-sample test of generated (a) and real (b) vectors (arXiv:1610.06545) by
+    nearest neighbours, cross-validated. Arguments: see `mmd`."""
     x, y = _points(a, "samples"), _points(b, "real points")
     found = vectors.classifier_estimates(x, y, permutations, seed)
     about = {**_about(x, y), **found.auc.about}
@@ -109,12 +113,12 @@ def mode_coverage(
     deviations: np.ndarray | Tensor | float,
     weights: np.ndarray | Tensor | Sequence[float] | None = None,
 ) -> ModeCoverage:
-    """Which Gaussians of a mixture samples reach, as VEEGAN and PacGAN count them
+    """Coverage of the modes of a Gaussian mixture, as defined by VEEGAN and PacGAN
     (arXiv:1705.07761, 1712.04086): a sample is good within 3 standard deviations of its nearest
-    mode, and a mode is found where it has a good sample.
+    mode, and a mode is found if it has a good sample.
 
-    a: what was made; means: (K, D); deviations: (K,), (K, D), or one for all; weights: (K,), equal
-    by default
+    a: generated vectors; means: (K, D); deviations: (K,), (K, D), or one for all; weights: (K,),
+    default: equal
     """
     x = _points(a, "samples")
     centres = torch.as_tensor(means).double()
@@ -141,8 +145,8 @@ def grid_divergence(
     """Divergences of two known densities, cell by cell on a grid of one or two dimensions.
 
     log_p, log_q: points float64 (N, D) -> log density, nats (N,), of the data and of the model
-    sides: (low, high) of each number; what lies beyond is in the protocol, as `outside`
-    finest: the length within which a density changes much: cells are at most half as long
+    sides: (low, high) of each dimension; the mass beyond is in the protocol, as `outside`
+    finest: the length scale of the densities: cells are at most half as long
     """
     found = vectors.on_grid(log_p, log_q, Grid.over(sides, finest))
     kl, reverse, variation = (

@@ -1,8 +1,8 @@
-"""What is measured of vectors alone: against a density that is known, its modes, and whether a test
-tells samples from real rows.
+"""Metrics for vectors only: divergences from a known density, coverage of its modes, and two-sample
+tests.
 
-Numbers are compared as a network sees them, standardised and words one-hot, so that no unit makes a
-column count more than another.
+Values are compared in network scale, standardised and with one-hot categories, so that units do not
+affect the weight of a column.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ from ptheta.metrics.context import Context, shared
 from ptheta.tasks.log_p import LogP, known_log_p
 from ptheta.terminal.progress import stage
 
-MOST = 2000  # samples, and real rows, that a test is shown
-OUTSIDE = 0.01  # share of the mass beyond the grid from which a divergence says little
-NAMED = 4  # modes that are not found
+MOST = 2000  # maximum samples, and real rows, of a test
+OUTSIDE = 0.01  # mass beyond the grid above which a divergence is unreliable
+NAMED = 4  # maximum number of missing modes named in a note
 CLOSE = 1e-6  # nats, and relative tolerance, within which grid values are equal
-ROWS = 10_000  # points that a model rates at a time
+ROWS = 10_000  # points evaluated at a time
 
 
-# -- what they need
+# -- requirements
 
 
 def truth(ctx: Context) -> str:
@@ -46,7 +46,7 @@ def truth(ctx: Context) -> str:
 
 
 def grid(ctx: Context) -> str:
-    """The data has one or two numbers."""
+    """The data has one or two dimensions."""
     dims = ctx.test.spec.dims
     return "" if dims <= 2 else f"a grid has one or two dimensions, not {dims}"
 
@@ -57,21 +57,21 @@ def _log_p(ctx: Context) -> LogP | None:
 
 
 def density(ctx: Context) -> str:
-    """The model has a density that is exact, and of no condition."""
+    """The model has an exact unconditional density."""
     if _log_p(ctx) is None:
         return "it has no exact density"
     return "its density is given a condition" if ctx.conditional_likelihood else ""
 
 
 def modes(ctx: Context) -> str:
-    """The data has modes that are known."""
+    """The modes of the data are known."""
     known = vectors_of(ctx.test).truth
     there = known is not None and known.modes is not None
     return "" if there else "the modes of the data are unknown"
 
 
 def whole(ctx: Context) -> str:
-    """No cell of the samples and of the test rows is missing."""
+    """Neither samples nor test rows have missing cells."""
     every = {"samples": ctx.samples, "test rows": ctx.test.batch(slice(0, len(ctx.test))).x}
     lost = {what: int(x.isnan().any(1).sum()) for what, x in every.items()}
     odd = (f"{lost[what]} of {len(x)} {what} have missing cells" for what, x in every.items())
@@ -79,12 +79,12 @@ def whole(ctx: Context) -> str:
 
 
 def enough(ctx: Context) -> str:
-    """Rows for every fold of a test."""
+    """There are enough rows for every fold of a test."""
     least = min(len(ctx.samples), len(ctx.test))
     return "" if least >= LEAST else f"{least} rows are too few for a test: {LEAST} or more"
 
 
-# -- against the density
+# -- divergences from the density
 
 
 def _truth(ctx: Context) -> Truth:
@@ -94,7 +94,7 @@ def _truth(ctx: Context) -> Truth:
 
 
 class OnGrid(NamedTuple):
-    """found: on the grid; coarser: with half of its cells along each side"""
+    """Divergences. found: on the grid; coarser: with half as many cells along each side"""
 
     found: Divergences
     coarser: Divergences
@@ -102,21 +102,21 @@ class OnGrid(NamedTuple):
 
 
 def on_grid(log_p: LogDensity, log_q: LogDensity, over: Grid) -> OnGrid:
-    """Divergences of two densities, and what they are on a coarser grid."""
+    """Divergences of two densities, on the grid and on a coarser one."""
     return OnGrid(
         divergences(log_p, log_q, over), divergences(log_p, log_q, over.coarser()), over.cells
     )
 
 
 def divergence_estimate(of: OnGrid, pick: Callable[[Divergences], float]) -> Estimate:
-    """One of the divergences; its error is how far it moves on a grid half as fine."""
+    """One of the divergences; its error is the difference to a grid half as fine."""
     fine, coarse = pick(of.found), pick(of.coarser)
     beyond = [max(0.0, share) for share in (of.found.outside_p, of.found.outside_q)]
     about = {"cells": of.cells, "outside": [float(f"{share:.3g}") for share in beyond]}
     if not math.isfinite(fine):
         return Estimate(None, about=about, reason="one density is 0 where the other is not")
     error = None
-    if math.isfinite(coarse):  # no grid is known to be better than that
+    if math.isfinite(coarse):  # no further accuracy can be claimed
         error = max(abs(fine - coarse), CLOSE * max(abs(fine), CLOSE))
     note = ""
     if max(beyond) > OUTSIDE:
@@ -155,7 +155,7 @@ DIVERGENCES: Mapping[str, Callable[[Divergences], float]] = {
 kl, reverse_kl, total_variation = (partial(_divergence, pick) for pick in DIVERGENCES.values())
 
 
-# -- its modes
+# -- modes
 
 
 @shared
@@ -168,12 +168,12 @@ def _reached(ctx: Context) -> Reached:
 
 
 def modes_found(ctx: Context) -> Estimate:
-    """Modes with a good sample. A count of what is there has no error: see `good_samples`."""
+    """Modes with a good sample. A count without an error: see `good_samples`."""
     return found_estimate(_reached(ctx), ctx.test.classes)
 
 
 def found_estimate(of: Reached, names: Sequence[str] = ()) -> Estimate:
-    """The number of modes that are found; those that are not are named."""
+    """The number of modes found, with the missing ones in the note."""
     total = len(of.of.means)
     texts = [names[k] if len(names) == total else str(k) for k in of.missing]
     more = f" and {len(texts) - NAMED} more" if len(texts) > NAMED else ""
@@ -182,33 +182,33 @@ def found_estimate(of: Reached, names: Sequence[str] = ()) -> Estimate:
 
 
 def good_samples(ctx: Context) -> Estimate:
-    """The share of samples within three standard deviations of their nearest mode."""
+    """The fraction of samples within three standard deviations of their nearest mode."""
     return good_estimate(_reached(ctx))
 
 
 def good_estimate(of: Reached) -> Estimate:
-    """The share of good samples."""
+    """The fraction of good samples."""
     return mean_estimate(of.good, Groups(len(of.good), "fake"))
 
 
 def mode_balance(ctx: Context) -> Estimate:
-    """KL of the shares of the modes among good samples from their weights."""
+    """KL of the mode frequencies among good samples from the mode weights."""
     return balance_estimate(_reached(ctx))
 
 
 def balance_estimate(of: Reached) -> Estimate:
-    """The divergence of the modes' shares from their weights."""
+    """KL of the mode frequencies from the mode weights."""
     if not of.found:
         return Estimate(None, reason="no sample is near a mode")
     return estimate(*mode_divergence(of))
 
 
-# -- tests
+# -- two-sample tests
 
 
 @shared
 def _both(ctx: Context) -> tuple[Tensor, Tensor]:
-    """Samples and real rows as a network sees them: float64 (N, width) and (M, width)."""
+    """Samples and real rows in network scale: float64 (N, width) and (M, width)."""
     spec, test = ctx.test.spec, ctx.test
     rows = some(torch.arange(len(test)), MOST)
     real = test.batch(rows.numpy()).x
@@ -225,7 +225,7 @@ class ClassifierEstimates(NamedTuple):
 def classifier_estimates(
     x: Tensor, y: Tensor, permutations: int, seed: int = 0
 ) -> ClassifierEstimates:
-    """Of samples (N, D) and real points (M, D)."""
+    """Classifier two-sample test of samples (N, D) and real points (M, D)."""
     found = two_sample(x, y, permutations=permutations, seed=seed)
     about = {"compared": [len(x), len(y)], "p_value": round(found.p_value, 6)}
     without = found.draws or (None, None)
@@ -246,12 +246,12 @@ def two_sample_auc(ctx: Context) -> Estimate:
 
 
 def two_sample_accuracy(ctx: Context) -> Estimate:
-    """Accuracy of that classifier."""
+    """Accuracy of a classifier of samples against real rows."""
     return _classifier(ctx).accuracy
 
 
 def mmd(ctx: Context) -> Estimate:
-    """MMD^2 with the bandwidth of the real rows, which is the same for every model."""
+    """MMD^2 with the bandwidth of the real rows, the same for every model."""
     x, y = _both(ctx)
     with stage("distances"):
         return mmd_estimate(x, y, median_distance(y), PERMUTATIONS)
@@ -260,7 +260,7 @@ def mmd(ctx: Context) -> Estimate:
 def mmd_estimate(
     x: Tensor, y: Tensor, bandwidth: float, permutations: int, seed: int = 0
 ) -> Estimate:
-    """Of samples (N, D) and real points (M, D)."""
+    """MMD^2 of samples (N, D) and real points (M, D), with its p-value in the note."""
     p = permutation_p(x, y, gaussian(bandwidth), permutations, seed)
     about = {"compared": [len(x), len(y)], "bandwidth": bandwidth, "p_value": round(p, 6)}
     return estimate(*mmd_draws(x, y, bandwidth), about, note=f"p = {p:.2g}")

@@ -80,8 +80,14 @@ def _info(name: str, entry: Listed) -> ModelInfo:
 
 
 def graph_of(name: str) -> Graph | None:
-    """The graphical model of a registered model, built with default options for small images, or
-    for points if it does not support images; None if the model defines no graph."""
+    """The graphical model of a registered model, of its `example`; None if it defines no graph."""
+    model = example(name)
+    return model.graph() if isinstance(model, HasGraph) else None
+
+
+def example(name: str) -> nn.Module | None:
+    """A registered model with default options for small images, or for points if it does not
+    support images, without memory for its weights; None if it takes neither."""
     entry = registry.entry(name)
     config = entry.load_config()()
     asked: tuple[ConditionSpec | None, ...] = (
@@ -91,8 +97,7 @@ def graph_of(name: str) -> Graph | None:
         Text(("a",), 1),
     )
     made = (_made(entry, spec, config, of) for of in asked for spec in (SMALL, PLAIN))
-    model = next((found for found in made if found is not None), None)
-    return model.graph() if isinstance(model, HasGraph) else None
+    return next((found for found in made if found is not None), None)
 
 
 def _made(

@@ -23,6 +23,7 @@ from ptheta.report.chance import blind
 from ptheta.report.pairs import Pair, pairs
 from ptheta.report.pictures import Picture
 from ptheta.report.ranking import Rank, rank
+from ptheta.report.summary import summary
 from ptheta.report.tables import metrics_of
 from ptheta.tasks.log_p import known_log_p
 
@@ -151,6 +152,21 @@ class Comparison:
     @property
     def others(self) -> dict[str, Evaluation]:
         return {**self.baselines, f"real {self.data.examples}": self.floor}
+
+    @property
+    def summary(self) -> list[str]:
+        """One sentence for each main result."""
+        return summary(self.runs, self.metrics, self.ranked, self.chance)
+
+    @property
+    def protocol(self) -> dict[str, object]:
+        """The entries of the protocol on which all rows agree."""
+        first, *others = (m.evaluation.protocol for m in self.measured)
+        return {
+            key: value
+            for key, value in first.items()
+            if value != "" and all(other.get(key) == value for other in others)
+        }
 
     @property
     def earlier(self) -> str:

@@ -19,12 +19,17 @@ from ptheta.metrics.latent import LatentReport
 from ptheta.metrics.layers import LayerKL
 from ptheta.report.plots import COLOURS, GREY, panels, plain_number
 from ptheta.report.text import plain_text
+from ptheta.tasks.context import Context
 from ptheta.tasks.probe import WAYS, Probe
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.image import AxesImage
 
+LEAST = 1e-4  # of the strongest gradient, at which the colours of a context end
+FAINT = ("#bcd6f0", "#0a2a5c")  # from the weakest gradient to the strongest
+BLIND = "#d99a9a"
 FEW_CLASSES = 20  # below this many classes, the matrix cells show counts
 
 
@@ -67,6 +72,54 @@ def layers(found: Sequence[LayerKL], out: str | Path) -> Path:
     return saved(figure, out)
 
 
+@plain_text()
+def context(found: Context, out: str | Path) -> Path:
+    """The pixels that a prediction depends on, and how strongly."""
+    figure, (axis,) = panels(1, 5.4, 4.2)
+    pixels = draw_context(axis, found)
+    bar = figure.colorbar(pixels, ax=axis, shrink=0.7, format=plain_number)
+    bar.set_label("gradient, nats from black to white", fontsize=8)
+    bar.ax.tick_params(labelsize=8)
+    seen, before = int(found.seen.sum()), int(found.before.sum())
+    axis.set_title(f"{seen} of {before} earlier pixels are seen", fontsize=10)
+    return saved(figure, out)
+
+
+def draw_context(axis: Axes, found: Context) -> AxesImage:
+    """Draws the pixels in their places: seen ones by the logarithm of the gradient, blind spots,
+    and the pixel itself. Returns the image of the strengths."""
+    from matplotlib.colors import LinearSegmentedColormap, LogNorm, to_rgb  # slow to import
+    from matplotlib.patches import Patch, Rectangle
+
+    height, width = found.before.shape
+    others = (found.seen | found.after).numpy()
+    strength = np.where(others, found.strength.numpy(), np.nan)
+    top = np.nanmax(strength) if others.any() else 1.0
+    norm = LogNorm(top * LEAST, top)
+    blank = np.full((height, width, 3), 0.93)
+    blank[found.blind.numpy()] = to_rgb(BLIND)
+    axis.imshow(blank)
+    # a pixel that only random images show is the faintest
+    shown = np.where(others, np.maximum(strength, top * LEAST), np.nan)
+    pixels = axis.imshow(shown, cmap=LinearSegmentedColormap.from_list("seen", FAINT), norm=norm)
+    corner = (found.column - 0.5, found.row - 0.5)
+    axis.add_patch(Rectangle(corner, 1, 1, fc=COLOURS[1], ec="black", lw=0.6))
+    axis.set(xticks=(), yticks=())
+    axis.legend(
+        handles=[
+            Patch(fc=COLOURS[1], label="predicted pixel"),
+            Patch(fc=BLIND, label="blind spot"),
+            Patch(fc="0.93", label="after it"),
+        ],
+        loc="upper center",
+        bbox_to_anchor=(0.5, -0.01),
+        ncols=3,
+        fontsize=8,
+        frameon=False,
+    )
+    return pixels
+
+
 def _histogram(axis: Axes, report: LatentReport) -> None:
     edges = np.linspace(-4, 4, 61).tolist()
     axis.hist(
@@ -94,7 +147,8 @@ def _plane(axis: Axes, report: LatentReport, a: int, b: int) -> None:
 def probes(found: Sequence[Probe], out: str | Path) -> Path:
     """Test accuracy against the number of labels, one line per method."""
     figure, (axis,) = panels(1, 5.2, 3.4)
-    for way, colour in zip(WAYS, COLOURS, strict=False):
+    ways = [way for way in WAYS if any(p.way == way for p in found)]
+    for way, colour in zip(ways, COLOURS, strict=False):
         mine = [p for p in found if p.way == way]
         axis.errorbar(
             [p.labels for p in mine],

@@ -71,6 +71,24 @@ WORDS: Mapping[str, str] = {
     "annealed importance sampling": "an estimate of a normalising constant by a sequence of "
     "distributions from a known one",
     "Gibbs step": "a Markov chain step that samples some variables given all others",
+    "diffusion": "a chain that adds noise to an example step by step, and a network that takes "
+    "the steps back",
+    "flow matching": "learning the velocity of an ODE that carries noise to examples",
+    "noise schedule": "how fast noise grows along the chain of a diffusion model",
+    "guidance": "the weight of the condition in a step of a diffusion model: 0 leaves it out, 1 "
+    "takes it as it was learned, more exaggerates it",
+    "DDIM": "steps of a diffusion model that draw nothing: the same noise gives the same sample",
+    "codebook": "the vectors to which the outputs of an encoder are rounded; the number of one is "
+    "a discrete code",
+    "perplexity of a codebook": "the number of codes that, used equally often, would have the "
+    "entropy of those that are used",
+    "ladder": "several layers of codes, each of which the data correct from the top down",
+    "posterior collapse": "codes, or a layer of them, that equal their prior and say nothing of "
+    "the data: a KL of 0",
+    "total correlation": "the KL between the distribution of codes and the product of its "
+    "marginals: 0 if the dimensions are independent",
+    "mutual information gap": "how much more one dimension of a code says of an attribute than any "
+    "other dimension does, as a share of the attribute's entropy, averaged over attributes",
 }
 
 

@@ -16,6 +16,8 @@ from ptheta.models.graph import Arrow, Graph, Variable
 RADIUS = 0.32
 ACROSS, DOWN = 2.3, 1.35  # between the centres of two variables
 OUTSIDE = 0.45  # vertical offset of a variable for each plate that it is outside of
+BEND = -0.35  # of a line of inference, as a share of its length
+LETTER = 0.042  # width of a letter below a variable
 MARGIN = 0.28  # margin of a plate around its contents, per nested plate
 FILLS = {"observed": "#d5dbe3", "latent": "white", "deterministic": "white", "given": "#f2ead3"}
 INK, INFERENCE, GREY = "#222222", "#b0413e", "#555555"
@@ -53,12 +55,14 @@ def draw(graph: Graph, suffix: str = ".svg") -> bytes:
     """
     at = places(graph)
     xs, ys = zip(*at.values(), strict=True)
-    width, height = max(xs) - min(xs) + 2.6, max(ys) - min(ys) + 2.2
+    below = max([1.15, *(_sag(arrow, at) + 0.35 for arrow in graph.arrows)])
+    side = max([1.3, *(LETTER * len(v.what) / 2 + 0.4 for v in graph.variables)])
+    width, height = max(xs) - min(xs) + 2 * side, max(ys) - min(ys) + 1.05 + below
     figure = Figure(figsize=(1.1 * width, 1.1 * height))
     FigureCanvasAgg(figure)
     axes = figure.add_axes((0, 0, 1, 1))
-    axes.set_xlim(min(xs) - 1.3, max(xs) + 1.3)
-    axes.set_ylim(min(ys) - 1.15, max(ys) + 1.05)
+    axes.set_xlim(min(xs) - side, max(xs) + side)
+    axes.set_ylim(min(ys) - below, max(ys) + 1.05)
     axes.set_aspect("equal")
     axes.axis("off")
     _plates(axes, graph, at)
@@ -85,7 +89,7 @@ def _variable(axes: Axes, variable: Variable, place: Place) -> None:
 
 def _arrow(axes: Axes, arrow: Arrow, at: Mapping[str, Place]) -> None:
     infers = arrow.part == "inference"
-    colour, bend = (INFERENCE, -0.35) if infers else (INK, 0.0)
+    colour, bend = (INFERENCE, BEND) if infers else (INK, 0.0)
     line = FancyArrowPatch(
         at[arrow.source],
         at[arrow.target],
@@ -109,6 +113,12 @@ def _arrow(axes: Axes, arrow: Arrow, at: Mapping[str, Place]) -> None:
         text.set(fontsize=6.5, color=colour)
 
 
+def _sag(arrow: Arrow, at: Mapping[str, Place]) -> float:
+    """How far a bent line hangs below its ends."""
+    across = at[arrow.source][0] - at[arrow.target][0]
+    return -BEND / 2 * across if arrow.part == "inference" else 0.0
+
+
 def _plates(axes: Axes, graph: Graph, at: Mapping[str, Place]) -> None:
     """Draws the innermost plates first, since each outer one depends on those inside."""
     names = list(dict.fromkeys(p for v in graph.variables for p in v.plates))
@@ -116,11 +126,14 @@ def _plates(axes: Axes, graph: Graph, at: Mapping[str, Place]) -> None:
     for name in names:
         deeper = max(len(v.plates) - 1 - v.plates.index(name) for v in inside[name])
         pad = RADIUS + MARGIN + 0.16 * deeper
+        wide = [max(pad, LETTER * len(v.what) / 2 + 0.16 * (deeper + 1)) for v in inside[name]]
         xs, ys = zip(*(at[v.name] for v in inside[name]), strict=True)
-        corner = (min(xs) - pad, min(ys) - pad - 0.14)
+        left = min(x - w for x, w in zip(xs, wide, strict=True))
+        right = max(x + w for x, w in zip(xs, wide, strict=True))
+        corner = (left, min(ys) - pad - 0.14)
         box = FancyBboxPatch(
             corner,
-            max(xs) - min(xs) + 2 * pad,
+            right - left,
             max(ys) - min(ys) + 2 * pad + 0.14,
             boxstyle="round,pad=0,rounding_size=0.12",
             fc="none",
@@ -129,5 +142,6 @@ def _plates(axes: Axes, graph: Graph, at: Mapping[str, Place]) -> None:
             zorder=1,
         )
         axes.add_patch(box)
-        right = max(xs) + pad - 0.06
-        axes.text(right, corner[1] + 0.03, name, ha="right", va="bottom", fontsize=6.5, color=GREY)
+        axes.text(
+            right - 0.06, corner[1] + 0.03, name, ha="right", va="bottom", fontsize=6.5, color=GREY
+        )

@@ -11,7 +11,6 @@ from ptheta.report.glossary import glossary, of_tables
 from ptheta.report.pairs import Pair
 from ptheta.report.ranking import Rank
 from ptheta.report.reproduce import reproduce
-from ptheta.report.summary import summary
 from ptheta.report.tables import Cell, Heading, Row, Table, ranked_row
 from ptheta.report.text import markdown
 from ptheta.report.titles import lead, title
@@ -25,10 +24,7 @@ def document(found: Comparison) -> str:
         "",
         markdown(lead(found)),
         "",
-        *(
-            f"- {markdown(line)}"
-            for line in summary(found.runs, found.metrics, found.ranked, found.chance)
-        ),
+        *(f"- {markdown(line)}" for line in found.summary),
     ]
     for table in tables_of(found):
         lines += as_markdown(table)
@@ -42,8 +38,7 @@ def document(found: Comparison) -> str:
     terms = glossary(of_tables(tables_of(found), found.metrics))
     lines += ["", "## Glossary", ""]
     lines += [f"- **{markdown(e.term)}**: {markdown(e.meaning)}" for e in terms]
-    protocol = found.floor.protocol
-    facts = (f"{words(k)}: {markdown(str(v))}" for k, v in protocol.items() if v != "")
+    facts = (f"{words(k)}: {markdown(str(v))}" for k, v in found.protocol.items())
     return "\n".join([*lines, "", "; ".join(facts)]) + "\n"
 
 

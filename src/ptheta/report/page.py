@@ -18,7 +18,6 @@ from ptheta.report.pictures import CLOSEST, NEAREST, OF_SAMPLES, Picture
 from ptheta.report.plots import COLOURS, scatter
 from ptheta.report.reproduce import reproduce
 from ptheta.report.sections import presentation, repeated
-from ptheta.report.summary import summary
 from ptheta.report.tables import Heading, RankedRow, cell, heading, metrics_of, ranked_row
 from ptheta.report.titles import lead, title
 from ptheta.report.tree import tree
@@ -79,7 +78,7 @@ def page(found: Comparison) -> str:
         seed=found.seed,
         measured=measured,
         shown=_shown(found),
-        summary=summary(found.runs, found.metrics, found.ranked, found.chance),
+        summary=found.summary,
         verdicts=verdicts(found.runs, metrics, found.chance),
         tables=made,
         footnotes=footnotes(found),
@@ -94,7 +93,7 @@ def page(found: Comparison) -> str:
         terms=terms,
         term=links.term,
         line=links.line,
-        protocol={k: v for k, v in measured[0].evaluation.protocol.items() if v != ""},
+        protocol=found.protocol,
     )
 
 

@@ -101,12 +101,12 @@ def _kinds(metrics: Sequence[str], runs: Mapping[str, Evaluation]) -> list[str]:
     ]
 
 
-def _at_chance(one: Result, name: str, value: float, floor: Chance) -> str:
+def _at_chance(one: Result, name: str, value: float, floor: Chance, sure: str = "") -> str:
     """The statement if the first row is not significantly better than a baseline. one: its
-    metric."""
+    metric; sure: how the first row differs from the others"""
     return (
         f"No row is significantly better than the baseline {floor.name} by {_described(one)}: it "
-        f"has {number(floor.value)}, and the first row, {name}, has {number(value)}."
+        f"has {number(floor.value)}; the first row, {name}, has {number(value)}{sure}."
     )
 
 
@@ -126,14 +126,14 @@ def _of_runs(role: Role, results: Mapping[str, Result], chance: Mapping[str, Eva
     best, rest = order[0], order[1:]
     alike = [name for name in rest if not _sure(results[best], results[name])]
     first, value = results[best], results[best].value or 0.0
-    if floor := chance_of(first, chance):
-        return _at_chance(first, best, value, floor)
-    among = ", of those with only a bound" if first.is_bound else ""
     if alike:
         sure = f"does not differ significantly from {_listed(alike)}"
     else:
         other = {1: "the other", 2: "both others"}.get(len(rest), f"all {len(rest)} others")
         sure = f"differs significantly from {other} (95 % interval)"
+    if floor := chance_of(first, chance):
+        return _at_chance(first, best, value, floor, f" and {sure}")
+    among = ", of those with only a bound" if first.is_bound else ""
     shown = f"{'≤ ' if first.is_bound else ''}{number(value)}"
     return f"{best} {DOES[role]}{among}, and {sure}: it has {shown} by {_described(first)}."
 

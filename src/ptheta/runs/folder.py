@@ -29,7 +29,7 @@ from ptheta.runs.examples import example_in, folder_of
 from ptheta.runs.from_plan import Openings, build_model
 from ptheta.runs.plan import Plan
 from ptheta.runs.plugged import check_here
-from ptheta.runs.prior import CHOICES, FOLDER, GRID, digest_of_prior, with_prior
+from ptheta.runs.prior import CHOICES, FOLDER, digest_of_prior, has_grid_prior, with_prior
 from ptheta.specs import DataSpec
 from ptheta.training.checkpoint import latest
 from ptheta.training.metric_logger import read_metrics
@@ -48,17 +48,22 @@ class Run:
     spec: DataSpec
     condition: ConditionSpec | None
     about: schemas.Config  # contents of config.json
+    weights: str = "best"  # those that are used unless others are given
 
     @classmethod
-    def open(cls, path: str | Path | Run) -> Run:
-        """Opens a run folder, or an example shipped with the package (`example:vae`); returns a
-        `Run` unchanged.
+    def open(cls, path: str | Path | Run, weights: str | None = None) -> Run:
+        """Opens a run folder, or an example shipped with the package (`example:vae`).
 
-        Raises PthetaError if `path` is not a run folder, was written by a newer version, or needs a
-        missing plug-in.
+        Args:
+            path: the folder; a `Run` is returned as it is, but with other weights if they are given
+            weights: "best" or "last", as for `model`
+
+        Raises:
+            PthetaError: if `path` is not a run folder, was written by a newer version, or needs a
+                missing plug-in
         """
         if isinstance(path, Run):
-            return path
+            return path if weights in (None, path.weights) else replace(path, weights=weights)
         folder = folder_of(path)
         about = read_config(folder)
         check_here(about.plugins, folder)
@@ -66,7 +71,8 @@ class Run:
             kept = None if about.condition is None else about.condition.model_dump()
             condition = conditions.from_json(kept)
             spec = spec_of(about)
-            return cls(folder, Plan.from_config(about), spec, condition, about)
+            plan = Plan.from_config(about)
+            return cls(folder, plan, spec, condition, about, "best" if weights is None else weights)
         except PthetaError as error:
             raise damaged(folder, error) from None
 
@@ -96,7 +102,7 @@ class Run:
     def asked(self) -> ConditionSpec | None:
         """What its model is asked for; where that is nothing, what a prior of its codes is, which
         was fitted and is a run of its own."""
-        if self.condition is None and there(self.path / GRID):
+        if self.condition is None and has_grid_prior(self.path):
             return Run.open(self.path / FOLDER).condition
         return self.condition
 
@@ -109,17 +115,19 @@ class Run:
     def family(self) -> str:
         return registry.entry(self.plan.model).family
 
-    def model(self, weights: str = "best", prior: str = "auto") -> nn.Module:
+    def model(self, weights: str | None = None, prior: str = "auto") -> nn.Module:
         """Load the trained model in eval mode, on the CPU.
 
         Args:
-            weights: "best" (by the validation metric if there was one, else the last) or "last"
+            weights: "best" (by the validation metric if there was one, else the last) or "last";
+                by default those that the run was opened with
             prior: "own", "fitted" (by `fit`), or "auto": fitted if the model cannot sample alone
 
         Raises:
             PthetaError: if training has not written weights yet, or if the fitted prior is missing
                 or was fitted to other weights
         """
+        weights = self.weights if weights is None else weights
         if weights not in ("best", "last"):
             raise PthetaError(f"weights = {weights!r}: choose 'best' or 'last'")
         if prior not in CHOICES:
@@ -132,13 +140,14 @@ class Run:
         model = channels_last(model).eval()
         return with_prior(model, self.path, file, prior, lambda p: Run.open(p).model())
 
-    def weights_file(self, weights: str = "best") -> Path:
+    def weights_file(self, weights: str | None = None) -> Path:
+        weights = self.weights if weights is None else weights
         last = self.path / "last.safetensors"
         return last if weights == "last" and last.exists() else self.path / "model.safetensors"
 
-    def checkpoint(self, weights: str = "best") -> dict[str, str]:
+    def checkpoint(self) -> dict[str, str]:
         """Identifies the weights, for the protocol of results."""
-        about = {"weights": weights, "checkpoint": digest(self.weights_file(weights))[:12]}
+        about = {"weights": self.weights, "checkpoint": digest(self.weights_file())[:12]}
         about["trained_on"] = self.fingerprint or "not known"
         if (prior := digest_of_prior(self.path)) is not None:
             about["fitted_prior"] = prior[:12]

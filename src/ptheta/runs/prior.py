@@ -14,6 +14,7 @@ from ptheta.files.atomic import digest, there
 from ptheta.files.tensors import load_metadata, load_tensors, save_tensors
 from ptheta.models.autoencoders.fitted import Fitted
 from ptheta.models.variational.grid_prior import GridCoder, GridPrior, WithGridPrior
+from ptheta.runs.config_file import has_config
 
 NAME = "fitted.safetensors"
 GRID = "prior.safetensors"  # which weights the run in `FOLDER` is of, and the order of the codes
@@ -26,8 +27,23 @@ Coded = tuple[Path, Path]  # the folder of a run, and the weights in question
 
 def digest_of_prior(folder: Path) -> str | None:
     """The hash of the fitted prior; None where there is none."""
-    file = next((folder / name for name in (GRID, NAME) if there(folder / name)), None)
+    found = {GRID: has_grid_prior(folder), NAME: there(folder / NAME)}
+    file = next((folder / name for name, is_there in found.items() if is_there), None)
     return None if file is None else digest(file)
+
+
+def has_grid_prior(folder: Path) -> bool:
+    """Whether a prior of maps of codes was trained to its end, be it of these weights or of others
+    of the run."""
+    if not (there(folder / GRID) and there(weights_of(folder / FOLDER))):
+        return False
+    return bool(load_metadata(folder / GRID).get("prior"))
+
+
+def begun_for(folder: Path) -> str | None:
+    """The hash of the weights that the prior in `FOLDER`, finished or not, is of; None where there
+    is no such record."""
+    return load_metadata(folder / GRID).get("weights") if there(folder / GRID) else None
 
 
 def save_prior(folder: Path, fitted: Fitted, weights: Path) -> None:
@@ -37,9 +53,12 @@ def save_prior(folder: Path, fitted: Fitted, weights: Path) -> None:
     save_tensors(folder / NAME, mixture, about)
 
 
-def save_grid_prior(folder: Path, order: Tensor, weights: Path, prior: Path) -> None:
-    """Says that the run in `FOLDER`, with weights `prior`, is of the codes of these weights."""
-    about = {"weights": digest(weights), "prior": digest(prior)}
+def save_grid_prior(folder: Path, order: Tensor, weights: Path, prior: Path | None) -> None:
+    """Says that the run in `FOLDER`, with weights `prior`, is of the codes of these weights.
+
+    prior: None while it is trained for the first time
+    """
+    about = {"weights": digest(weights), "prior": "" if prior is None else digest(prior)}
     save_tensors(folder / GRID, {"order": order}, about)
 
 
@@ -54,7 +73,7 @@ def with_prior(
     auto = prior == "auto"
     if prior == "own" or (auto and isinstance(model, Samples)):
         return model
-    if isinstance(model, GridCoder) and there(folder / GRID):
+    if isinstance(model, GridCoder) and has_grid_prior(folder):
         found = _grid_prior(model, (folder, weights), opened)
     else:
         found = _mixture(model, folder, weights)
@@ -62,11 +81,14 @@ def with_prior(
         return found
     if auto:
         return model
-    fitted = there(folder / NAME) or there(folder / GRID)
-    why = "was fitted to other weights" if fitted else "does not exist"
     name, how = NAME, ""
+    why = "was fitted to other weights" if there(folder / NAME) else "does not exist"
     if isinstance(model, GridCoder):
         name, how = FOLDER, f" --model {model.usual_prior()}"
+        if has_grid_prior(folder):
+            why = "was fitted to other weights"
+        elif has_config(folder / FOLDER) and begun_for(folder) == digest(weights):
+            why, how = "is not finished", " --model NAME --resume"
     raise PthetaError(f"{folder / name} {why}: run `ptheta fit {folder}{how}`")
 
 

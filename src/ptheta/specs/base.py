@@ -24,7 +24,7 @@ class DataSpec(Protocol):
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """The names of the elements that an example may lack."""
+        """The names of the elements that may be missing."""
         ...
 
     @property
@@ -53,7 +53,7 @@ class DataSpec(Protocol):
         ...
 
     def to_json(self) -> dict[str, object]:
-        """For config.json: see `ptheta.schemas`."""
+        """Convert to JSON for config.json: see `ptheta.schemas`."""
         ...
 
     def check(self, x: Tensor) -> Tensor:
@@ -72,11 +72,11 @@ class DataSpec(Protocol):
         ...
 
     def scaled(self, x: Tensor) -> Tensor:
-        """x as a network sees it: floats (torch's default type), (B, *scaled_shape)."""
+        """Convert x to network scale: floats (torch's default dtype), (B, *scaled_shape)."""
         ...
 
     def new_gaps(self, x: Tensor) -> tuple[str, ...]:
-        """The names of the elements that some of x lack, and no example of training did."""
+        """The names of the elements that are missing in some of x, but in no training example."""
         ...
 
     def compared(self, x: Tensor) -> Tensor:
@@ -84,7 +84,7 @@ class DataSpec(Protocol):
         ...
 
     def rounded(self, x: Tensor) -> Tensor:
-        """Examples of this shape with values that a model of them draws."""
+        """Round examples to values that a model can sample."""
         ...
 
     def unscaled(self, s: Tensor) -> Tensor:

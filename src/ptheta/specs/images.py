@@ -64,11 +64,11 @@ class ImageSpec:
         return asdict(self)
 
     def new_gaps(self, x: Tensor) -> tuple[str, ...]:
-        """None: an image is whole."""
+        """Empty: images have no missing elements."""
         return ()
 
     def compared(self, x: Tensor) -> Tensor:
-        """Its values, 0 to 255."""
+        """The pixel values, 0 to 255."""
         return x.flatten(1).float()
 
     def rounded(self, x: Tensor) -> Tensor:
@@ -77,7 +77,7 @@ class ImageSpec:
     def check_drawn(self, x: Tensor) -> Tensor:
         """`x` itself if it is an image batch of this size with only the values of its levels.
 
-        Raises PthetaError otherwise: grey values in place of drawn pixels are another quantity.
+        Raises PthetaError otherwise, such as for means instead of sampled pixels.
         """
         wrong = int((quantise(self.check(x), self.levels) != x).sum())
         if wrong:
@@ -100,7 +100,7 @@ class ImageSpec:
         return self.shape
 
     def scaled(self, x: Tensor) -> Tensor:
-        """In [-1, 1]."""
+        """Convert to floats in [-1, 1]."""
         return to_symmetric(x)
 
     def unscaled(self, s: Tensor) -> Tensor:
@@ -110,8 +110,10 @@ class ImageSpec:
         return f"{self.channels}x{self.height}x{self.width} with {self.levels} levels"
 
     def check(self, x: Tensor) -> Tensor:
-        """`x` itself if it is an image batch of this size; raises PthetaError otherwise."""
-        if x.dtype != torch.uint8 or x.ndim != 4 or tuple(x.shape[1:]) != self.shape:
+        """`x` itself if it is an image batch of this size, or `relaxed`; raises PthetaError
+        otherwise."""
+        typed = x.dtype == torch.uint8 or (x.is_floating_point() and x.requires_grad)
+        if not typed or x.ndim != 4 or tuple(x.shape[1:]) != self.shape:
             raise PthetaError(
                 f"got a {x.dtype} tensor of shape {tuple(x.shape)}; this model takes uint8 "
                 f"(B, {self.channels}, {self.height}, {self.width}): resize or convert the images"
@@ -120,7 +122,7 @@ class ImageSpec:
 
 
 def images_only(spec: DataSpec, what: str, cure: str = "use a model of images") -> ImageSpec:
-    """The spec itself if it is one of images; raises PthetaError otherwise.
+    """The spec itself if it is an image spec; raises PthetaError otherwise.
 
     what: the purpose, such as "inpainting"; cure: a suggestion for the message
     """
@@ -129,14 +131,22 @@ def images_only(spec: DataSpec, what: str, cure: str = "use a model of images") 
     return spec
 
 
+def relaxed(x: Tensor) -> Tensor:
+    """uint8 image batch -> floats (torch's default type), 0..255, that collect gradients: to
+    differentiate a model in its input."""
+    return x.to(torch.get_default_dtype()).requires_grad_()
+
+
 def to_unit(x: Tensor) -> Tensor:
     """uint8 image batch -> floats (torch's default type) in [0, 1]."""
-    return x.to(torch.get_default_dtype()).mul_(1 / 255)
+    floats = x.to(torch.get_default_dtype())
+    return floats * (1 / 255) if x.requires_grad else floats.mul_(1 / 255)
 
 
 def to_symmetric(x: Tensor) -> Tensor:
     """uint8 image batch -> floats (torch's default type) in [-1, 1]."""
-    return x.to(torch.get_default_dtype()).mul_(2 / 255).sub_(1)
+    floats = x.to(torch.get_default_dtype())
+    return floats * (2 / 255) - 1 if x.requires_grad else floats.mul_(2 / 255).sub_(1)
 
 
 def full(x: Tensor) -> Tensor:
@@ -148,7 +158,7 @@ def to_levels(x: Tensor, levels: int) -> Tensor:
     """uint8 image batch -> int64 level numbers 0..levels-1, rounding to the nearest level."""
     if levels == 256:
         return x.long()
-    return x.float().mul_((levels - 1) / 255).round_().long()
+    return x.detach().float().mul((levels - 1) / 255).round_().long()
 
 
 def from_levels(k: Tensor, levels: int) -> Tensor:

@@ -1,7 +1,7 @@
-"""Label maps: pictures with a few colours, each of which is a label.
+"""Label maps: images with a few colours, each of which represents a label.
 
-Outside of networks they are image batches in their colours, so that they are displayed, stored and
-evaluated as pictures. Networks use one plane per colour.
+Outside of networks they are image batches in these colours, so that they are displayed, stored and
+evaluated as images. Networks use one plane per colour.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from ptheta.errors import PthetaError
 from ptheta.specs.images import ImageSpec
 
 MOST_COLOURS = 256
-ROWS = 2**22  # distances of pixels to colours that are held at once
+ROWS = 2**22  # maximum distances of pixels to colours in memory
 
 Colour = tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class LabelMapSpec(ImageSpec):
-    """Pictures in the colours of a palette: uint8 (B, C, H, W); label k has the k-th colour.
+    """Images in the colours of a palette: uint8 (B, C, H, W); label k has the k-th colour.
 
-    palette: the colours, (v,) for grey and (r, g, b) for colour pictures, each 0..255 and each once
+    palette: the distinct colours, (v,) for grey and (r, g, b) for colour images, values 0..255
     """
 
     palette: tuple[Colour, ...] = field(kw_only=True)
@@ -51,7 +51,7 @@ class LabelMapSpec(ImageSpec):
 
     @property
     def labels(self) -> int:
-        """How many labels there are."""
+        """Number of labels."""
         return len(self.palette)
 
     @property
@@ -61,12 +61,12 @@ class LabelMapSpec(ImageSpec):
 
     @cached_property
     def _colours(self) -> Tensor:
-        """uint8 (K, C)"""
+        """The palette, uint8 (K, C)."""
         return torch.tensor(self.palette, dtype=torch.uint8)
 
     def numbers(self, x: Tensor) -> Tensor:
-        """The label of each pixel, that of the nearest colour: uint8 (B, C, H, W) -> int64
-        (B, H, W). Any height and width."""
+        """The label of each pixel, by the nearest colour: uint8 (B, C, H, W) -> int64 (B, H, W).
+        Any height and width."""
         colours = self._colours.to(x.device).float()
         pixels = x.permute(0, 2, 3, 1).reshape(-1, x.shape[1])
         each = max(1, ROWS // len(colours))
@@ -75,11 +75,11 @@ class LabelMapSpec(ImageSpec):
         return torch.cat(near).view(b, h, w)
 
     def coloured(self, numbers: Tensor) -> Tensor:
-        """Labels, int64 (B, H, W) -> the picture of their colours, uint8 (B, C, H, W)."""
+        """Labels, int64 (B, H, W) -> images in their colours, uint8 (B, C, H, W)."""
         return self._colours.to(numbers.device)[numbers].permute(0, 3, 1, 2).contiguous()
 
     def scaled(self, x: Tensor) -> Tensor:
-        """One plane for each label, 1 where it is and -1 elsewhere: (B, K, H, W)."""
+        """One plane per label, 1 where it occurs and -1 elsewhere: (B, K, H, W)."""
         planes = F.one_hot(self.numbers(x), self.labels).permute(0, 3, 1, 2)
         return planes.to(torch.get_default_dtype()).mul_(2).sub_(1)
 
@@ -104,7 +104,7 @@ class LabelMapSpec(ImageSpec):
         return x
 
     def distance(self, x: Tensor) -> Tensor:
-        """How far each pixel is from the nearest colour, 0 to 1 of black to white: (B, H, W)."""
+        """Distance of each pixel to the nearest colour; 1 is that of black and white: (B, H, W)."""
         gap = x.float() - self.rounded(x).float()
         return gap.square().sum(1).sqrt() / (255 * math.sqrt(self.channels))
 

@@ -23,7 +23,7 @@ class Column:
     Attributes:
         name: name in the source.
         kind: "real", "integer", or "category" (cells are indices of `values`).
-        values: the words of a category.
+        values: the names of the categories.
         low: smallest value in the source.
         high: largest value in the source.
         center: a number x is (x - center) / scale in network scale; not for categories.
@@ -55,7 +55,7 @@ class Column:
 
     @property
     def whole(self) -> bool:
-        """Whether its cells are whole numbers that count something."""
+        """Whether its cells are integers (counts)."""
         return self.kind == "integer"
 
     @property
@@ -64,11 +64,11 @@ class Column:
 
     @property
     def width(self) -> int:
-        """How many numbers a network sees of it: one, or one for each word."""
+        """Its width in network scale: 1, or the number of categories."""
         return len(self.values) or 1
 
     def scaled(self, x: Tensor) -> Tensor:
-        """Cells (B,) as a network sees them, (B, width): standardised or one-hot, NaN kept."""
+        """Convert cells (B,) to network scale, (B, width): standardised or one-hot; NaN is kept."""
         kind = torch.get_default_dtype()
         if not self.values:
             return ((x - self.center) / self.scale).to(kind)[:, None]
@@ -85,7 +85,7 @@ class Column:
         return (x.round() if self.whole else x).clamp(self.low, self.high)
 
     def to_json(self) -> dict[str, object]:
-        """For config.json. A bound that there is not is null."""
+        """Convert to JSON for config.json; a missing bound is null."""
         bounds = {"low": self.low, "high": self.high}
         open_ = {name: None for name, bound in bounds.items() if math.isinf(bound)}
         return asdict(self) | open_ | {"values": list(self.values)}
@@ -110,7 +110,7 @@ class Column:
 class VectorSpec:
     """Vectors of numbers: a batch is float32 (B, D), NaN where a cell is missing.
 
-    columns: what each of the D numbers is
+    columns: descriptions of the D columns
     """
 
     columns: tuple[Column, ...]
@@ -122,7 +122,7 @@ class VectorSpec:
 
     @classmethod
     def of(cls, dims: int) -> VectorSpec:
-        """Points of so many real numbers."""
+        """Spec of points with `dims` real columns."""
         return cls(tuple(Column(f"x{i}") for i in range(dims)))
 
     @property
@@ -159,12 +159,12 @@ class VectorSpec:
         return filled(self.scaled(x)).float()
 
     def rounded(self, x: Tensor) -> Tensor:
-        """x itself: what is unscaled has values of the columns."""
+        """x itself: `unscaled` already returns valid values."""
         return x
 
     def check_drawn(self, x: Tensor) -> Tensor:
-        """`x` itself; raises PthetaError where it is no batch of such vectors, or a cell is NaN or
-        beyond the bounds of its column."""
+        """`x` itself; raises PthetaError if it is not a batch of such vectors, or if a cell is NaN
+        or outside the bounds of its column."""
         self._check_columns(self.check(x), drawn=True)
         lost = int(x.isnan().sum())
         if lost:
@@ -175,7 +175,7 @@ class VectorSpec:
 
     @property
     def width(self) -> int:
-        """How many numbers a network sees of a vector."""
+        """The width of a vector in network scale."""
         return sum(column.width for column in self.columns)
 
     @property
@@ -190,26 +190,28 @@ class VectorSpec:
 
     @property
     def discrete(self) -> bool:
-        """Whether no column is real: p(x) is a probability then, else a density in their units."""
+        """Whether no column is real: then p(x) is a probability, else a density in their units."""
         return not any(column.continuous for column in self.columns)
 
     @property
     def categories(self) -> tuple[str, ...]:
-        """The names of the columns that hold words."""
+        """The names of the categorical columns."""
         return tuple(column.name for column in self.columns if column.values)
 
     def scaled(self, x: Tensor) -> Tensor:
-        """Numbers standardised, words one-hot, in the order of the columns. NaN stays NaN."""
+        """Convert to network scale: numbers standardised, categories one-hot, in the order of the
+        columns. NaN stays NaN."""
         parts = zip(self.columns, x.unbind(1), strict=True)
         return torch.cat([column.scaled(cells) for column, cells in parts], 1)
 
     def unscaled(self, s: Tensor) -> Tensor:
-        """In the units, bounds and types of the columns: the word of the largest of its numbers."""
+        """Convert to the units, bounds and types of the columns; the category with the largest
+        value."""
         parts = zip(self.columns, self.split(s), strict=True)
         return torch.stack([column.unscaled(part) for column, part in parts], 1)
 
     def split(self, s: Tensor) -> list[Tensor]:
-        """(B, width) -> what belongs to each column, (B, its width)."""
+        """Split (B, width) by column: (B, width of the column) each."""
         ends = list(accumulate(column.width for column in self.columns))
         return list(s.tensor_split(ends[:-1], 1))
 
@@ -221,10 +223,9 @@ class VectorSpec:
     def check(self, x: Tensor) -> Tensor:
         """`x` itself if it is a batch of such vectors; raises PthetaError otherwise.
 
-        Numbers may lie beyond the bounds of their columns, as those of other rows than the training
-        rows may.
+        Numbers may be outside the bounds of their columns, which are those of the training rows.
         """
-        # what enters a model of another type is cast to what it computes in
+        # inputs are cast to the dtype of the model
         known = x.dtype in (torch.float32, torch.get_default_dtype())
         if not known or x.ndim != 2 or x.shape[1] != self.dims:
             raise PthetaError(
@@ -242,11 +243,11 @@ class VectorSpec:
 
 
 def columns_of(spec: object) -> VectorSpec | None:
-    """The spec itself where it is of vectors, for what reads other data by its columns."""
+    """The spec itself if it is a vector spec, to read other data by its columns; else None."""
     return spec if isinstance(spec, VectorSpec) else None
 
 
 def filled(s: Tensor) -> Tensor:
-    """Cells, or what a network sees of them, with 0 where they are missing: the mean of a number,
-    and no word. What is infinite stays so."""
+    """Replace missing cells by 0, which in network scale is the mean of a number and no category.
+    Infinite values are kept."""
     return s.masked_fill(s.isnan(), 0.0)

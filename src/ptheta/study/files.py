@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
@@ -43,6 +44,8 @@ ANSWERS = {  # what a person can answer
 }
 TWO_IMAGES = (TWO_AFC, PAIRS)  # protocols whose questions show two
 ANSWERS_FILE, STUDY_FILE = "answers.csv", "study.json"
+CORRECT = {"": None, "1": True, "0": False, "1.0": True, "0.0": False, "true": True, "false": False}
+TIMES = ("asked_ms", "shown_ms", "response_ms")
 LONGEST = 1000  # characters of a text
 
 
@@ -105,6 +108,7 @@ class Answer:
         for name, text in (("item", self.item), ("source", self.source)):
             _check_text(name, text)
         _check_second(self)
+        _check_real(self)
 
     def row(self) -> list[str]:
         """The cells of its line, in the order of `COLUMNS`."""
@@ -152,6 +156,10 @@ def dump_answers(file: TextIO, answers: Iterable[Answer]) -> None:
 def read_answers(path: Path) -> list[Answer]:
     """The answers in the order of the file. Columns other than `COLUMNS` are ignored.
 
+    As other programs write tables: cells may be separated by semicolons or tabs, lines may end in
+    CR LF, there may be a byte order mark, `correct` may be 1.0 or True, and between semicolons a
+    comma may be the decimal sign.
+
     Raises PthetaError, one line that names the file and the line in it, where it is not such a
     file, a value cannot be, or one trial of a session is answered twice.
     """
@@ -168,14 +176,18 @@ def read_answers(path: Path) -> list[Answer]:
 
 
 def _parsed(path: Path, text: str) -> Iterator[Answer]:
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    between = _delimiter(text)
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=between)
     seen: dict[tuple[str | int, ...], int] = {}
     try:
         header = next(reader, [])
         places = _places(path, header)
+        timed = {places[name] for name in TIMES}
         for cells in reader:
-            if not cells:
+            if not any(cells):
                 continue
+            if between == ";":
+                cells = [_decimal(c) if i in timed else c for i, c in enumerate(cells)]
             answer = _answer(f"{path} line {reader.line_num}", cells, places, len(header))
             key = (answer.study, answer.participant, answer.session, answer.trial)
             if key in seen:
@@ -187,6 +199,17 @@ def _parsed(path: Path, text: str) -> Iterator[Answer]:
             yield answer
     except csv.Error as error:
         raise PthetaError(f"{path} line {reader.line_num}: {error}; correct the line") from None
+
+
+def _delimiter(text: str) -> str:
+    """What separates the cells of the header."""
+    header = text.partition("\n")[0]
+    return max(",;\t", key=header.count)
+
+
+def _decimal(cell: str) -> str:
+    """A cell; one like 412,5 is a number with another decimal sign."""
+    return cell.replace(",", ".") if re.fullmatch(r"\d+,\d+", cell, re.ASCII) else cell
 
 
 def _places(path: Path, header: list[str]) -> dict[str, int]:
@@ -244,6 +267,21 @@ def _check_second(answer: Answer) -> None:
             raise PthetaError(f"{name} {state}, and {shown} shown in {answer.protocol}")
 
 
+def _check_real(answer: Answer) -> None:
+    """The reference is not the source of an image that is said to be generated."""
+    if answer.protocol == TWO_AFC:
+        real, fake = answer.source, answer.source_b
+        if answer.truth == RIGHT:
+            real, fake = fake, real
+        contradicts = fake == REAL != real
+    else:
+        contradicts = answer.truth == FAKE and answer.source == REAL
+    if contradicts:
+        raise PthetaError(
+            f"truth is {answer.truth!r}, and the source of the generated image is {REAL!r}"
+        )
+
+
 def _check_truth(answer: Answer) -> None:
     """Truth, answer and `correct` must agree."""
     if answer.truth:
@@ -265,15 +303,16 @@ def _check_truth(answer: Answer) -> None:
 
 
 def _trial(text: str) -> int:
-    if not text.isascii() or not text.isdecimal() or len(text) > 9:
+    if not re.fullmatch(r"\d{1,9}(\.0+)?", text, re.ASCII):
         raise PthetaError(f"trial is {brief(text)!r} and not a whole number from 0")
-    return int(text)
+    return int(text.partition(".")[0])
 
 
 def _correct(text: str) -> bool | None:
-    if text not in ("", "0", "1"):
+    value = CORRECT.get(text.lower(), text)
+    if isinstance(value, str):
         raise PthetaError(f"correct is {brief(text)!r} and not 1, 0 or empty")
-    return None if text == "" else text == "1"
+    return value
 
 
 def _time(name: str, text: str) -> float | None:

@@ -11,7 +11,6 @@ import hmac
 import json
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass, field
-from http.cookies import CookieError, SimpleCookie
 from typing import Any, TypeAlias
 from urllib.parse import parse_qs, urlsplit
 
@@ -202,12 +201,10 @@ class _Limited:
 
 
 def cookie(header: str, name: str) -> str:
-    """One cookie of a request; "" where there is none, or the header is none of cookies."""
-    try:
-        found = SimpleCookie(header).get(name)
-    except CookieError:
-        return ""
-    return "" if found is None else found.value
+    """One cookie of a request; "" where there is none. Those of other programs on this host may be
+    of any form."""
+    pairs = (part.partition("=") for part in header.split(";"))
+    return next((value.strip().strip('"') for key, _, value in pairs if key.strip() == name), "")
 
 
 def _head(scope: Scope) -> dict[str, str]:

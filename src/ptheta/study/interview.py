@@ -70,9 +70,14 @@ def clean_name(text: str) -> str:
     name = " ".join(unicodedata.normalize("NFKC", text).split())
     if not 0 < len(name) <= LONGEST_NAME:
         raise Refused(422, "name", f"a name of 1 to {LONGEST_NAME} characters is needed")
-    if not name[0].isalnum() or not all(c.isalnum() or c in " .-_" for c in name):
+    if not name[0].isalnum() or not all(_in_name(c) for c in name):
         raise Refused(422, "name", f"a name holds {NAMES}, and begins with a letter or a digit")
     return name
+
+
+def _in_name(c: str) -> bool:
+    """Whether a name may hold a character: vowel signs and the like are parts of letters."""
+    return c.isalnum() or c in " .-_" or unicodedata.category(c) in ("Mn", "Mc")
 
 
 def key_of(cookie: str) -> str:
@@ -133,6 +138,14 @@ class Interview:
         except Refused:
             return {"step": "welcome"}
         return self._opened(person)
+
+    def leave(self, cookie: str | None) -> State:
+        """For another person at the same browser, once this one has ended."""
+        person = self.person(cookie)
+        trials, given = _trials(person.trials), self.store.answers(person.id)
+        if len(given) < len(trials) and not self._failed(trials, given):
+            raise Refused(409, "trial", "there are questions left")
+        return {"step": "welcome"}
 
     def _opened(self, person: Person) -> State:
         return self._state(person, self.store.open_tab(person.id, _now()))

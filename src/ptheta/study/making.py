@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from ptheta import __version__
 from ptheta.config import brief
@@ -43,6 +46,8 @@ from ptheta.study.plan import (
     IMAGES,
     LONGEST_TEXT,
     MASKS,
+    MOST_BYTES,
+    MOST_QUESTIONS,
     NOISE,
     RESERVED,
     USUAL,
@@ -58,8 +63,10 @@ from ptheta.terminal.progress import stage, watched
 
 EXAMPLES = 2  # images of each kind in the tutorial
 LONGEST_NAME = 60  # characters of the name of a source
+LONGEST_TITLE = 200  # characters of the name of a study
 SOME = 64  # images that masks are made from
 SEED_BITS = 62  # of a random seed
+ORIENTATION, SIDEWAYS = 0x0112, (5, 6, 7, 8)  # tag of EXIF, and its values that swap the sides
 
 
 @dataclass(frozen=True)
@@ -127,10 +134,19 @@ class _Origin:
 
 @dataclass(frozen=True)
 class _Read:
-    """Images as they were read, and what each of them is called."""
+    """Images of a source.
 
-    pictures: list[Image.Image]
+    names: what each of them is called
+    sizes: (width, height) of each, as it is shown
+    picture: reads one of them; large files are not held in memory together
+    """
+
     names: list[str]
+    sizes: list[tuple[int, int]]
+    picture: Callable[[int], Image.Image]
+
+    def __len__(self) -> int:
+        return len(self.names)
 
 
 def new(sources: Sequence[str], out: str | Path, wanted: Wanted) -> Made:
@@ -147,10 +163,7 @@ def new(sources: Sequence[str], out: str | Path, wanted: Wanted) -> Made:
     folder = check_folder(out)
     if exists(folder) and any(folder.iterdir()):
         raise PthetaError(f"--out {folder}: the folder is not empty; choose another")
-    if wanted.language not in LANGUAGES:
-        raise unknown("language", wanted.language, LANGUAGES)
-    if len(wanted.consent) > LONGEST_TEXT:
-        raise PthetaError(f"--consent: want at most {LONGEST_TEXT:,} characters")
+    _refuse_texts(folder, wanted)
     origins = _origins(sources, wanted)
     seed = secrets.randbits(SEED_BITS) if wanted.seed is None else wanted.seed
     plan = _draft(origins, wanted, seed)
@@ -246,12 +259,36 @@ def _draft(origins: Sequence[_Origin], wanted: Wanted, seed: int) -> Plan:
     )
 
 
+def _refuse_texts(folder: Path, wanted: Wanted) -> None:
+    if wanted.language not in LANGUAGES:
+        raise unknown("language", wanted.language, LANGUAGES)
+    if len(wanted.consent) > LONGEST_TEXT:
+        raise PthetaError(f"--consent: want at most {LONGEST_TEXT:,} characters")
+    name = _name(folder, wanted)
+    if not name.isprintable() or len(name) > LONGEST_TITLE:
+        raise PthetaError(
+            f"--name {brief(name)}: want at most {LONGEST_TITLE} characters, on one line"
+        )
+
+
+def _name(folder: Path, wanted: Wanted) -> str:
+    return wanted.name or expand(folder).resolve().name
+
+
 def _given(value: int | None, usual: int) -> int:
     return usual if value is None else value
 
 
 def _refuse(wanted: Wanted, design: str, qualification: int, trials: int) -> None:
-    """Raises PthetaError for options that do not go together."""
+    """Raises PthetaError for options that are too large, or do not go together."""
+    counts = {"trials": trials, "practice": wanted.practice, "qualification": qualification}
+    counts |= {"attention": wanted.attention, "repeats": wanted.repeats}
+    counts |= {"break-every": wanted.break_every}
+    for name, value in counts.items():
+        if value is not None and value > MOST_QUESTIONS:
+            raise PthetaError(f"--{name} {value}: want at most {MOST_QUESTIONS:,}")
+    if not 0 <= wanted.least_correct <= 1:
+        raise PthetaError(f"--least-correct {wanted.least_correct:g}: want 0 to 1, such as 0.65")
     protocol, truth = wanted.protocol, USUAL[wanted.protocol].reference
     if design not in (BETWEEN, WITHIN):
         raise unknown("design", design, (BETWEEN, WITHIN))
@@ -272,8 +309,9 @@ def _kept(plan: Plan, source: str) -> dict[str, int]:
     kept = {"practice": plan.practice}
     if plan.has_truth:
         kept["example"] = EXAMPLES
-    if source == REAL and plan.qualification:
-        kept["qualification"] = 2 * plan.qualification  # half of them are made easy fakes
+    if source == REAL and plan.qualification:  # half of them are made easy fakes
+        kept["qualification"] = plan.qualification * (2 if plan.two_images else 1)
+        kept["qualification"] += kept["qualification"] % 2
     return kept
 
 
@@ -295,10 +333,11 @@ def _read(origin: _Origin, asked: tuple[int, int], seed: int) -> _Read:
         found = _of_folder(path, most, seed)
     else:
         found = _of_data(origin.path, most, seed)
-    if len(found.pictures) < least:
+    if len(found) < least:
         raise PthetaError(
-            f"{origin.name} ({origin.path}) has {len(found.pictures):,} images, and {least:,} are "
-            "needed: give more, or ask for fewer --trials, --practice or --qualification"
+            f"{origin.name} ({origin.path}): {least:,} images are needed, and {len(found):,} "
+            f"{'is' if len(found) == 1 else 'are'} there: give more, or ask for fewer --trials, "
+            "--practice or --qualification"
         )
     return found
 
@@ -315,9 +354,9 @@ def _of_run(origin: _Origin, n: int, seed: int) -> _Read:
         data = run.data("test")
         rows = _some(len(data), n, seed)
         x = data.batch(rows).x
-        return _Read(_pictures(x.numpy()), [f"test image {row}" for row in rows])
+        return _of_array(x.numpy(), [f"test image {row}" for row in rows])
     x = sample(run.model(), n, seed=seed)
-    return _Read(_pictures(x.numpy()), [f"sample {i} of seed {seed}" for i in range(n)])
+    return _of_array(x.numpy(), [f"sample {i} of seed {seed}" for i in range(n)])
 
 
 def _of_data(source: str, n: int, seed: int) -> _Read:
@@ -328,29 +367,45 @@ def _of_data(source: str, n: int, seed: int) -> _Read:
     if x.ndim != 4:
         raise PthetaError(f"{source} holds no images: give images")
     rows = _some(len(x), n, seed)
-    return _Read(_pictures(x[rows]), [f"image {row}" for row in rows])
+    return _of_array(x[rows], [f"image {row}" for row in rows])
 
 
 def _of_folder(folder: Path, n: int, seed: int) -> _Read:
     """Picture files of a folder and of those below it, at their own size."""
-    from ptheta.data.formats import opened
     from ptheta.data.tree import Folder
 
     names = [name for name, _, _ in Folder(folder).listing().pictures]
     if not names:
         return _of_data(str(folder), n, seed)  # of arrays, tables or the like
-    found = _Read([], [])
-    for row in watched(_some(len(names), n, seed), "images"):
-        try:
-            picture = opened(folder / names[row])
-            picture.load()
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-            raise PthetaError(
-                f"{folder / names[row]} cannot be read ({error}): remove it or mend it"
-            ) from None
-        found.pictures.append(picture)
-        found.names.append(names[row])
-    return found
+    chosen = [names[row] for row in _some(len(names), n, seed)]
+    sizes = [_size(folder / name) for name in watched(chosen, "images")]
+    return _Read(chosen, sizes, lambda i: _loaded(folder / chosen[i]))
+
+
+def _size(path: Path) -> tuple[int, int]:
+    """Width and height of a picture file as it is shown."""
+    with _reading(path) as picture:
+        turned = picture.getexif().get(ORIENTATION, 1) in SIDEWAYS
+        turned &= picture.format != "TIFF"  # which Pillow turns itself
+        width, height = picture.size
+    return (height, width) if turned else (width, height)
+
+
+def _loaded(path: Path) -> Image.Image:
+    with _reading(path) as picture:
+        return ImageOps.exif_transpose(picture)
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[Image.Image]:
+    """A picture file. Raises PthetaError where it cannot be read."""
+    from ptheta.data.formats import opened
+
+    try:
+        with opened(path) as picture:
+            yield picture
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise PthetaError(f"{path} cannot be read ({error}): remove it or mend it") from None
 
 
 def _some(count: int, n: int, seed: int) -> list[int]:
@@ -359,12 +414,17 @@ def _some(count: int, n: int, seed: int) -> list[int]:
     return [int(i) for i in order[:n]]
 
 
-def _pictures(x: np.ndarray) -> list[Image.Image]:
+def _of_array(x: np.ndarray, names: list[str]) -> _Read:
     """uint8 (N, C, H, W) -> pictures."""
     if x.shape[1] not in (1, 3):
         raise PthetaError(f"images of {x.shape[1]} channels: want 1 or 3")
     planes = np.repeat(x, 3, 1) if x.shape[1] == 1 else x
-    return [Image.fromarray(np.ascontiguousarray(one.transpose(1, 2, 0))) for one in planes]
+    size = (planes.shape[3], planes.shape[2])
+
+    def picture(i: int) -> Image.Image:
+        return Image.fromarray(np.ascontiguousarray(planes[i].transpose(1, 2, 0)))
+
+    return _Read(names, [size] * len(names), picture)
 
 
 # -- writing
@@ -394,14 +454,40 @@ def _write(
     plan = plan.model_copy(update={"items": [items[i] for i in order], "masks": masks})
     study = _study(folder, plan, origins, wanted)
     _check(plan)
-    files = pictures.padded([pictures.png(shown[i]) for i in order])
+    files = [pictures.png(shown[i]) for i in order]
+    _refuse_large(folder, files)
+    notes = *notes, *_shared(items, shown)
+    files = pictures.padded(files)
     _commit(folder, plan, study, files, [pictures.png(one) for one in patterns])
     return Made(folder, study, plan, notes)
 
 
+def _refuse_large(folder: Path, files: Sequence[bytes]) -> None:
+    """Raises PthetaError for more than can be served: all files get the size of the largest."""
+    size = len(files) * max(map(len, files))
+    if size > MOST_BYTES:
+        raise PthetaError(
+            f"{folder}: {len(files):,} images would have {size / 2**30:.1f} GiB, and at most "
+            f"{MOST_BYTES / 2**30:.0f} can be served: give a smaller --size, or fewer --images"
+        )
+
+
+def _shared(items: Sequence[Item], shown: Sequence[Pixels]) -> list[str]:
+    """Which sources have images in common: of those, questions have no right answer."""
+    found: dict[bytes, set[str]] = {}
+    for item, pixels in zip(items, shown, strict=True):
+        if item.source not in (DEGRADED, NOISE):
+            found.setdefault(hashlib.sha256(pixels.tobytes()).digest(), set()).add(item.source)
+    several = Counter(tuple(sorted(names)) for names in found.values() if len(names) > 1)
+    return [
+        f"warning: {n:,} images are the same in {' and '.join(names)}: choose other folders"
+        for names, n in several.items()
+    ]
+
+
 def _common(read: dict[str, _Read], size: int | None) -> tuple[int, int, tuple[str, ...]]:
     """The width and height of all images: those of the smallest, so that none is enlarged."""
-    sizes = {name: sorted({one.size for one in found.pictures}) for name, found in read.items()}
+    sizes = {name: sorted(set(found.sizes)) for name, found in read.items()}
     every = {size for found in sizes.values() for size in found}
     width, height = min(w for w, _ in every), min(h for _, h in every)
     if size is not None:
@@ -424,10 +510,10 @@ def _items(plan: Plan, read: dict[str, _Read]) -> Iterator[tuple[Item, Pixels]]:
     random = np.random.default_rng([plan.seed, 2])
     for source, found in read.items():
         uses = [use for use, n in _kept(plan, source).items() for _ in range(n)]
-        uses += ["main"] * (len(found.pictures) - len(uses))
+        uses += ["main"] * (len(found) - len(uses))
         easy = 0
-        for use, picture, name in zip(uses, found.pictures, found.names, strict=True):
-            pixels, called = pictures.fitted(picture, plan.width, plan.height), source
+        for i, (use, name) in enumerate(zip(uses, found.names, strict=True)):
+            pixels, called = pictures.fitted(found.picture(i), plan.width, plan.height), source
             if use == "qualification" and (easy := easy + 1) % 2:
                 pixels, called = pictures.shuffled(pixels, random), DEGRADED
             yield _item(called, use, name), pixels
@@ -450,7 +536,7 @@ def _item(source: str, use: str, origin: str) -> Item:
 def _study(folder: Path, plan: Plan, origins: Sequence[_Origin], wanted: Wanted) -> Study:
     counts = {PRACTICE: plan.practice, QUALIFICATION: plan.qualification, MAIN: plan.main}
     return Study(
-        name=wanted.name or expand(folder).resolve().name,
+        name=_name(folder, wanted),
         protocol=plan.protocol,
         sources=[
             StudySource(

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 Pixels = np.ndarray  # uint8 (H, W, 3)
 PADDING = b"ptPd"  # a chunk of our own: ancillary, private, safe to copy
@@ -25,9 +25,7 @@ GRAIN = 12  # rows and columns of an image of noise
 
 def fitted(picture: Image.Image, width: int, height: int) -> Pixels:
     """A picture in colour, shrunk to cover width x height and cropped around its centre."""
-    from PIL import ImageOps
-
-    flat = _flat(ImageOps.exif_transpose(picture))
+    flat = _flat(picture)
     if flat.size != (width, height):
         flat = ImageOps.fit(flat, (width, height), Image.Resampling.LANCZOS)
     return np.asarray(flat)

@@ -35,6 +35,8 @@ NOISE, DEGRADED = "noise", "degraded"  # sources of attention checks, of easy fa
 RESERVED = (REAL, FAKE, NOISE, DEGRADED)  # names that no source of the user can have
 BETWEEN, WITHIN = "between", "within"
 LONGEST_TEXT = 20_000  # characters of a consent text
+MOST_QUESTIONS = 10_000  # of a phase
+MOST_BYTES = 2**31  # of all images, which the server holds in memory
 
 
 class Usual(NamedTuple):
@@ -98,6 +100,13 @@ class Plan(StudyPlan):
         return self.trials + self.attention + self.repeats
 
     @property
+    def content(self) -> str:
+        """Tells the plan that answers are to from another one: a hash of its images and of what
+        they are."""
+        items = sorted((item.id, item.source, item.use) for item in self.items)
+        return hashlib.sha256(repr((self.protocol, items)).encode()).hexdigest()
+
+    @property
     def mark(self) -> str:
         """Tells the cookies of two studies on one host apart, whatever their ports are."""
         ids = "".join(item.id for item in self.items)
@@ -115,7 +124,8 @@ def needed(plan: Plan, source: str) -> int:
     if plan.protocol in (HYPE_INFINITY, HYPE_TIME):
         return plan.trials - half if source == REAL else -(-half // share)
     if plan.protocol == TWO_AFC:
-        return plan.trials if source == REAL else -(-plan.trials // share)
+        # a real image next to noise is known to be real, so it is in no other question
+        return plan.trials + plan.attention if source == REAL else -(-plan.trials // share)
     return -(-plan.trials // len(plan.sources))
 
 
@@ -146,6 +156,8 @@ __all__ = [
     "IMAGES",
     "LONGEST_TEXT",
     "MASKS",
+    "MOST_BYTES",
+    "MOST_QUESTIONS",
     "NOISE",
     "RESERVED",
     "USUAL",

@@ -7,6 +7,8 @@ and imports neither torch nor anything that does.
 from __future__ import annotations
 
 import json
+import logging
+import os
 import socket
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -24,13 +26,14 @@ from jinja2 import Environment
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
-from ptheta.errors import PthetaError
+from ptheta.errors import PthetaError, unknown
 from ptheta.files.atomic import locked
 from ptheta.schemas import Study
 from ptheta.study.files import STUDY_FILE, read_study
-from ptheta.study.guard import YEAR, Doors, Guard
+from ptheta.study.guard import YEAR, Doors, Guard, cookie
 from ptheta.study.interview import Interview, Refused, Reply, State
-from ptheta.study.plan import IMAGES, MASKS, Plan, read_plan
+from ptheta.study.order import trials_of
+from ptheta.study.plan import BETWEEN, IMAGES, MASKS, MOST_BYTES, PLAN_FILE, Plan, read_plan
 from ptheta.study.store import Desk, Store
 from ptheta.study.words import LANGUAGES, WORDS, chosen
 
@@ -41,7 +44,8 @@ KINDS = {
     ".svg": "image/svg+xml",
 }
 PAGE = "page.html"
-MOST_BYTES = 2**31  # of all images, which are held in memory
+EVERY = ("0.0.0.0", "::", "")  # what stands for all addresses of a machine
+FAR_4, FAR_6 = "192.0.2.1", "2001:db8::1"  # of documentation: nobody has them
 Time = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
 
 
@@ -83,6 +87,7 @@ class Site:
 def site_of(folder: Path) -> Site:
     """The study in a folder. Raises PthetaError where it is none, or an image is missing."""
     plan, study = read_plan(folder), read_study(folder / STUDY_FILE)
+    _check(folder, plan, study)
     files = {item.id: folder / IMAGES / f"{item.id}.png" for item in plan.items}
     masks = [folder / MASKS / f"{i}.png" for i in range(plan.masks)]
     try:
@@ -107,9 +112,28 @@ def site_of(folder: Path) -> Site:
     return Site(plan, study, images, shown, parts, page.render)
 
 
+def _check(folder: Path, plan: Plan, study: Study) -> None:
+    """Raises PthetaError for files that were edited so that nobody could be asked."""
+    if study.protocol != plan.protocol:
+        raise PthetaError(
+            f"{folder}: {STUDY_FILE} is of {study.protocol} and {PLAN_FILE} of {plan.protocol}; "
+            "restore both as they were"
+        )
+    if plan.language not in LANGUAGES:
+        raise unknown("language", plan.language, LANGUAGES)
+    try:
+        for source in plan.models:
+            trials_of(plan, 0, source if plan.design == BETWEEN else "")
+    except (IndexError, ValueError):
+        raise PthetaError(
+            f"{folder / PLAN_FILE} has too few images for its questions: restore it as it was"
+        ) from None
+
+
 def app_of(folder: Path, doors: Doors) -> Guard:
     """The application of the study in a folder, as ASGI. Its end closes the database."""
     site, store = site_of(folder), Store(folder)
+    store.claim(site.plan.content)
     desk = Desk(store)
 
     @asynccontextmanager
@@ -141,6 +165,7 @@ def _add_errors(app: FastAPI) -> None:
 
     @app.exception_handler(sqlite3.Error)
     async def unwritten(request: Request, error: sqlite3.Error) -> Response:
+        logging.getLogger("uvicorn.error").error("an answer could not be stored: %s", error)
         return _said(503, "disk", "the answer could not be stored: try again")
 
 
@@ -188,13 +213,13 @@ def _add_pages(app: FastAPI, site: Site, doors: Doors) -> None:
 
 
 def _add_talk(app: FastAPI, site: Site, doors: Doors, desk: Desk, interview: Interview) -> None:
-    def cookie_of(request: Request) -> str | None:
-        return request.cookies.get(doors.joined)
+    def cookie_of(request: Request) -> str:
+        return cookie(request.headers.get("cookie", ""), doors.joined)
 
     @app.post("/api/open")
     async def open_(request: Request) -> State:
-        cookie = cookie_of(request)
-        return await desk.run(lambda: interview.open(cookie))
+        key = cookie_of(request)
+        return await desk.run(lambda: interview.open(key))
 
     @app.post("/api/join")
     async def join(request: Request, response: Response, body: Joining) -> State:
@@ -211,15 +236,24 @@ def _add_talk(app: FastAPI, site: Site, doors: Doors, desk: Desk, interview: Int
         )
         return state
 
+    @app.post("/api/leave")
+    async def leave(request: Request, response: Response) -> State:
+        key = cookie_of(request)
+        state = await desk.run(lambda: interview.leave(key))
+        response.delete_cookie(
+            doors.joined, path=f"{doors.base}/", httponly=True, samesite="lax", secure=doors.secure
+        )
+        return state
+
     @app.post("/api/answer")
     async def answer(request: Request, body: Answering) -> State:
-        cookie, reply = cookie_of(request), Reply(**body.model_dump())
-        return await desk.run(lambda: interview.answer(cookie, reply))
+        key, reply = cookie_of(request), Reply(**body.model_dump())
+        return await desk.run(lambda: interview.answer(key, reply))
 
     @app.get("/image/{token}")
     async def image(request: Request, token: str) -> Response:
-        cookie = cookie_of(request)
-        item = await desk.run(lambda: interview.image(cookie, token))
+        key = cookie_of(request)
+        item = await desk.run(lambda: interview.image(key, token))
         return Response(site.images[item], media_type="image/png")
 
 
@@ -242,10 +276,13 @@ def serve(
     Raises:
         PthetaError: The folder is no study, is served already, or the port cannot be used.
     """
-    with locked(folder, "serving the study"), _listening(host, port) as listening:
+    if not os.access(folder, os.W_OK):
+        raise PthetaError(f"{folder} cannot be written, and answers are stored there")
+    lock = locked(folder, "serving the study", "open its pages, or stop it")
+    with lock, _listening(host, port) as listening:
         server = uvicorn.Server(configured(app_of(folder, doors)))
         number = listening.getsockname()[1]
-        name = f"[{host}]" if ":" in host else host
+        name = _reachable(host)
         query = f"?token={doors.token}" if doors.token else ""
         ready(f"{doors.origin or f'http://{name}:{number}'}{doors.base}/{query}")
         server.run(sockets=[listening])
@@ -263,6 +300,20 @@ def configured(app: Guard) -> uvicorn.Config:
         timeout_graceful_shutdown=5,
         ws="none",
     )
+
+
+def _reachable(host: str) -> str:
+    """A host for the printed link. One that stands for all addresses of this machine is replaced by
+    the address by which others reach it."""
+    if host in EVERY:
+        family, far = (socket.AF_INET6, FAR_6) if ":" in host else (socket.AF_INET, FAR_4)
+        try:
+            with socket.socket(family, socket.SOCK_DGRAM) as asked:
+                asked.connect((far, 9))  # which sends nothing
+                host = str(asked.getsockname()[0])
+        except OSError:  # there is no network
+            host = socket.gethostname()
+    return f"[{host}]" if ":" in host else host
 
 
 def _listening(host: str, port: int) -> socket.socket:

@@ -82,7 +82,7 @@ class Store:
     """
 
     def __init__(self, folder: Path) -> None:
-        path = folder / DATABASE
+        self.path = path = folder / DATABASE
         try:
             self.db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             self.db.execute("PRAGMA journal_mode = WAL")
@@ -92,12 +92,20 @@ class Store:
             for table in APPENDED:
                 for action in ("UPDATE", "DELETE"):
                     self.db.executescript(GUARD.format(table=table, action=action))
+            self._setting("version", str(VERSION))
         except sqlite3.Error as error:
             raise PthetaError(f"cannot open {path}: {error}") from None
-        self._setting("version", str(VERSION))
 
     def close(self) -> None:
         self.db.close()
+
+    def claim(self, content: str) -> None:
+        """Raises PthetaError where the answers are to another plan (`Plan.content`)."""
+        if self._setting("plan", content) != content:
+            raise PthetaError(
+                f"{self.path} holds answers to another plan.json: restore it, or move the answers "
+                "elsewhere"
+            )
 
     def secret(self, name: str) -> str:
         """A random text that stays the same for the life of the study."""

@@ -5,6 +5,7 @@ from ptheta.tasks.classify import classify
 from ptheta.tasks.cluster import cluster
 from ptheta.tasks.codes import decode, encode
 from ptheta.tasks.compress import compress, decompress
+from ptheta.tasks.context import context
 from ptheta.tasks.denoise import denoise, psnr
 from ptheta.tasks.density import density
 from ptheta.tasks.fit import fit
@@ -29,6 +30,7 @@ __all__ = [
     "classify",
     "cluster",
     "compress",
+    "context",
     "decode",
     "decompress",
     "denoise",

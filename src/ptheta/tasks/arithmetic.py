@@ -1,10 +1,10 @@
-"""Arithmetic with codes: directions in which one thing changes, and codes moved along them. Needs
+"""Latent arithmetic: directions that change one attribute, and codes moved along them. Needs
 `Decodes`, and `Encodes` or inversion for the codes of given images.
 
 - The difference of the mean codes of two groups (Radford et al. 2016, arXiv:1511.06434).
-- The slope of the code over a number that is known of each image, by least squares.
-- Closed form (Shen & Zhou 2021, arXiv:2007.06600): the directions in which the first layer of the
-  generator changes most, the eigenvectors of W^T W by size.
+- The least-squares slope of the code with respect to a number known for each image.
+- Closed form (Shen & Zhou 2021, arXiv:2007.06600): the directions to which the first layer of the
+  generator is most sensitive, the eigenvectors of W^T W in order of their eigenvalues.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ from ptheta.tasks.invert import invert
 from ptheta.tasks.needs import require
 from ptheta.tasks.walks import code_size
 
-LEAST_SPREAD = 1e-6  # of a number of the code
-PARTNERS = 3  # of an example in the group that it is moved to
-BATCH = 500  # images that are encoded at a time
-LAYERS = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)  # layers that may be the first of a generator
+LEAST_SPREAD = 1e-6  # of one dimension of the code
+PARTNERS = 3  # of an example in the target group
+BATCH = 500  # images encoded at a time
+LAYERS = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)  # possible first layers of a generator
 RESTARTS, STEPS, DRAWN = 4, 300, 2000  # settings of the code search, since many codes are needed
 
 
 @dataclass(frozen=True)
 class Groups:
-    """Codes by what their images show: of each group, by name, (N, L)."""
+    """Codes grouped by an attribute of their images: (N, L) by the name of the group."""
 
     codes: Mapping[str, Tensor]
 
@@ -90,9 +90,9 @@ class Groups:
 def codes_of(
     model: nn.Module, x: Tensor, condition: Condition | None = None, *, seed: int = 0
 ) -> Tensor:
-    """The codes of images, (N, L): by the encoder where there is one, else looked for.
+    """The codes of images, (N, L): by the encoder if the model has one, else by inversion.
 
-    Raises PthetaError where the model does neither, and for a condition that it does not take.
+    Raises PthetaError if the model supports neither, and for an unsupported condition.
     """
     if not isinstance(model, Encodes):
         return invert(
@@ -112,10 +112,10 @@ def difference(minus: Tensor, plus: Tensor) -> Tensor:
 
 
 def slope(codes: Tensor, values: Tensor) -> Tensor:
-    """How codes (N, L) change with a number that is known of each (N,), by least squares: (L,), for
-    a step of the number by its standard deviation.
+    """The least-squares slope of codes (N, L) with respect to a number known for each (N,): (L,),
+    per standard deviation of the number.
 
-    Raises PthetaError where the number is the same of all.
+    Raises PthetaError if the number is constant.
     """
     values = values.to(codes)
     sd = values.std(correction=0)
@@ -128,10 +128,10 @@ def slope(codes: Tensor, values: Tensor) -> Tensor:
 
 @torch.no_grad()
 def closed_form(model: nn.Module, k: int) -> Tensor:
-    """The k directions, (k, L) of length 1, that the first layer of the generator answers most.
+    """The k unit directions, (k, L), to which the first layer of the generator is most sensitive.
 
-    Raises PthetaError where the model makes no images of codes, where no linear layer takes the
-    code first, and where the code has fewer numbers.
+    Raises PthetaError if the model cannot decode, if its first layer is not linear in the code, and
+    if the code has fewer than k dimensions.
     """
     maker = require(model, Generates, "find directions in closed form")
     size = code_size(model)
@@ -183,11 +183,11 @@ def moved(
     strengths: Sequence[float],
     condition: Condition | None = None,
 ) -> Tensor:
-    """Images of codes moved along a direction by each strength: uint8 (N * strengths, C, H, W), a
-    code after the other.
+    """Images of codes moved along a direction by each strength: uint8 (N * strengths, C, H, W),
+    code by code.
 
-    codes: (N, L); directions: (L,), or of each code (N, L); condition: of each
-    Raises PthetaError for directions of another size, for no strength, and where the model cannot
+    codes: (N, L); directions: (L,), or one per code (N, L); condition: one per code
+    Raises PthetaError for directions of another size, for no strength, and if the model cannot
     decode.
     """
     require(model, Decodes, "decode codes")

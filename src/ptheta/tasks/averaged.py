@@ -1,4 +1,4 @@
-"""Samples without the noise of their elements: of each code the mean of p(x | z)."""
+"""Samples without observation noise: the mean of p(x | z) for each code."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ class Averaged(Changed):
 
 
 def can_average(model: nn.Module) -> bool:
-    """Whether samples have a mean given their code that is another than themselves."""
+    """Whether samples given a code are random, so that their mean differs from them."""
     return isinstance(model, DecodesPrior) and draws_elements(model)
 
 
 def averaged(model: nn.Module) -> nn.Module:
-    """The model with the means of p(x | z) as samples. Raises PthetaError if it does not sample
-    elements given a code."""
+    """The model with the means of p(x | z) as samples. Raises PthetaError if p(x | z) is not a
+    distribution."""
     if not can_average(model):
         raise PthetaError(
             "--mean: this model does not sample given a code: its samples are decoder outputs "

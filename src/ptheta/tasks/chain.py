@@ -1,4 +1,4 @@
-"""Chains of a model, watched: where they are, step by step. Needs `HasChain`."""
+"""Recording of a model's Markov chains, step by step. Needs `HasChain`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ptheta.tasks.effort import effort
 from ptheta.tasks.needs import require
 from ptheta.terminal.progress import watched
 
-Classify = Callable[[Tensor], Tensor]  # images -> the class of each, int64 (n,)
+Classify = Callable[[Tensor], Tensor]  # images -> classes, int64 (n,)
 
 
 @dataclass(frozen=True)

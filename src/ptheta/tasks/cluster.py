@@ -20,15 +20,18 @@ from ptheta.errors import PthetaError, unknown
 from ptheta.tasks.needs import require, require_one
 from ptheta.terminal.progress import watched
 
-BATCH = 200  # examples that are encoded at a time
+BATCH = 200  # examples encoded at a time
 RESTARTS = 5
 OWN, AUTO = "own", "auto"
 
 
 @dataclass(frozen=True)
 class Start:
-    """found: the cluster of each example, int64 (N,); away: how little each is like its cluster,
-    float64 (N,); cost: less for the better of several starts"""
+    """The clustering of one random start.
+
+    found: the cluster of each example, int64 (N,); away: how atypical each is of its cluster,
+    float64 (N,); cost: the objective, lower is better
+    """
 
     found: Tensor
     away: Tensor
@@ -39,7 +42,8 @@ class Start:
 class Groups:
     """Clusterings of examples.
 
-    starts: the clusterings of all starts, best first; one if deterministic; clusters: their number
+    starts: the clusterings of all starts, best first; one if deterministic
+    clusters: number of clusters
     how: description of the data and the method
     """
 
@@ -53,7 +57,7 @@ class Groups:
         return self.starts[0].found
 
     def typical(self, cluster: int, n: int) -> Tensor:
-        """The places of the n examples that are most like their cluster, that one first."""
+        """Indices of the n most typical examples of a cluster, the most typical first."""
         best = self.starts[0]
         mine = (best.found == cluster).nonzero()[:, 0]
         return mine[best.away[mine].argsort(stable=True)[:n]]
@@ -67,7 +71,7 @@ def _clustered(method: str, h: np.ndarray, k: int, seed: int) -> Start:
 
 @dataclass(frozen=True, kw_only=True)
 class Method(Entry):
-    """fit: (float64 (N, d), clusters, seed) -> one start"""
+    """A clustering method. fit: (float64 (N, d), clusters, seed) -> the result of one start"""
 
     fit: Callable[[np.ndarray, int, int], Start]
 
@@ -97,7 +101,7 @@ def cluster(
     clusters: number of clusters, unless the model has its own categories
     by: "own" for the model's categories; a name of `METHODS` to cluster the codes of a model with
         an encoder; "auto": own if available, else k-means
-    restarts: random starts, of which the best is kept
+    restarts: number of random starts; the best is kept
     Raises PthetaError if the model has neither categories nor an encoder, if its codes depend on a
     condition, and for an invalid number of clusters.
     """
@@ -121,14 +125,15 @@ def cluster(
 
 
 def takes_own(model: nn.Module, by: str) -> bool:
-    """Whether the categories of the model itself are taken."""
+    """Whether the model's own categories are used."""
     return by == OWN or (by == AUTO and isinstance(model, Clusters))
 
 
 def grouped(
     h: Tensor, clusters: int | None, by: str, what: str, restarts: int, seed: int
 ) -> Groups:
-    """Rows h (N, d) by a method of `METHODS`, from several starts. what: they are"""
+    """Cluster rows h (N, d) by a method of `METHODS`, from several starts. what: name of the
+    rows"""
     if clusters is None:
         raise PthetaError("the number of clusters is unknown: give --clusters")
     if len(h) < 2:
@@ -141,7 +146,7 @@ def grouped(
     if not np.isfinite(rows).all():
         raise PthetaError("codes of some examples are not finite: leave these examples out")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of fewer distinct rows than clusters
+        warnings.simplefilter("ignore")  # warnings about fewer distinct rows than clusters
         starts = [
             method.fit(rows, clusters, (seed + i) % 2**32)
             for i in watched(range(restarts), "clustering")

@@ -1,4 +1,4 @@
-"""Codes of examples, and examples of codes: need `Encodes`, and `Decodes`."""
+"""Encoding of examples and decoding of codes: need `Encodes` and `Decodes`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from ptheta.tasks.conditions import check_condition
 from ptheta.tasks.effort import decoded, effort
 from ptheta.tasks.needs import DecodesPrior, refusal, require
 
-BATCH = 500  # examples that are encoded at a time
+BATCH = 500  # examples encoded at a time
 NAMED = 3  # number of non-finite codes named in a message
 SEARCH = "search for codes (ptheta invert --codes)"
 
@@ -46,7 +46,7 @@ class Codes:
         return len(self.z)
 
     def drawn(self, seed: int = 0) -> Tensor:
-        """z ~ q(z | x), one for each example: (N, L). Raises PthetaError without a posterior."""
+        """Sample z ~ q(z | x), one per example: (N, L). Raises PthetaError without a posterior."""
         if self.std is None:
             raise PthetaError(
                 "this model has no posterior q(z | x) to sample from: each example has one code"
@@ -55,7 +55,7 @@ class Codes:
             return self.z + self.std * streams.normal(*self.z.shape)
 
     def joined(self, other: Codes) -> Codes:
-        """These and then the others, of the same model."""
+        """Concatenate with other codes of the same model."""
         stds = [one.std for one in (self, other) if one.std is not None]
         return Codes(torch.cat([self.z, other.z]), torch.cat(stds) if stds else None)
 

@@ -20,7 +20,7 @@ from ptheta.data.dataset import Dataset
 from ptheta.errors import PthetaError
 
 Asked: TypeAlias = Condition | str | Sequence[str] | Mapping[str, Sequence[str]]
-"""Conditions as tensors, or as a user types them: one text, several, or several by their kind."""
+"""Conditions as tensors, or as user input: one text, several, or several by their kind."""
 
 
 def whole_numbers(asked: Iterable[object], what: str) -> None:
@@ -29,7 +29,7 @@ def whole_numbers(asked: Iterable[object], what: str) -> None:
     what: their name in the message
     """
     for one in asked:
-        array = np.asarray(one)  # of an array or a tensor of one number, too
+        array = np.asarray(one)  # also from an array or tensor with one number
         if array.ndim or not np.issubdtype(array.dtype, np.integer):
             raise PthetaError(f"{what} {one!r}: want a whole number")
 
@@ -56,16 +56,16 @@ def check_condition(model: nn.Module, condition: Condition | None) -> Condition 
 
 
 def _checked(spec: ConditionSpec, condition: Condition) -> Condition:
-    """The condition itself, or what lies between two. Raises PthetaError for none of this spec."""
+    """A condition or an interpolated one. Raises PthetaError if it does not match the spec."""
     for end in condition.ends() if isinstance(condition, Between) else (condition,):
         spec.check(end)
     return condition
 
 
 def rows_between(model: nn.Module, rows: Condition, steps: int) -> Condition:
-    """From the first to the second of two rows in equal steps, one row each.
+    """Interpolate from the first to the second of two rows in equal steps, one row each.
 
-    Raises PthetaError where there are not two, and where the model knows nothing between.
+    Raises PthetaError unless there are two rows, and if the model cannot interpolate conditions.
     """
     spec_of(model)
     if len(rows) != 2:
@@ -94,7 +94,7 @@ def blend(model: nn.Module, first: Condition, second: Condition, share: Tensor) 
 def rows_asked(model: nn.Module, asked: Asked) -> Condition:
     """The requested conditions, one per row, on the model's device.
 
-    Raises PthetaError if the model does not take or know such a condition.
+    Raises PthetaError if the model does not support such a condition.
     """
     by_kind = isinstance(asked, Mapping)
     spec = spec_of(model, next(iter(asked), "condition") if by_kind else "condition")
@@ -138,9 +138,9 @@ def conditions_asked(
     attributes: Sequence[float] | None,
     condition: Asked | None,
 ) -> Condition | None:
-    """The rows that one of these three asks for; None where none does.
+    """The rows given by one of these three; None if none is given.
 
-    Raises PthetaError as `rows_asked` does, and for two of them at once.
+    Raises PthetaError as `rows_asked` does, and if two are given.
     """
     if sum(one is not None for one in (labels, attributes, condition)) > 1:
         raise PthetaError("labels, attributes and condition exclude one another: give one of them")
@@ -156,7 +156,7 @@ def one_condition(model: nn.Module, asked: int | str | None, n: int) -> Conditio
 
     asked: index of the label (or of a single attribute, ...), or a text; None for the first
         condition of a conditional model
-    Raises PthetaError if the model takes no condition, or does not know this one.
+    Raises PthetaError if the model takes no condition, or not this one.
     """
     spec = condition_of(model)
     if asked is None and spec is None:
@@ -178,7 +178,7 @@ def one_condition(model: nn.Module, asked: int | str | None, n: int) -> Conditio
 
 def with_conditions(model: nn.Module, data: Dataset) -> Dataset:
     """The data set with the conditions of the model, regardless of the model it was opened for.
-    Labels with names that the model does not know are matched by index.
+    Labels whose names are unknown to the model are matched by index.
 
     Raises PthetaError if the conditions do not match, such as for other attributes.
     """
@@ -191,7 +191,7 @@ def with_conditions(model: nn.Module, data: Dataset) -> Dataset:
 
 
 def _part(spec: ConditionSpec, kind: str) -> ConditionSpec:
-    """The part of a condition that is of this kind. Raises PthetaError where there is none."""
+    """The part of a condition spec of this kind. Raises PthetaError if there is none."""
     for part in parts_of(spec):
         if part.kind == kind:
             return part
@@ -219,8 +219,8 @@ def _texts(asked: object, what: str) -> list[str]:
 
 
 def _of_kinds(spec: ConditionSpec, rows: Mapping[str, Tensor]) -> Condition:
-    """Rows of some kinds -> rows of the whole condition: as many as the longest has, the others in
-    turn, and the examples of a kind that is not among them."""
+    """Combine rows of some kinds to rows of the whole condition, as many as the longest has.
+    Shorter ones are repeated in turn; missing kinds are filled with the examples of the spec."""
     parts = parts_of(spec)
     n = max(map(len, rows.values()))
     turn = torch.arange(n)

@@ -1,4 +1,4 @@
-"""The threads that a task gets: as many as its work is large enough for."""
+"""Number of threads of a task, by the size of its work."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from ptheta.tasks.needs import require
 
 
 def threads_for(model: nn.Module, one: Callable[[], object], times: int) -> int:
-    """For what `one` does for one image, done for `times` images together."""
+    """Number of threads for `times` images together, given `one`, the work for one image."""
     if device_of(model).type != "cpu":
-        return torch.get_num_threads()  # it is the device that computes
+        return torch.get_num_threads()  # the GPU computes, not CPU threads
     return threads.suited(one, times)
 
 
 @contextmanager
 def effort(model: nn.Module, one: Callable[[], object], times: int) -> Iterator[None]:
-    """Inside, torch has these threads."""
+    """Context with this number of torch threads, see `threads_for`."""
     with threads.using(threads_for(model, one, times)):
         yield
 
 
 def decoded(model: nn.Module, z: Tensor, condition: Condition | None) -> Tensor:
-    """The images of codes (B, L), by a model that decodes."""
+    """Decode codes (B, L) to images."""
     made = require(model, Decodes, "decode")
     one = None if condition is None else condition[:1]
     with effort(model, lambda: made.decode(z[:1], one), len(z)):

@@ -1,4 +1,4 @@
-"""A prior for codes, fitted after training: needs `Encodes` and `Decodes`."""
+"""A prior for latent codes, fitted after training: needs `Encodes` and `Decodes`."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ def fit(model: nn.Module, codes: Tensor, *, components: int = 10, seed: int = 0)
     """The model with a mixture of `components` Gaussians (full covariances) fitted to its codes by
     expectation maximisation (scikit-learn).
 
-    codes: (N, L), of training images
-    Raises PthetaError where the model cannot encode and decode, and for fewer than two codes for
-    each component.
+    codes: (N, L), codes of training images
+    Raises PthetaError if the model cannot encode and decode, and for fewer than two codes per
+    component.
     """
     from sklearn.mixture import GaussianMixture
 

@@ -1,4 +1,4 @@
-"""The missing cells of rows that a model drew whole: as those of training rows."""
+"""Missing cells of sampled rows, copied from the pattern of training rows."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from torch import Tensor
 
 
 def with_gaps(x: Tensor, train: Tensor, seed: int) -> Tensor:
-    """Rows x (N, D) without the cells that a training row, drawn for each, lacks.
+    """Remove from each of rows x (N, D) the cells that are missing in a random training row.
 
-    train: (M, D), NaN where a cell is missing. Row i is a function of the seed and i: fewer rows
-    are the first of more.
+    train: (M, D), NaN where a cell is missing. Row i depends only on the seed and i, so fewer rows
+    are a prefix of more.
     """
     generator = torch.Generator().manual_seed(seed)
     of = torch.randint(len(train), (len(x),), generator=generator)

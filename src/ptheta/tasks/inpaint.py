@@ -21,10 +21,10 @@ from ptheta.tasks.needs import require
 
 
 def region(name: str, spec: ImageSpec, seed: int = 0) -> Tensor:
-    """Which pixels a named part of the image holds: bool (C, H, W).
+    """The mask of this name: bool (C, H, W).
 
-    name: of `ptheta.masks.MASKS`; seed: of a part that is drawn
-    Raises PthetaError for another name.
+    name: an entry of `ptheta.masks.MASKS`; seed: for a random mask
+    Raises PthetaError for an unknown name.
     """
     return regions(name, 1, spec.shape, seed)[0]
 
@@ -57,12 +57,12 @@ def inpaint(
     candidates: completions to choose from, for known pixels that come late in a model's order; for
         a model that searches for a code, the number of codes
     search_steps: steps of such a search; default: the model's own
-    numbers: of the images among all, by default from 0 on: what is drawn of an image is a function
-        of the seed and its number, independent of the batch
-    Raises PthetaError where the model cannot complete images, for a mask of another size, a
-    condition that it does not take or know, for fewer than one candidate, and for steps of a search
-    that there is not. Warns where all is known, and where one candidate looks only at a part of the
-    known pixels.
+    numbers: numbers of the images, by default from 0: a completion depends on the seed and this
+        number only, not on the batch
+    Raises PthetaError if the model cannot complete images, for a mask of another size, an
+    unsupported condition, fewer than one candidate, and for search steps if the model does not
+    search. Warns if all pixels are known, and if a single candidate ignores some of the known
+    pixels.
     """
     completer = require(model, Completes, "inpaint")
     if candidates < 1:
@@ -92,9 +92,9 @@ def inpaint(
 
 @contextmanager
 def searching(model: nn.Module, steps: int | None) -> Iterator[None]:
-    """Inside, the model searches for so many steps, where any are asked for.
+    """Context in which the model searches for `steps` steps; None leaves its own number.
 
-    Raises PthetaError for a model that does not search, and for fewer than none.
+    Raises PthetaError if the model does not search, and for a negative number.
     """
     if steps is None:
         yield
@@ -114,7 +114,7 @@ def searching(model: nn.Module, steps: int | None) -> Iterator[None]:
 
 
 def _fitting(known: Tensor, x: Tensor) -> Tensor:
-    """The mask of each image, bool (B, C, H, W), on the CPU. Raises PthetaError for others."""
+    """The mask of each image, bool (B, C, H, W), on the CPU. Raises PthetaError for a bad mask."""
     if known.dtype != torch.bool or known.shape not in (x.shape, x.shape[1:]):
         raise PthetaError(
             f"known is {known.dtype} of shape {tuple(known.shape)}, and the images have shape "
@@ -124,7 +124,7 @@ def _fitting(known: Tensor, x: Tensor) -> Tensor:
 
 
 def _warn_of_whole(known: Tensor) -> None:
-    """Says so where nothing is to be completed of some of the images."""
+    """Warn if some images have no unknown pixel."""
     whole = int(known.flatten(1).all(1).sum())
     if whole:
         which = "all pixels are known" if whole == len(known) else f"all is known of {whole} images"
@@ -132,7 +132,8 @@ def _warn_of_whole(known: Tensor) -> None:
 
 
 def _warn_of_late(model: nn.Module, known: Tensor) -> None:
-    """Says so where some of the known (B, C, H, W) sub-pixels follow unknown ones."""
+    """Warn if some of the known (B, C, H, W) sub-pixels follow unknown ones in the model's
+    order."""
     if not isinstance(model, InOrder):
         return
     late = int(model.late(known).sum())

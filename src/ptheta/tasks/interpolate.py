@@ -1,5 +1,5 @@
-"""Walks between two codes, which need `Decodes`, and `Encodes` or inversion to go between given
-images; and between two conditions, of the same noise, which need `Samples` and `Blends`."""
+"""Interpolation between two codes, which needs `Decodes`, and `Encodes` or inversion for given
+images; and between two conditions with the same noise, which needs `Samples` and `Blends`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ptheta.tasks.effort import decoded
 from ptheta.tasks.needs import require
 from ptheta.tasks.sample import sample
 
-LEAST = 1e-12  # norm of a code that is divided by
+LEAST = 1e-12  # smallest divisor of a code
 
 
 def slerp(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
@@ -26,14 +26,13 @@ def slerp(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
 
     Its direction is sin((1 - t) w) / sin w a / |a| + sin(t w) / sin w b / |b| with w the angle
     between a and b, its norm (1 - t) |a| + t |b|: under a Gaussian prior in many dimensions all
-    codes on the way keep a typical norm (White 2016, arXiv:1609.04468, who weighs a and b as they
-    are, which is the same where both have one norm; of two codes about opposite in direction but
-    not in norm that would lead as far out as 1 / sin w). Where a and b are parallel it is the
-    straight line.
+    codes on the way keep a typical norm. White (2016, arXiv:1609.04468) weights a and b themselves,
+    which is equal if their norms are, but for nearly opposite codes of different norms reaches
+    norms of the order of 1 / sin w. For parallel a and b it is the straight line.
     """
     far_a, far_b = (code.norm(dim=-1, keepdim=True)[:, None] for code in (a, b))
     u, v = a[:, None] / far_a.clamp_min(LEAST), b[:, None] / far_b.clamp_min(LEAST)
-    # of the arc cosine half of the digits are lost where u and v are about parallel
+    # the arc cosine loses half of the digits if u and v are nearly parallel
     w = 2 * torch.atan2(*(code.norm(dim=-1, keepdim=True) for code in (u - v, u + v)))
     t = t.expand(len(a), -1)[:, :, None]
     straight = w.sin() < 1e-4
@@ -55,16 +54,16 @@ def interpolate(
     straight: bool = False,
     seed: int = 0,
 ) -> Tensor:
-    """`rows` walks of `steps` images: uint8 (rows * steps, C, H, W), row by row. They begin and end
-    at what the model makes of the codes of the two ends.
+    """Interpolate in latent space, `rows` walks of `steps` images: uint8 (rows * steps, C, H, W),
+    row by row. They begin and end at the decoded codes of the two ends.
 
-    ends: two image batches (rows, C, H, W) to walk between, by the encoder where there is one, else
-        by codes that are looked for (`ptheta.tasks.invert`); default: codes drawn from the prior
-    condition: of each row, for a conditional model; default: its conditions in turn
-    to: of each row at its other end, where that is another one: then the condition walks as well
-    straight: along the line in the place of the great circle
-    Raises PthetaError where the model cannot decode (or has no codes of images, with ends; else: no
-    prior), takes no such condition, or knows nothing between two.
+    ends: two image batches (rows, C, H, W) to interpolate between, encoded by the model's encoder
+        or else inverted (`ptheta.tasks.invert`); default: codes sampled from the prior
+    condition: one per row, for a conditional model; default: its conditions in turn
+    to: conditions of the other ends, one per row, to interpolate the condition as well
+    straight: use linear instead of spherical interpolation
+    Raises PthetaError if the model cannot decode, cannot encode or invert given ends, has no prior
+    (without ends), does not support the condition, or cannot interpolate conditions.
     """
     require(model, Decodes, "interpolate")
     if rows < 1 or steps < 2:
@@ -76,7 +75,7 @@ def interpolate(
     a, b = _codes(model, rows, ends, (first, last), seed)
     t = torch.linspace(0, 1, steps, device=a.device)
     z = torch.lerp(a[:, None], b[:, None], t[:, None]) if straight else slerp(a, b, t)
-    z[:, 0], z[:, -1] = a, b  # to the last digit
+    z[:, 0], z[:, -1] = a, b  # exactly, without rounding error
     each = torch.arange(rows, device=z.device).repeat_interleave(steps)
     y = None if first is None else first[each]
     if to is not None and y is not None and last is not None:
@@ -91,7 +90,7 @@ def _codes(
     conditions: tuple[Condition | None, Condition | None],
     seed: int,
 ) -> tuple[Tensor, Tensor]:
-    """Of both ends, (rows, L) each."""
+    """Codes of both ends, (rows, L) each."""
     if ends is None:
         prior = require(
             model, HasPrior, "sample codes from a prior", "give images to interpolate between"
@@ -116,13 +115,13 @@ def between(
     *,
     seed: int = 0,
 ) -> Tensor:
-    """`rows` walks from one condition to another: uint8 (rows * steps, C, H, W), row by row, each
-    of its own noise, which stays the same on the way. They are the samples that `sample` draws of
-    what lies between; of a model that draws elements given a code, their means.
+    """Interpolate from one condition to another, `rows` walks: uint8 (rows * steps, C, H, W), row
+    by row, with the same noise along a row. The images are samples given the interpolated
+    conditions; means of p(x | z) for a model that has them.
 
     first, last: one row each
-    Raises PthetaError where the model cannot sample, takes no such condition, or knows nothing
-    between two.
+    Raises PthetaError if the model cannot sample, does not support the condition, or cannot
+    interpolate conditions.
     """
     if rows < 1:
         raise PthetaError(f"{rows} walks: give at least one")
@@ -134,5 +133,5 @@ def between(
 
 
 def _same(conditions: Condition, t: int, rows: int) -> Condition:
-    """Condition t for each of so many rows."""
+    """Condition t, repeated for each row."""
     return conditions[torch.full((rows,), t)]

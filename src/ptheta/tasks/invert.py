@@ -29,15 +29,15 @@ from ptheta.tasks.effort import effort
 from ptheta.tasks.needs import FIT, require
 from ptheta.terminal.progress import watched
 
-RATE = 0.1  # of the first step
-BETAS = (0.9, 0.99)  # Adam's
-ROWS = 128  # codes that descend together
+RATE = 0.1  # learning rate of the first step
+BETAS = (0.9, 0.99)  # betas of Adam
+ROWS = 128  # codes optimised together
 POOL = 500  # codes decoded together
 STAGES = (
     (0.15, 1.0),
     (0.25, 0.4),
     (0.6, 0.0),
-)  # share of the steps, share of starts that take them
+)  # (fraction of the steps, fraction of the starts that take them)
 SPREAD = 0.3  # standard deviation of further starts around the encoder's output
 
 
@@ -48,12 +48,12 @@ class Inverts(Generates, Decodes, Protocol):
 
 @runtime_checkable
 class InvertsPrior(Inverts, HasPrior, Protocol):
-    """Has starts to draw."""
+    """Decodes with gradients, and has a prior to sample starting points from."""
 
 
 @runtime_checkable
 class InvertsEncoded(Inverts, Encodes, Protocol):
-    """Has an encoder to start from."""
+    """Decodes with gradients, and has an encoder for starting points."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Inverted:
 
 
 class Found(NamedTuple):
-    """z: codes (B, k, L) of B images; error: (B, k)"""
+    """Candidate codes. z: codes (B, k, L) of B images; error: (B, k)"""
 
     z: Tensor
     error: Tensor
@@ -89,7 +89,7 @@ class Found(NamedTuple):
         return Found(torch.cat([self.z, other.z], 1), torch.cat([self.error, other.error], 1))
 
     def better(self, other: Found) -> Found:
-        """The better of two, code by code; a number that is none is never better."""
+        """The better of two, code by code; NaN is never better."""
         wins = other.error < self.error
         return Found(
             torch.where(wins[:, :, None], other.z, self.z),
@@ -168,13 +168,13 @@ def _encoded(search: _Search, model: nn.Module, x: Tensor, k: int, seed: int) ->
 
 
 class _Search:
-    """For codes of these images. target: (B, C, H, W) in [-1, 1]; condition: of each"""
+    """Search for the codes of images. target: (B, C, H, W) in [-1, 1]; condition: one per image"""
 
     def __init__(self, maker: Inverts, target: Tensor, condition: Condition | None) -> None:
         self.maker, self.target, self.condition = maker, target, condition
 
     def parts(self, size: int) -> Iterator[slice]:
-        """All images, some at a time."""
+        """Split into batches of images."""
         for start in range(0, len(self.target), size):
             yield slice(start, min(start + size, len(self.target)))
 
@@ -205,7 +205,7 @@ class _Search:
         return Found(*(torch.cat(part) for part in zip(*each, strict=True)))
 
     def _nearest(self, z: Tensor, at: slice, k: int) -> Found:
-        """The k best of these codes (n, L) for each of these images, made once for all of them."""
+        """The k best of these codes (n, L) for each image; each code is decoded once."""
         target = self.target[at].flatten(1)
         best: Found | None = None
         for part in z.split(POOL):
@@ -225,7 +225,7 @@ class _Search:
         return gap.square().mean(2) / 4
 
     def descents(self, starts: Found, steps: int) -> Found:
-        """The best code that is reached from the starts of each image."""
+        """The best code reached by optimisation from the starts of each image."""
         together = max(1, ROWS // starts.z.shape[1])
         found = [
             self._descent(Found(starts.z[at], starts.error[at]), at, steps)
@@ -261,7 +261,7 @@ class _Search:
 
 
 class _Adam:
-    """Adam for each code of its own. z: (B, k, L)"""
+    """Adam with separate state for each code. z: (B, k, L)"""
 
     def __init__(self, z: Tensor) -> None:
         self.z, self.steps = z, 0
@@ -276,7 +276,7 @@ class _Adam:
         self.z = self.z - rate * mean / (sd + 1e-12)
 
     def of(self, order: Tensor) -> _Adam:
-        """The state of some of the codes, by their numbers (B, k)."""
+        """The state of selected codes, by their indices (B, k)."""
         at = order[:, :, None].expand(-1, -1, self.z.shape[2])
         found = _Adam(self.z.gather(1, at))
         found.mean, found.square = self.mean.gather(1, at), self.square.gather(1, at)

@@ -1,4 +1,4 @@
-"""log p(x) by the best that a model has: exact, a bound, or an estimate."""
+"""The best available log p(x) of a model: exact, a bound, or an estimate."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ptheta.distributions.partition import LogPartition
 
 
 class LogP(NamedTuple):
-    """of(x, condition) -> log p, (B,) nats.
+    """A log-likelihood function: of(x, condition) -> log p, (B,) nats.
 
     relation: of -log p to the truth: "=" exact, "<=" an upper bound, "~" an estimate; how: the
         method
@@ -60,7 +60,7 @@ def _estimated(model: EstimatesLogProb) -> LogP:
 
 
 def known_log_p(model: nn.Module) -> LogP | None:
-    """The exact log p(x): the model's own, or of an energy with enumerable states; else None."""
+    """The exact log p(x), the model's own or by enumeration of an energy's states; else None."""
     exact = exact_log_prob(model)
     if exact is not None:
         return LogP(exact, "=", "exact")
@@ -71,8 +71,8 @@ def known_log_p(model: nn.Module) -> LogP | None:
 
 
 def _normalised(model: EstimatesPartition, effort: float) -> LogP:
-    """-energy - log Z, by the middle of both sides of log Z; a bound where the energy is of numbers
-    drawn in the bins of x and log Z is no estimate, which may lie on either side."""
+    """-energy - log Z, with the midpoint of the two-sided estimate of log Z. It is a bound if the
+    energy is of dequantised values and log Z is not estimated; else an estimate."""
     partition = model.log_partition(effort)
 
     def log_p(x: Tensor, condition: Condition | None) -> Tensor:

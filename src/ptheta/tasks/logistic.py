@@ -11,13 +11,13 @@ from torch import Tensor
 
 
 def logistic() -> Pipeline:
-    """A logistic regression on standardised numbers, to be fitted."""
+    """An unfitted logistic regression on standardised inputs."""
     return make_pipeline(StandardScaler(), LogisticRegression(max_iter=500))
 
 
 def logistic_accuracy(x: Tensor, y: Tensor, test_x: Tensor, test_y: Tensor) -> float:
-    """Accuracy on test codes (M, L) of a logistic regression on standardised codes (N, L), its
-    penalty chosen by 3-fold cross validation where every class has three examples."""
+    """Accuracy on test codes (M, L) of a logistic regression on standardised codes (N, L). The
+    penalty is chosen by 3-fold cross-validation if every class has at least three examples."""
     model = logistic()
     if int(torch.bincount(y).min()) >= 3 and len(y) <= 5000:
         penalties = {"logisticregression__C": [0.01, 0.1, 1.0, 10.0]}

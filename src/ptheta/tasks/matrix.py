@@ -56,7 +56,7 @@ class Task:
 
     about: a short description
     needs: alternative capabilities, each a protocol: a model needs one of them
-    fitted: which of them a prior adds that `ptheta fit` fits to the codes of a model
+    fitted: capabilities added by a prior from `ptheta fit`
     of: the supported kinds of examples
     conditional: whether models that require a condition are supported
     condition_kind: the kind of condition that a model must accept; "" for none
@@ -72,7 +72,7 @@ class Task:
     refused: Callable[[type, object], bool] = never
 
     def can(self, entry: Listed) -> Can:
-        """Whether a registered model can do it."""
+        """Whether a registered model supports the task."""
         cls = entry.load_model()
         if not any(learns(cls, kind) for kind in self.of):
             return "no"
@@ -88,13 +88,13 @@ class Task:
 
     @property
     def methods(self) -> str:
-        """The capabilities that it asks for, by their names."""
+        """The required capabilities, by name."""
         ways = named(self.needs)
         return f"{ways}, given {self.condition_kind}" if self.condition_kind else ways
 
 
 def named(needs: tuple[type, ...]) -> str:
-    """The capabilities that several ways ask for: "encodes + decodes or decodes + prior"."""
+    """Names of alternative capabilities: "encodes + decodes or decodes + prior"."""
     return " or ".join(dict.fromkeys(map(_named, needs)))
 
 
@@ -108,12 +108,13 @@ def _named(need: type) -> str:
     return " + ".join(parts) or "nothing"
 
 
-# a new verb of a trained model is an entry here
+# to add a command for trained models, add an entry here
 TASKS: dict[str, Task] = {
     "sample": Task("draw examples", (Samples,), fitted=(Samples,), of=ANY),
     "inpaint": Task("complete images", (Completes,)),
     "impute": Task("fill missing values", (Completes,), of=ANY),
     "surprise": Task("map the surprise of each pixel", (HasConditionals,)),
+    "context": Task("map the pixels that a prediction depends on", (StepsThrough,)),
     "compress": Task("lossless image compression", (StepsThrough,)),
     "reconstruct": Task("encode and decode images", (Autoencodes,)),
     "denoise": Task("repair damaged images", (Denoises, Autoencodes)),
@@ -167,7 +168,7 @@ TASKS: dict[str, Task] = {
 
 
 class TaskInfo(TypedDict):
-    """A use, JSON-ready. needs: names of capabilities; models: which of them support it"""
+    """A task, JSON-ready. needs: names of capabilities; models: names of the supporting models"""
 
     about: str
     needs: str
@@ -175,7 +176,7 @@ class TaskInfo(TypedDict):
 
 
 def list_tasks() -> dict[str, TaskInfo]:
-    """Every use of a trained model by its verb, with the models that can do it."""
+    """List the tasks of trained models by command, with the models that support them."""
     entries = registry.models()
     return {
         verb: {
@@ -191,7 +192,7 @@ SIGNS: Mapping[Can, str] = {"yes": "+", "after fit": "fit", "no": ""}
 
 
 def matrix() -> list[list[str]]:
-    """The table: a model in each row, a task in each column, the heads first."""
+    """The table, header first: one row per model, one column per task."""
     table = list_tasks()
     rows = [["", *table]]
     for name in registry.models():

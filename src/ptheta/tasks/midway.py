@@ -1,9 +1,9 @@
 """Distance of interpolation midpoints to the training images, compared with endpoints and a
 cross-fade.
 
-A midpoint should look like an image of the data. The pixelwise mean of two images does not, and yet
-is near to every image in mean squared error, as any blurred image is. The distance of midpoints is
-therefore reported with that of the endpoints, made by the same decoder, and of cross-fades.
+A midpoint should look like an image of the data. The pixelwise mean of two images does not, but
+like any blurred image it has a small mean squared error to every image. The distance of midpoints
+is therefore reported with those of the endpoints, from the same decoder, and of cross-fades.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ Distance = Callable[[Tensor], Tensor]  # uint8 (N, C, H, W) -> (N,)
 
 
 def cross_fade(a: Tensor, b: Tensor, steps: int) -> Tensor:
-    """From images a to images b by their pixels alone, what needs no model: uint8
+    """Linear interpolation of pixels from images a to images b, the baseline without a model: uint8
     (N, steps, C, H, W)."""
     t = torch.linspace(0, 1, steps).view(1, -1, 1, 1, 1)
     return torch.lerp(a[:, None].float(), b[:, None].float(), t).round().to(torch.uint8)
 
 
 def distances(train: Dataset, extractor: Extractor) -> dict[str, Distance]:
-    """To the nearest training image: the root mean square over pixels, in values of 0 to 255; and
-    in the features of an extractor that was trained on such images, where it is none of pixels."""
+    """Distances to the nearest training image: root mean square over pixels, in values of 0 to 255;
+    and in the features of an extractor trained on such images, if there is one."""
     found: dict[str, Distance] = {PIXELS: lambda x: nearest(x, train)[1]}
     if extractor.name == PIXELS:
         return found
@@ -51,8 +51,11 @@ def distances(train: Dataset, extractor: Extractor) -> dict[str, Distance]:
 
 @dataclass(frozen=True)
 class Far:
-    """Means of distances over the walks. farther: of the middle than of the ends, walk by walk;
-    nearer: than the middle of the cross-fade, None of the cross-fade itself"""
+    """Mean distances over the walks.
+
+    farther: paired comparison of midpoints with endpoints; nearer: of midpoints with those of the
+        cross-fade, None for the cross-fade itself
+    """
 
     ends: Estimate
     middle: Estimate

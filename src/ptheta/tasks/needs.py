@@ -28,7 +28,7 @@ from ptheta.specs import DataSpec
 C = TypeVar("C")
 Ways = type | tuple[type, ...]  # a capability, or several alternatives
 
-NAMED = 6  # models that a refusal names
+NAMED = 6  # maximum number of models named in a message
 
 FIT = "fit a prior to its codes first (ptheta fit)"
 
@@ -45,12 +45,12 @@ class DecodesPrior(Decodes, HasPrior, Protocol):
 
 @runtime_checkable
 class DecodesByChain(Decodes, HasChain, Protocol):
-    """Decodes codes, and has a chain that draws without them."""
+    """Decodes codes, and samples by a Markov chain without them."""
 
 
 @runtime_checkable
 class HasKL(HasPosterior, HasBound, Protocol):
-    """Has a bound of which the KL of one layer of codes is a term."""
+    """Has a bound that contains the KL of one layer of codes."""
 
 
 INSTEAD: tuple[tuple[type, str], ...] = (
@@ -107,9 +107,7 @@ def refusal(
     capabilities, if there are several; condition_kind, alone: see `able`"""
     methods = sorted(name for name in dir(capability) if not name.startswith("_"))
     missing = [name for name in methods if name not in dir(model)]
-    named = (
-        [verb] if verb in missing else missing
-    )  # a method with the name of the task needs no repetition
+    named = [verb] if verb in missing else missing  # do not repeat a method named like the task
     lacks = " and no ".join(f"`{name}`" for name in named)
     spec = model.spec if isinstance(model, Model) else None
     who = able_models(among or capability, spec, condition_kind, alone=alone)
@@ -145,7 +143,7 @@ def _several(ways: Ways) -> tuple[type, ...]:
 
 
 def unreadable(cls: type, config: object) -> bool:
-    """Whether the discriminator gives no density ratio with these options."""
+    """Whether the discriminator's output is no density ratio with these options."""
     return issubclass(cls, ReadsRatio) and cls.unreadable(config) is not None
 
 
@@ -159,7 +157,7 @@ def takes(cls: type, kind: str) -> bool:
     return issubclass(cls, Model) and kind in cls.takes
 
 
-def refuse_untold(model: nn.Module, kind: str, verb: str, ways: Ways) -> None:
+def refuse_unconditional(model: nn.Module, kind: str, verb: str, ways: Ways) -> None:
     """Raise PthetaError for a model that takes no condition of this kind, naming those that do.
 
     verb: the purpose, for the message; ways: capabilities that are needed as well
@@ -173,8 +171,8 @@ def refuse_untold(model: nn.Module, kind: str, verb: str, ways: Ways) -> None:
 def able_models(
     capability: Ways, spec: DataSpec | None = None, condition_kind: str = "", *, alone: bool = False
 ) -> str:
-    """The models that have a capability, for a message: some of each family where there are many;
-    empty where there are none. spec, condition_kind, alone: as of `able`"""
+    """The models that have a capability, for a message: some of each family if there are many;
+    empty if there are none. spec, condition_kind, alone: see `able`"""
     names = able(capability, spec, condition_kind, alone=alone)
     if len(names) <= NAMED:
         return f"models that can: {', '.join(names)}" if names else ""

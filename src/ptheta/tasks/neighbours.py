@@ -27,21 +27,21 @@ from ptheta.measures.nearest import BLOCK, Nearest, search
 from ptheta.specs import ImageSpec
 
 LEAST = 10  # minimum number of examples of each kind
-NOISE = 0.1  # of a rival, white - black = 1, of a number its standard deviation
+NOISE = 0.1  # noise added to copies: for white - black = 1, or in standard deviations of a column
 SAMPLES, UNSEEN, OTHERS = "samples", "unseen (floor)", "training, another"
 NOISY, COPIES = "noisy copies", "copies"
 
 
 @dataclass(frozen=True)
 class Moves:
-    """How examples may be moved before they are compared: so far that a copy is known where it was
-    shifted by up to so many pixels, or mirrored."""
+    """Transformations applied before comparison, to detect copies that are shifted by up to some
+    pixels or mirrored."""
 
     shifts: int = 0
     mirror: bool = False
 
     def __call__(self, x: Tensor) -> list[Tensor]:
-        """x (B, C, H, W) in all its places; at the border its last pixels again."""
+        """All transformed versions of x (B, C, H, W); shifts use edge padding."""
         s = self.shifts
         turned = [x, x.flip(3)] if self.mirror else [x]
         if not s:
@@ -58,7 +58,7 @@ STILL = Moves()
 
 
 class Space(Protocol):
-    """A space of distances."""
+    """A space in which distances are measured."""
 
     @property
     def about(self) -> str:
@@ -66,7 +66,8 @@ class Space(Protocol):
         ...
 
     def nearest(self, moved: Sequence[Tensor], k: int, but: Tensor | None = None) -> Nearest:
-        """The k training examples that are nearest to each of N examples, which are given moved."""
+        """The k nearest training examples of each of N examples, over their transformed
+        versions."""
         ...
 
 
@@ -221,7 +222,7 @@ def _with_itself(others: Nearest, at: Tensor) -> Nearest:
 
 
 def with_neighbours(samples: Tensor, train: Dataset, places: Tensor) -> Tensor:
-    """Samples (n, *shape), each with the training examples of these places (n, k) behind it:
+    """Samples (n, *shape), each followed by the training examples with these indices (n, k):
     (n, 1 + k, *shape)."""
     near = train.with_fixed_binarisation().batch(places.flatten().numpy()).x
     return torch.cat([samples[:, None], near.unflatten(0, tuple(places.shape))], 1)

@@ -1,8 +1,9 @@
-"""How much of the labels a representation holds: needs `Encodes`.
+"""Evaluation of a representation by classification with few labels: needs `Encodes`.
 
-Three classifiers for each number of labels: a linear one on the codes of the trained encoder; the
-encoder and a linear head, trained together from the trained weights; the same network trained from
-fresh weights. The second against the third is what training without labels was worth.
+Three classifiers for each number of labels: a linear probe on the codes of the trained encoder; the
+encoder and a linear head, fine-tuned together from the trained weights; the same network trained
+from scratch. The difference of the last two measures the benefit of training without labels.
+Codes without a gradient, such as rounded ones or those of a solved ODE, have the linear probe only.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple, TypedDict, Unpack
 
 import numpy as np
@@ -27,7 +29,7 @@ WAYS = ("linear", "fine-tuned", "from scratch")
 
 @dataclass(frozen=True)
 class Probe:
-    """Accuracy on the test images. accuracy: one value for each draw of the labelled images."""
+    """Accuracy on the test images. accuracy: one value per random subset of labelled images"""
 
     way: str
     labels: int
@@ -39,7 +41,7 @@ class Probe:
 
     @property
     def spread(self) -> float:
-        """Standard deviation over the draws; 0 for one draw."""
+        """Standard deviation over the subsets; 0 for one."""
         return float(np.std(self.accuracy, ddof=1)) if len(self.accuracy) > 1 else 0.0
 
 
@@ -54,11 +56,11 @@ class Labelled(NamedTuple):
 
 
 class Options(TypedDict, total=False):
-    """How a representation is probed.
+    """Settings of the evaluation.
 
-    draws: of the labelled images, for each number of them; 3
-    steps: Adam steps of the second and third way, batches of at most 64; 300
-    seed: of what is drawn; 0
+    draws: random subsets of labelled images, for each number of labels; default: 3
+    steps: Adam steps of the fine-tuned and the fresh network, batches of at most 64; default: 300
+    seed: random seed; default: 0
     """
 
     draws: int
@@ -77,14 +79,16 @@ def probe(
     tell: Callable[[str], None] = lambda text: None,
     **options: Unpack[Options],
 ) -> list[Probe]:
-    """trained: a model that encodes; fresh: gives the same model with new weights
-    train, test: image batches with int64 labels (N,)
-    labels: how many labelled images to learn from, the same number of each class where possible;
-        a number of at least all images takes all, once
-    tell: is called with a line on each result
+    """Train and test classifiers on the representation of a model.
 
-    Raises PthetaError where the model cannot encode or is conditional, for fewer labels than
-    classes, and for draws or steps below 1.
+    trained: a model that encodes; fresh: returns the same model with new weights
+    train, test: image batches with int64 labels (N,)
+    labels: numbers of labelled images to learn from, balanced over classes if possible; a number of
+        at least all images uses all of them, once
+    tell: called with a line about each result
+
+    Raises PthetaError if the model cannot encode or is conditional, for fewer labels than classes,
+    and for draws or steps below 1.
     """
     encoder = require(trained, Encodes, "predict labels from codes")
     if conditional(trained):
@@ -112,7 +116,7 @@ def probe(
 
 @dataclass(frozen=True)
 class _Learning:
-    """What is learned, and from what: see `probe`."""
+    """The models, data and settings of `probe`."""
 
     trained: nn.Module
     fresh: Callable[[], nn.Module]
@@ -133,17 +137,28 @@ class _Learning:
         return int(self.train.y.max()) + 1
 
     def probes(self, count: int, codes: Labelled, test_codes: Labelled) -> list[Probe]:
-        """The three ways, from so many labelled images; codes: of the training and test images."""
+        """Results of the three classifiers with `count` labelled images.
+
+        codes, test_codes: codes of the training and test images
+        """
         from ptheta.tasks.logistic import logistic_accuracy  # scikit-learn takes a second to import
 
         n = len(self.train.x)
         drawn = [torch.arange(n)] if count >= n else self._drawn(count)
-        accuracy = {
-            "linear": [logistic_accuracy(*codes.rows(rows), *test_codes) for rows in drawn],
-            "fine-tuned": [self._tuned(i, rows, self._copy) for i, rows in enumerate(drawn)],
-            "from scratch": [self._tuned(i, rows, self.fresh) for i, rows in enumerate(drawn)],
-        }
-        return [Probe(way, min(count, n), tuple(accuracy[way])) for way in WAYS]
+        accuracy = {"linear": [logistic_accuracy(*codes.rows(rows), *test_codes) for rows in drawn]}
+        if self.tunable:
+            accuracy |= {
+                "fine-tuned": [self._tuned(i, rows, self._copy) for i, rows in enumerate(drawn)],
+                "from scratch": [self._tuned(i, rows, self.fresh) for i, rows in enumerate(drawn)],
+            }
+        return [Probe(way, min(count, n), tuple(accuracy[way])) for way in WAYS if way in accuracy]
+
+    @cached_property
+    def tunable(self) -> bool:
+        """Whether the codes have a gradient, by which the encoder can learn."""
+        encoder = require(self.trained, Encodes, "predict labels from codes")
+        with torch.enable_grad(), seeded(self.seed):
+            return encoder.encode(self.train.x[:2]).requires_grad
 
     def _drawn(self, count: int) -> list[Tensor]:
         return [balanced(self.train.y, count, self.seed + draw) for draw in range(self.draws)]
@@ -152,13 +167,13 @@ class _Learning:
         return copy.deepcopy(self.trained)
 
     def _tuned(self, draw: int, rows: Tensor, start: Callable[[], nn.Module]) -> float:
-        """Accuracy of the model's encoder with a linear head, both trained on these rows."""
+        """Accuracy of the encoder with a linear head, both trained on these rows."""
         with seeded(self.seed + draw):
             return _tuned(start(), self.train.rows(rows), self.test, self.classes, self.steps)
 
 
 def balanced(y: Tensor, count: int, seed: int) -> Tensor:
-    """`count` rows, the same number of each class but for the remainder."""
+    """Choose `count` rows, the same number of each class except for a remainder."""
     order = torch.randperm(len(y), generator=torch.Generator().manual_seed(seed))
     classes = int(y.max()) + 1
     rank = torch.empty_like(y)

@@ -15,10 +15,10 @@ from ptheta.tasks.needs import Autoencodes, require
 @undisturbed()
 @torch.no_grad()
 def reconstruct(model: nn.Module, x: Tensor, condition: Condition | None = None) -> Tensor:
-    """What is left of each image after the code: uint8 (B, C, H, W) -> the same shape.
+    """Encode and decode images: uint8 (B, C, H, W) -> the same shape.
 
-    condition: for a conditional model
-    Raises PthetaError where the model cannot encode or decode, or takes no such condition.
+    condition: one per image, for a conditional model
+    Raises PthetaError if the model cannot encode or decode, or does not support the condition.
     """
     coder, y = require(model, Autoencodes, "reconstruct"), check_condition(model, condition)
     one = None if y is None else y[:1]

@@ -1,4 +1,4 @@
-"""How well codes hold images, beside floors: needs `Encodes` and `Decodes`."""
+"""Evaluation of reconstruction against baselines: needs `Encodes` and `Decodes`."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from ptheta.terminal.progress import watched
 
 @dataclass(frozen=True, kw_only=True)
 class Floor(Entry):
-    """of: what gives images back, by the principal components of training images, from as many
-    numbers as the code of the model has"""
+    """A baseline. of: reconstructs images by PCA of training images, with as many components as the
+    model's code has dimensions"""
 
     of: Callable[[Principal, int], Repairer]
 
@@ -48,9 +48,9 @@ FLOORS: dict[str, Floor] = {
 
 @torch.no_grad()
 def size_of_code(model: nn.Module, x: Tensor, condition: Condition | None = None) -> int:
-    """How many numbers the code of an image has. x: uint8 (B, C, H, W), of which one is encoded
+    """The number of dimensions of a code. x: uint8 (B, C, H, W), of which one image is encoded
 
-    Raises PthetaError where the model cannot reconstruct.
+    Raises PthetaError if the model cannot reconstruct.
     """
     coder = require(model, Autoencodes, "reconstruct")
     one = None if condition is None else condition[:1]
@@ -66,12 +66,13 @@ def score_reconstruction(
     condition: Condition | None = None,
     batch_size: int = BATCH,
 ) -> list[Scored]:
-    """How well a model gives images x, uint8 (N, C, H, W), back, and then the floors.
+    """Score the reconstruction of images x, uint8 (N, C, H, W), by the model and then the
+    baselines.
 
-    train: principal components of training images; without them there are no floors
-    condition: of each image, for a conditional model; batch_size: images in one go; what comes out
-        does not depend on it
-    Raises PthetaError for no image, and where the model cannot reconstruct.
+    train: principal components of training images; without them there are no baselines
+    condition: one per image, for a conditional model; batch_size: images per batch; does not affect
+        the result
+    Raises PthetaError for no image, and if the model cannot reconstruct.
     """
     if not len(x):
         raise PthetaError("no images to reconstruct: give at least one")

@@ -1,4 +1,4 @@
-"""Samples that a calibrated discriminator has chosen: nearer to the data than the model's own.
+"""Samples selected by a calibrated discriminator, to be closer to the data distribution.
 
 With r(x) = p_data / p_model and samples of the model,
 
@@ -30,24 +30,24 @@ from ptheta.specs import DataSpec, ImageSpec, VectorSpec
 from ptheta.tasks.needs import require
 from ptheta.tasks.ratio.find import VERB, Calibrated, Raw
 
-LEAST = 0.02  # share of samples that is kept at least: M is lowered for it
-AT_ONCE = 64  # samples that are rated at a time, at least
-ROUNDS = 2000  # of rejection, after which nothing is hoped for
-STEPS = 100  # of a chain
+LEAST = 0.02  # minimum fraction of samples kept: M is lowered if needed
+AT_ONCE = 64  # minimum number of samples rated at a time
+ROUNDS = 2000  # maximum rounds of rejection
+STEPS = 100  # steps of a chain
 HALVINGS = 60
 
 
 @runtime_checkable
 class Rates(Samples, HasLogRatio, Protocol):
-    """What draws, and rates what it has drawn."""
+    """A model that samples and has a discriminator."""
 
     spec: DataSpec
 
 
 @dataclass(frozen=True)
 class Bound:
-    """log_m: log M; share: of samples that are kept, expected; cut: the share of the mass of r that
-    lies above M, and is lost"""
+    """The bound M. log_m: log M; share: expected fraction of samples kept; cut: the fraction of the
+    mass of r above M, which is lost"""
 
     log_m: float
     share: float
@@ -55,8 +55,8 @@ class Bound:
 
 
 def bound_of(log_r: Tensor, least: float = LEAST) -> Bound:
-    """M by the ratios of samples (N,): the greatest of them, or as much less as keeps a share
-    `least`."""
+    """M from the log-ratios of samples (N,): their maximum, lowered if needed to keep a fraction of
+    at least `least` of the samples."""
     high = log_r.max().item()
     low = log_r.min().item() if math.isfinite(log_r.min().item()) else high - 60.0
     if _kept(log_r, high) < least:
@@ -73,10 +73,10 @@ def _kept(log_r: Tensor, log_m: float) -> float:
 
 
 class Chosen(Model):
-    """A model whose samples are chosen by the ratio of a calibration. What it can do beside
-    sampling is asked of the model itself.
+    """A model whose samples are selected by a calibrated density ratio. All other attributes are
+    those of the wrapped model.
 
-    about: how many are kept, in words
+    about: a description of the acceptance rate
     """
 
     takes = EVERY_KIND
@@ -86,7 +86,7 @@ class Chosen(Model):
     name: ClassVar[str]
 
     def __init__(self, model: Rates, of: Callable[[Tensor], Tensor], bound: Bound) -> None:
-        """of: makes the model's own log-ratio the calibrated one; bound: of its samples"""
+        """of: maps the discriminator's log-ratio to the calibrated one; bound: on its samples"""
         super().__init__(model.spec, None, condition_of(model))
         self.model, self.of, self.bound = model, of, bound
         self.drawn = self.kept = 0  # samples so far
@@ -108,9 +108,8 @@ class Chosen(Model):
 class Rejection(Chosen):
     """Keeps a sample with probability min(1, r / M).
 
-    All samples of one call are of the same stream: of n that are wanted, those that are not there
-    yet are proposed in turn, at least `AT_ONCE` at a time, and each takes the first
-    that is kept.
+    All samples of one call use the same random stream: proposals are made for the remaining samples
+    in turn, at least `AT_ONCE` at a time, and each sample takes its first accepted proposal.
     """
 
     name = "drs"
@@ -148,7 +147,7 @@ class Rejection(Chosen):
 
 
 class Metropolis(Chosen):
-    """A chain for each sample, from a first one of the model, over `STEPS` further ones."""
+    """One chain per sample, started at a sample of the model, with `STEPS` proposals."""
 
     name = "mh"
 
@@ -168,7 +167,7 @@ class Metropolis(Chosen):
 
 @dataclass(frozen=True)
 class Way(Entry):
-    """make: of a model, its calibration and a bound"""
+    """A selection method. make: builds the sampler from a model, its calibration and a bound"""
 
     make: type[Chosen] = Rejection
 
@@ -180,9 +179,9 @@ WAYS: dict[str, Way] = {
 
 
 def chosen(model: nn.Module, way: str, found: Calibrated) -> Chosen:
-    """The model with its samples chosen. way: a name of `WAYS`; found: its calibration
+    """The model with selected samples. way: a name of `WAYS`; found: its calibration
 
-    Raises PthetaError for a way that is unknown.
+    Raises PthetaError for an unknown way.
     """
     check_way(way)
     rating = require(model, Rates, VERB)
@@ -191,6 +190,6 @@ def chosen(model: nn.Module, way: str, found: Calibrated) -> Chosen:
 
 
 def check_way(way: str) -> None:
-    """Raises PthetaError for a way of choosing that is unknown."""
+    """Raise PthetaError for an unknown selection method."""
     if way not in WAYS:
         raise unknown("way to reject", way, WAYS)

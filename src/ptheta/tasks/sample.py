@@ -19,15 +19,15 @@ from ptheta.tasks.effort import threads_for
 from ptheta.tasks.needs import prior_cure, require
 from ptheta.terminal.progress import watched
 
-BATCH = 256  # images that are drawn at a time
+BATCH = 256  # images per batch
 
 
 class Wanted(TypedDict, total=False):
-    """What the images of a conditional model are asked for, by one of these.
+    """The requested conditions of samples, by one of these fields.
 
-    labels: names or numbers, in turn; attributes: one vector of them, for all images
-    condition: what each image is asked for, as tensors of n rows; or texts as a user types them,
-        in turn (see `ptheta.tasks.conditions.Asked`)
+    labels: names or numbers, in turn; attributes: one vector, for all images
+    condition: tensors of n rows, one per image; or texts as a user types them, in turn (see
+        `ptheta.tasks.conditions.Asked`)
     """
 
     labels: Sequence[int | str] | None
@@ -35,16 +35,16 @@ class Wanted(TypedDict, total=False):
     condition: Asked | None
 
 
-Conditions = Callable[[int, int], Condition | None]  # those of the images from start to stop
+Conditions = Callable[[int, int], Condition | None]  # (start, stop) -> conditions of these images
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where the drawing of many images goes on.
+    """The state needed to continue sampling.
 
-    done: images drawn so far
-    noise: the states of torch's random streams then, uint8 (S,) each: that of the CPU and, for a
-        model elsewhere, that of its device; none before the first image
+    done: number of images drawn so far
+    noise: the states of torch's random streams at that point, uint8 (S,) each: CPU, and the model's
+        device if it is another one; empty before the first image
     """
 
     done: int = 0
@@ -53,9 +53,9 @@ class Place:
 
 @dataclass(frozen=True)
 class Part:
-    """Images drawn in one go. start: number of the first; x: uint8 (B, C, H, W)
+    """A batch of samples. start: number of the first; x: uint8 (B, C, H, W)
 
-    after: with what comes next
+    after: the state to continue from
     """
 
     start: int
@@ -74,8 +74,8 @@ def sample(
 ) -> Tensor:
     """n images, uint8 (n, C, H, W); the same for the same seed, n and batch_size.
 
-    asked: of a conditional model: see `Wanted`; default: its examples in turn
-    Raises PthetaError where the model cannot sample, takes no such condition, or does not know it.
+    asked: conditions, for a conditional model: see `Wanted`; default: its examples in turn
+    Raises PthetaError if the model cannot sample or does not support the condition.
     """
     parts = sample_batches(model, n, seed=seed, batch_size=batch_size, **asked)
     first = next(parts)
@@ -99,10 +99,11 @@ def sample_batches(
     place: Place | None = None,
     **asked: Unpack[Wanted],
 ) -> Iterator[Part]:
-    """The images of `sample`, to the bit, batch after batch: memory does not grow with n.
+    """The images of `sample`, bit-identical, batch by batch: memory does not grow with n.
 
-    place: where an earlier call stood (`Part.after`), to go on with what it had not drawn yet
-    Between two batches torch's random stream is the caller's. Raises as `sample` does, at once.
+    place: the state of an earlier call (`Part.after`), to continue it
+    Between batches torch's random state is that of the caller. Raises as `sample` does, before the
+    first batch.
     """
     check_sampling(model, n, batch_size)
     if place is not None and 0 < place.done < n and not place.noise:
@@ -114,7 +115,7 @@ def sample_batches(
 
 
 def sampling_threads(model: nn.Module, n: int, batch_size: int = BATCH) -> int:
-    """The threads that `sample` gives a model, where the user does not say how many."""
+    """The default number of threads of `sample`."""
     sampler = check_sampling(model, n, batch_size)
     return threads_for(
         model, lambda: sampler.sample(1, some_conditions(model, 1)), min(n, batch_size)
@@ -122,7 +123,7 @@ def sampling_threads(model: nn.Module, n: int, batch_size: int = BATCH) -> int:
 
 
 def check_sampling(model: nn.Module, n: int, batch_size: int = BATCH) -> Samples:
-    """The model, as what samples. Raises PthetaError where it cannot, and for numbers below 1."""
+    """The model, typed as `Samples`. Raises PthetaError if it cannot, and for numbers below 1."""
     sampler = require(model, Samples, "sample", prior_cure(model))
     if n < 1:
         raise PthetaError(f"n = {n}: give at least one image")
@@ -145,7 +146,7 @@ def _drawn(
 
 
 def _noise(model: nn.Module) -> tuple[Tensor, ...]:
-    """The states of the random streams that a model draws from."""
+    """The states of the random streams that a model uses."""
     device, here = device_of(model), torch.get_rng_state()
     if device.type == "cpu":
         return (here,)
@@ -153,7 +154,7 @@ def _noise(model: nn.Module) -> tuple[Tensor, ...]:
 
 
 def _go_on(model: nn.Module, noise: tuple[Tensor, ...]) -> None:
-    """Brings the random streams to where `_noise` found them; none: leaves them."""
+    """Restore the random states from `_noise`; does nothing if empty."""
     if not noise:
         return
     torch.set_rng_state(noise[0])
@@ -163,7 +164,7 @@ def _go_on(model: nn.Module, noise: tuple[Tensor, ...]) -> None:
 
 
 def _conditions(model: nn.Module, n: int, asked: Wanted) -> Conditions:
-    """What the images are asked for. Raises PthetaError where the model does not take it."""
+    """The conditions of the images. Raises PthetaError if the model does not support them."""
     rows = rows_wanted(model, asked)
     if rows is None:
         return lambda start, stop: some_conditions(model, stop - start, start)
@@ -174,7 +175,7 @@ def _conditions(model: nn.Module, n: int, asked: Wanted) -> Conditions:
 
 
 def rows_wanted(model: nn.Module, asked: Wanted) -> Condition | None:
-    """The rows that are asked for, on the model's device; None where nothing is."""
+    """The requested rows of conditions, on the model's device; None if nothing is requested."""
     return conditions_asked(
         model, asked.get("labels"), asked.get("attributes"), asked.get("condition")
     )

@@ -1,4 +1,4 @@
-"""Codes in a plane, beside the prior: needs `Encodes`."""
+"""Scatter plot of codes with the prior: needs `Encodes`."""
 
 from __future__ import annotations
 
@@ -17,15 +17,18 @@ from ptheta.measures.planes import Density, Plane, plane_of
 from ptheta.tasks.codes import Codes, encode
 from ptheta.tasks.conditions import check_condition
 
-MASS = 0.95  # of p(z) and of q(z), in a region of highest density
-MOST = 6000  # codes, at most, that a density is estimated of
+MASS = 0.95  # mass of the highest-density regions of p(z) and q(z)
+MOST = 6000  # maximum number of codes for a density estimate
 
 
 @dataclass(frozen=True, eq=False)
 class Scatter:
-    """codes: of all examples; plane: that they are seen in
-    drawn: as many codes of q(z) = E_x q(z | x) as there are examples; the codes themselves of a
-        model without a posterior; prior: `MOST` of p(z), None of a model without one; (N, L)
+    """Codes of examples and their projection on a plane.
+
+    codes: codes of all examples, (N, L); plane: the projection
+    drawn: one sample of q(z) = E_x q(z | x) per example, (N, L); the codes themselves for a model
+        without a posterior
+    prior: `MOST` samples of p(z), or None without a prior
     """
 
     codes: Codes
@@ -40,17 +43,18 @@ class Scatter:
 
     @cached_property
     def aggregate(self) -> Density:
-        """q(z) in the plane."""
+        """The density of q(z) in the plane."""
         return Density.of(self.plane.of(self.drawn[:MOST]))
 
     @cached_property
     def expected(self) -> Density | None:
-        """p(z) in the plane, of a model that has one."""
+        """The density of p(z) in the plane; None without a prior."""
         return None if self.prior is None else Density.of(self.plane.of(self.prior[:MOST]))
 
     def overlap(self) -> tuple[IntervalEstimate, IntervalEstimate] | None:
-        """(the share of q(z) where p(z) has `MASS` of its own, the share of p(z) where q(z) has
-        it), in the plane: `MASS` both where they are one. None without a prior."""
+        """(The mass of q(z) in the highest-density region of p(z), and that of p(z) in the region
+        of q(z)), in the plane; both regions have `MASS`, so both are `MASS` if q = p. None without
+        a prior."""
         if self.prior is None or self.expected is None:
             return None
         p, q = self.plane.of(self.prior), self.plane.of(self.drawn)
@@ -67,11 +71,11 @@ def scatter(
     dims: tuple[int, int] | None = None,
     seed: int = 0,
 ) -> Scatter:
-    """The codes of examples x (N, ...) in a plane: two dimensions of the code, or of more than two
-    the first principal components of these codes.
+    """Project the codes of examples x (N, ...) on a plane: two dimensions of the code, by default
+    the first principal components for codes of more than two dimensions.
 
-    condition: of each, for a conditional model; seed: of what is drawn of q(z) and p(z)
-    Raises PthetaError where the model cannot encode, for fewer than three examples, and for `dims`
+    condition: one per example, for a conditional model; seed: for samples of q(z) and p(z)
+    Raises PthetaError if the model cannot encode, for fewer than three examples, and for `dims`
     that its code does not have.
     """
     codes, y = encode(model, x, condition, seed=seed), check_condition(model, condition)
@@ -88,6 +92,6 @@ def scatter(
 
 
 def _prior(model: HasPrior, y: Condition | None) -> Tensor:
-    """Draws of p(z), given the conditions of examples in turn."""
+    """Samples of p(z), given the conditions of examples in turn."""
     rows = None if y is None else y[torch.arange(MOST) % len(y)]
     return model.sample_latent(MOST, rows).float().cpu()

@@ -1,4 +1,4 @@
-"""What a model makes of inputs of a data set, beside what is right and what it may have copied."""
+"""Translations of a data set's inputs, with their targets and nearest training targets."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ from ptheta.training.translations import Asked, asked, headings, rows_of
 
 
 class Shown(NamedTuple):
-    """rows: uint8 (N * columns, C, H, W), row by row; headings: of the columns
-    inputs, outputs: of the rows; several answers one after the other
+    """Rows of images for display.
+
+    rows: uint8 (N * columns, C, H, W), row by row; headings: one per column
+    inputs, outputs: of the rows; several outputs of an input follow one another
     """
 
     rows: Tensor
@@ -28,8 +30,7 @@ class Shown(NamedTuple):
 
     @property
     def error(self) -> float | None:
-        """How far the outputs are from what is known, the mean of |difference| of 255; None where
-        nothing is."""
+        """Mean absolute error of the outputs, out of 255; None without targets."""
         known = self.inputs.known
         if not known.any():
             return None
@@ -50,10 +51,10 @@ def shown(
     styles: int = 1,
     seed: int = 0,
 ) -> Shown:
-    """n inputs of a data set in rows: input, outputs, target, and the training target that is
-    nearest in pixels to the first output; the last two where they are known.
+    """Rows for n inputs of a data set: input, outputs, target, and the training target nearest in
+    pixels to the first output; the last two if available.
 
-    train: what the model was trained on; to: see `asked`; styles: outputs of an input
+    train: the training data; to: see `asked`; styles: number of outputs per input
     """
     inputs = asked(model, test, n, to=to, seed=seed)
     outputs = [_answers(model, inputs, seed + k) for k in range(styles)]
@@ -73,7 +74,7 @@ def _answers(model: nn.Module, inputs: Asked, seed: int) -> Tensor:
 
 
 def _nearest(train: Dataset, inputs: Asked, made: Tensor) -> Tensor | None:
-    """None where there are none in the domain that is wanted."""
+    """The nearest training targets; None if the target domain has no training images."""
     if train.spec.shape != tuple(made.shape[1:]):
         return None
     if inputs.to is None:

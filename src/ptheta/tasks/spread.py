@@ -1,4 +1,4 @@
-"""Some of labelled examples, each class in its share."""
+"""Stratified subsets of labelled examples."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from torch import Tensor
 
 
 def spread_over(y: Tensor, n: int, seed: int) -> Tensor:
-    """Positions of n of the examples with labels y (N,), each class in its share, in an order of
-    the seed: int64 (n,). Of as many as there are, each once."""
+    """Indices of a stratified random subset of n examples with labels y (N,), in random order:
+    int64 (n,). For n = N each index occurs once."""
     generator = torch.Generator().manual_seed(seed)
     order = torch.randperm(len(y), generator=generator)
     order = order[torch.argsort(y[order], stable=True)]

@@ -1,4 +1,4 @@
-"""Models that draw in steps: in fewer or more of them, with more or less weight of a condition."""
+"""Models that sample in steps, with another number of steps or guidance weight."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class Stepped(Changed):
 
 
 def stepped(model: nn.Module, steps: int | None = None, guidance: float | None = None) -> Stepped:
-    """The model with another number of steps, or another weight of its condition. Raises
-    PthetaError where it draws in no steps, and for numbers that are none of theirs."""
+    """The model with another number of steps or guidance weight. Raises PthetaError if it does not
+    sample in steps, and for invalid values."""
     if steps is not None and steps < 1:
         raise PthetaError(f"--steps {steps}: want 1 or more")
     if guidance is not None and not (math.isfinite(guidance) and guidance >= 0):

@@ -20,8 +20,8 @@ from ptheta.tasks.needs import require
 def surprise(model: nn.Module, x: Tensor, condition: Condition | None = None) -> Tensor:
     """-log2 p(x_i | earlier pixels) of each sub-pixel: float (B, C, H, W), bits.
 
-    Its mean over an image is the image's bits/dim. Raises PthetaError where the model has no
-    conditionals, and for a condition that it does not take or know.
+    Its mean over an image is the image's bits/dim. Raises PthetaError if the model has no
+    conditionals, and for an unsupported condition.
     """
     ordered = require(model, HasConditionals, "compute the surprise of pixels")
     y, x = check_condition(model, condition), x.to(device_of(model))

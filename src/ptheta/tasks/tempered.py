@@ -1,4 +1,4 @@
-"""Models whose samples are more alike: codes that are cut off, or noise that is scaled."""
+"""Models with reduced sample diversity: truncated codes or a sampling temperature."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from ptheta.specs import DataSpec, ImageSpec, VectorSpec
 from ptheta.tasks.conditions import blend
 from ptheta.tasks.needs import require
 
-COLDEST, HOTTEST = 1e-6, 1e6  # far beyond, numbers of 32 bits are none any more
+COLDEST, HOTTEST = 1e-6, 1e6  # far beyond, float32 overflows
 
 
 class Changed(Model):
-    """A model that draws in another way; all else is asked of the model itself."""
+    """A model with another sampling method; all other attributes are those of the wrapped model."""
 
     takes = EVERY_KIND
     specs = (ImageSpec, VectorSpec)
@@ -34,7 +34,7 @@ class Changed(Model):
 
 
 class Truncated(Changed):
-    """Codes within [-at, at] (Brock et al. 2019, arXiv:1809.11096)."""
+    """Codes truncated to [-at, at] (Brock et al. 2019, arXiv:1809.11096)."""
 
     def __init__(self, model: Model, drawing: Truncates, at: float) -> None:
         super().__init__(model, model.spec)
@@ -45,7 +45,7 @@ class Truncated(Changed):
 
 
 class Tempered(Changed):
-    """Logits over the temperature, or base noise times it."""
+    """Logits divided by the temperature, or base noise multiplied by it."""
 
     def __init__(self, model: Model, drawing: Tempers, temperature: float) -> None:
         super().__init__(model, model.spec)
@@ -56,7 +56,7 @@ class Tempered(Changed):
 
 
 def truncated(model: nn.Module, at: float) -> nn.Module:
-    """The model with its codes cut off. Raises PthetaError where it has none of a normal prior."""
+    """The model with truncated codes. Raises PthetaError unless its codes have a normal prior."""
     check_above("--truncation", at)
     drawing = require(model, Truncates, "sample truncated codes")
     assert isinstance(model, Model)
@@ -64,7 +64,7 @@ def truncated(model: nn.Module, at: float) -> nn.Module:
 
 
 def tempered(model: nn.Module, temperature: float) -> nn.Module:
-    """The model at a temperature. Raises PthetaError where none is defined for it."""
+    """The model at a temperature. Raises PthetaError if the model defines none."""
     check_above("--temperature", temperature)
     if not COLDEST <= temperature <= HOTTEST:
         raise PthetaError(
@@ -77,6 +77,6 @@ def tempered(model: nn.Module, temperature: float) -> nn.Module:
 
 
 def check_above(flag: str, value: float) -> None:
-    """Raises PthetaError for what is no finite number above 0."""
+    """Raise PthetaError unless the value is a finite number above 0."""
     if not (math.isfinite(value) and value > 0):
         raise PthetaError(f"{flag} {value:g}: want a finite number above 0")

@@ -1,8 +1,8 @@
-"""Large images, worked at tile by tile: what is in memory at once does not grow with them.
+"""Processing of large images in overlapping tiles, with constant memory.
 
-Tiles overlap. In the middle half of an overlap one tile fades into the next, and in its outer
-quarters a tile counts for nothing: there it has seen its own border and not what lies beyond. So
-what looks no farther than a quarter of the overlap gives what it would give for the whole image.
+Adjacent tiles are blended in the middle half of their overlap; in the outer quarter next to its own
+border a tile has weight 0, since it does not see beyond. So a function whose receptive field
+reaches at most a quarter of the overlap gives the same result as for the whole image.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from torch import Tensor
 from ptheta.specs import ImageSpec
 from ptheta.terminal.progress import watched
 
-TILE = 1024  # pixels, the side of a tile
-LEAST = 64  # of the side of a tile
-OVERLAP = 4  # a tile shares a fourth of its side with the next one
-PHASES = 8  # tiles begin at multiples of about an eighth, as nets that halve the image want it
+TILE = 1024  # default side of a tile in pixels
+LEAST = 64  # minimum side of a tile
+OVERLAP = 4  # the overlap is a fourth of a tile's side
+PHASES = 8  # tiles begin at multiples of about an eighth, for networks that downsample
 
 Work = Callable[[Tensor], Tensor]
 
@@ -38,8 +38,8 @@ class Cuts:
 
     @cached_property
     def starts(self) -> tuple[int, ...]:
-        """Where the pieces begin: at multiples of a power of two, so that what a net halves is
-        halved at the same pixels in each."""
+        """Where the pieces begin: at multiples of a power of two, so that a network downsamples on
+        the same grid in each."""
         phase = 1 << ((self.tile // PHASES).bit_length() - 1)
         if self.n <= self.tile:
             return (0,)
@@ -53,7 +53,7 @@ class Cuts:
 
     @cached_property
     def weights(self) -> tuple[Tensor, ...]:
-        """How much each piece counts at each of its pixels: (length,). They sum to 1 everywhere."""
+        """The weight of each piece at each of its pixels: (length,). They sum to 1 everywhere."""
         raw = [self._raw(i) for i in range(len(self.starts))]
         total = torch.zeros(self.n)
         for i, weight in enumerate(raw):
@@ -73,22 +73,22 @@ class Cuts:
 
 
 def _ramp(depth: Tensor, overlap: int) -> Tensor:
-    """From 0 to 1 in the middle half of an overlap, without a kink. depth: pixels from its end"""
+    """A smooth ramp from 0 to 1 in the middle half of an overlap. depth: pixels from its end"""
     u = ((depth - overlap / 4) / (overlap / 2)).clamp(0, 1)
     return u * u * (3 - 2 * u)
 
 
 def tiled(work: Work, x: Tensor, spec: ImageSpec, tile: int = TILE) -> Tensor:
-    """What `work` makes of an image, uint8 (C, H, W) -> (C', H, W), in tiles of `tile` pixels.
+    """Apply `work` to an image, uint8 (C, H, W) -> (C', H, W), in tiles of `tile` pixels.
 
-    work: uint8 (1, C, h, w) -> (1, C', h, w) for any h and w, the same for the same tile
-    spec: of what it makes. Tiles are blended as a network sees them, (K, h, w): where pixels are
-        colours of a map, the colour that counts most is taken, and none between two
+    work: uint8 (1, C, h, w) -> (1, C', h, w) for any h and w, deterministic
+    spec: spec of the output. Tiles are blended in network scale, (K, h, w): in a label map the
+        class with the largest weight is taken
     """
     _, height, width = x.shape
     down, across = Cuts(height, tile), Cuts(width, tile)
     made = x.new_empty(spec.shape[0], height, width)
-    begun: Tensor | None = None  # of the tiles above: what reaches into the next ones
+    begun: Tensor | None = None  # the part of the tiles above that overlaps the next row
     for i in watched(range(len(down.starts)), "rows of tiles"):
         start = down.starts[i]
         rows = _row(work, x[:, down.piece(i)], spec, across) * down.weights[i][:, None]
@@ -101,7 +101,7 @@ def tiled(work: Work, x: Tensor, spec: ImageSpec, tile: int = TILE) -> Tensor:
 
 
 def _row(work: Work, strip: Tensor, spec: ImageSpec, across: Cuts) -> Tensor:
-    """The tiles of a row, blended: floats (K, h, W)."""
+    """The blended tiles of a row: floats (K, h, W)."""
     row = torch.zeros(spec.scaled_shape[0], strip.shape[1], across.n)
     for j, weight in enumerate(across.weights):
         piece = across.piece(j)

@@ -1,4 +1,4 @@
-"""Precision against recall, as samples are made more alike by truncation or temperature."""
+"""The precision-recall trade-off of samples under truncation or temperature."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from ptheta.tasks.sample import sample
 from ptheta.tasks.tempered import tempered, truncated
 from ptheta.terminal.progress import watched
 
-NEIGHBOURS = 5  # that make the ball of an example, as in evaluation
-LEAST = NEIGHBOURS + 1  # examples of either side
+NEIGHBOURS = 5  # neighbours that define the ball of an example, as in evaluation
+LEAST = NEIGHBOURS + 1  # minimum number of examples of each side
 TRUNCATIONS = (0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0)
 TEMPERATURES = (0.25, 0.5, 0.7, 0.8, 0.9, 1.0, 1.1)
 
@@ -29,9 +29,11 @@ Features = Callable[[Tensor], Tensor]  # examples -> float (n, d)
 
 @dataclass(frozen=True)
 class Point:
-    """value: of truncation or temperature; None of plain samples, and of real examples
-    precision: share of samples within the real examples; recall: share of these within the samples
-    (Kynkaanniemi et al. 2019, arXiv:1904.06991)
+    """Precision and recall (Kynkaanniemi et al. 2019, arXiv:1904.06991) at one setting.
+
+    value: truncation or temperature; None for plain samples and for real examples
+    precision: share of samples within the manifold of real examples; recall: share of real examples
+        within the manifold of samples
     """
 
     value: float | None
@@ -41,8 +43,10 @@ class Point:
 
 @dataclass(frozen=True)
 class Tradeoff:
-    """by: "truncation" or "temperature"; points: in the order of the values
-    plain: of samples as they are; floor: of real training examples in the place of samples
+    """A trade-off curve.
+
+    by: "truncation" or "temperature"; points: in the order of the values
+    plain: for unmodified samples; floor: for real training examples instead of samples
     """
 
     by: str
@@ -52,8 +56,8 @@ class Tradeoff:
 
 
 def ways_of(model: nn.Module) -> tuple[str, tuple[float, ...]]:
-    """By what a model's samples are made more alike, and usual values. Raises PthetaError for a
-    model that has neither."""
+    """The available settings of a model, truncation or temperature, with default values. Raises
+    PthetaError for a model that has neither."""
     if isinstance(model, Truncates):
         return "truncation", TRUNCATIONS
     if isinstance(model, Tempers):
@@ -76,9 +80,9 @@ def tradeoff(
 ) -> Tradeoff:
     """Precision and recall of as many samples as there are real examples, at each value.
 
-    real: held-out examples; train: training examples, for the floor; features: what distances are
-        taken in; values: of truncation or temperature; default: the usual ones
-    Raises PthetaError where the model has neither, and for fewer than 6 examples.
+    real: held-out examples; train: training examples, for the baseline; features: the feature
+        extractor; values: of truncation or temperature; default: see `ways_of`
+    Raises PthetaError if the model has neither, and for fewer than 6 examples.
     """
     by, usual = ways_of(model)
     require(model, Samples, "trade precision for recall")
@@ -87,7 +91,7 @@ def tradeoff(
         raise PthetaError(f"{n} held-out examples: precision and recall need {LEAST} or more")
     change = truncated if by == "truncation" else tempered
     chosen = values or usual
-    changed = [change(model, value) for value in chosen]  # refused before the work
+    changed = [change(model, value) for value in chosen]  # check before the work
     known = features(real[:n])
 
     def point(x: Tensor, value: float | None = None) -> Point:

@@ -1,4 +1,4 @@
-"""Pictures carried over to what they were paired with, or to a domain: needs `Translates`."""
+"""Image-to-image translation, paired or to a domain: needs `Translates`."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from ptheta.tasks.tiling import LEAST, TILE, tiled
 if TYPE_CHECKING:
     from ptheta.specs import ImageSpec
 
-BATCH = 64  # pictures that are translated at a time
+BATCH = 64  # images translated at a time
 
 
 def translator_of(model: nn.Module) -> Translates:
-    """The model, as what translates. Raises PthetaError where it cannot."""
+    """The model, typed as `Translates`. Raises PthetaError if it cannot."""
     return require(model, Translates, "translate")
 
 
 def domain(model: nn.Module, to: str | int | None) -> int | None:
-    """The number of a domain; None for a model that learned from pairs.
+    """The index of a domain; None for a model trained on pairs.
 
-    to: by name or number; None for the only one
-    Raises PthetaError where there is no such domain, where one must be named, and where pairs leave
-    none to be named.
+    to: name or number; None if there is only one
+    Raises PthetaError for an unknown domain, for None if there are several, and for a domain if the
+    model was trained on pairs.
     """
     known = translator_of(model).domains()
     if not known:
@@ -64,15 +64,15 @@ def translate(
     seed: int = 0,
     tile: int = TILE,
 ) -> Tensor:
-    """Pictures x, uint8 (B, C, H, W) of any height and width, carried over: uint8 (B, C', H, W).
+    """Translate images x, uint8 (B, C, H, W) of any height and width: uint8 (B, C', H, W).
 
-    to: of a model of several domains, the name or the number of the one that is wanted, or int64
-        (B,) for each
-    seed: of what is drawn, where answers differ
-    tile: pictures of more than tile^2 pixels are worked at in tiles of that side, all of them from
-        the noise of the seed (see `ptheta.tasks.tiling`)
-    Raises PthetaError where the model cannot translate, for pictures with other channels, and for a
-    domain that it does not know.
+    to: the target domain by name or number, for a model of several domains, or int64 (B,), one per
+        image
+    seed: for stochastic translations
+    tile: images of more than tile^2 pixels are processed in tiles of that side, all with the same
+        noise (see `ptheta.tasks.tiling`)
+    Raises PthetaError if the model cannot translate, for images with other channels, and for an
+    unknown domain.
     """
     translator = translator_of(model)
     channels = translator.input_spec().channels
@@ -109,7 +109,7 @@ def _in_batches(translator: Translates, x: Tensor, to: Tensor | None) -> Tensor:
 def _of_one_noise(
     translator: Translates, i: int, to: Tensor | None, seed: int
 ) -> Callable[[Tensor], Tensor]:
-    """What translates a tile of picture i: all tiles in the one style that the seed gives."""
+    """A function that translates a tile of image i: all tiles with the same style noise."""
     one = None if to is None else to[i : i + 1]
 
     def work(tile: Tensor) -> Tensor:
@@ -120,7 +120,7 @@ def _of_one_noise(
 
 
 def _numbers(model: nn.Module, to: Tensor | str | int | None, n: int) -> Tensor | None:
-    """The domain of each of n pictures, int64 (n,), on the model's device."""
+    """The target domain of each of n images, int64 (n,), on the model's device."""
     if not isinstance(to, Tensor):
         number = domain(model, to)
         return None if number is None else torch.full((n,), number, device=device_of(model))

@@ -1,5 +1,5 @@
-"""Traversals: one number of a code is changed, or one part of it that has a name, such as the
-category of InfoGAN. Need `Decodes`."""
+"""Latent traversals: one dimension of a code is changed, or one named part, such as the category of
+InfoGAN. Need `Decodes`."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ from ptheta.tasks.conditions import check_condition, whole_numbers
 from ptheta.tasks.effort import decoded
 from ptheta.tasks.needs import DecodesPrior, prior_cure, require
 
-STEPS = 9  # images of a row, where nobody says how many
-LOOKED_AT = 16  # codes by whose images the numbers that change most are found
+STEPS = 9  # default number of images of a row
+LOOKED_AT = 16  # codes used to find the dimensions with the largest effect
 
 
 @dataclass(frozen=True)
 class Axis:
     """What is changed in a row of images.
 
-    part: where it stands in the code; values: what stands there, (steps, size)
+    part: position in the code; values: the values of this part, (steps, size)
     """
 
     part: CodePart
@@ -46,8 +46,8 @@ class Axis:
 
 
 def named_parts(model: nn.Module, size: int) -> dict[str, CodePart]:
-    """All parts of a code of so many numbers, in order: those that the model names, and z0, z1, ...
-    by their place for the others."""
+    """All parts of a code of `size` dimensions, in order: those that the model names, and z0, z1,
+    ... by position for the others."""
     own = code_parts(model)
     taken = {place for part in own for place in range(part.start, part.start + part.size)}
     rest = (CodePart(f"z{d}", d, 1) for d in range(size) if d not in taken)
@@ -57,11 +57,12 @@ def named_parts(model: nn.Module, size: int) -> dict[str, CodePart]:
 def axes(
     model: nn.Module, size: int, dims: Sequence[int | str], steps: int | None, reach: float
 ) -> list[Axis]:
-    """What the rows change, for codes of so many numbers.
+    """The axes of the rows, for codes of `size` dimensions.
 
-    dims: numbers of the code by their place, or parts of it by their names
-    steps: images of a row; None for as many as the category among the dims has, else `STEPS`
-    Raises PthetaError for what the code does not have, and for a category that has no room.
+    dims: dimensions by position, or parts by name
+    steps: images per row; None for the number of values of the category among the dims, else
+        `STEPS`
+    Raises PthetaError for unknown parts, and if a category has another number of values.
     """
     parts = named_parts(model, size)
     found = [_part(dim, parts, size) for dim in dims]
@@ -82,7 +83,7 @@ def axes(
 
 
 def _part(dim: int | str, parts: Mapping[str, CodePart], size: int) -> CodePart:
-    """Raises PthetaError for none of them."""
+    """The part with this name or position. Raises PthetaError for an unknown one."""
     if isinstance(dim, str) and not dim.isdecimal():
         if dim not in parts:
             raise unknown("part of the code", dim, parts)
@@ -101,8 +102,8 @@ def _part(dim: int | str, parts: Mapping[str, CodePart], size: int) -> CodePart:
 
 
 def _values(model: nn.Module, part: CodePart, steps: int, reach: float, own: bool) -> Tensor:
-    """(steps, size): every category, all of the range of a part with a name, or what stands as far
-    out under the prior as -reach to reach under N(0, 1)."""
+    """Values of a part, (steps, size): every category, the full range of a named part, or the prior
+    quantiles that correspond to -reach to reach under N(0, 1)."""
     if part.category:
         return torch.eye(part.size)
     low, high = part.low, part.high
@@ -112,9 +113,9 @@ def _values(model: nn.Module, part: CodePart, steps: int, reach: float, own: boo
 
 
 def fixed(model: nn.Module, z: Tensor, given: Mapping[str, float]) -> Tensor:
-    """Codes (B, L) in which parts have these values: c0 = 3 is the category of this number.
+    """Set parts of codes (B, L) to given values, such as c0 = 3 for the category with this index.
 
-    Raises PthetaError for parts that the code does not have, and for no value of theirs.
+    Raises PthetaError for unknown parts and invalid values.
     """
     parts, z = named_parts(model, z.shape[1]), z.clone()
     for name, value in given.items():
@@ -142,15 +143,14 @@ def traverse(
     reach: float = 3.0,
     condition: Condition | None = None,
 ) -> Tensor:
-    """For each of `dims`, `steps` images in which that part of the code z (L,) is another: uint8
-    (len(dims) * steps, C, H, W), row by row. A number goes from -reach to reach, or under a prior
-    that is not N(0, 1) to where as much of it lies beyond; a number that the model names goes over
-    its range; a category takes each of its values.
+    """Vary each of `dims` of the code z (L,) in `steps` images: uint8 (len(dims) * steps, C, H, W),
+    row by row. A dimension runs from -reach to reach, or through the corresponding quantiles if the
+    prior is not N(0, 1); a dimension named by the model runs over its range; a category takes each
+    of its values.
 
-    dims: places in the code, or names (`named_parts`)
-    steps: default: 9, or as many as a category among the dims has values
-    Raises PthetaError for no dimensions, for those that the code does not have, and for a condition
-    that the model does not take.
+    dims: positions in the code, or names (`named_parts`)
+    steps: images per row; default: 9, or the number of values of a category among the dims
+    Raises PthetaError for no dimensions, for unknown ones, and for an unsupported condition.
     """
     require(model, Decodes, "show its latent space")
     rows = axes(model, len(z), dims, steps, reach)
@@ -170,12 +170,12 @@ def traverse(
 def most_answered(
     model: nn.Module, condition: Condition | None = None, *, seed: int = 0
 ) -> list[str]:
-    """The parts of the code, those with names first, and then by how much the image changes (mean
-    square over pixels) from where N(0, 1) has -1 to where it has 1, over codes of the prior. It
-    needs no encoder.
+    """The parts of the code, named ones first, the others by how much the image changes (mean
+    square over pixels) between the prior quantiles that correspond to -1 and 1 under N(0, 1),
+    averaged over codes of the prior. Needs no encoder.
 
-    condition: of the codes, one row; default: the first that the model shows
-    Raises PthetaError where the model has no prior, or does not decode.
+    condition: of the codes, one row; default: the model's first example condition
+    Raises PthetaError if the model has no prior or cannot decode.
     """
     latent = require(model, DecodesPrior, "show its latent space", prior_cure(model))
     y = check_condition(model, condition)

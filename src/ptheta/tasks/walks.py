@@ -1,4 +1,4 @@
-"""Pictures of a latent space: the manifold of two dimensions. Need `Decodes`."""
+"""Image grids of a latent space over two dimensions. Need `Decodes`."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from ptheta.tasks.conditions import check_condition, one_condition, whole_number
 from ptheta.tasks.effort import decoded
 from ptheta.tasks.needs import DecodesPrior, prior_cure, require
 
-BATCH = 500  # images that are encoded at a time
+BATCH = 500  # images encoded at a time
 
 
 def code_size(model: nn.Module) -> int:
-    """Dimensions of a code. Raises PthetaError where the model cannot decode or has no prior."""
+    """Dimensions of a code. Raises PthetaError if the model cannot decode or has no prior."""
     latent = require(model, DecodesPrior, "show its latent space", prior_cure(model))
     return latent.sample_latent(1, some_conditions(model, 1)).shape[1]
 
@@ -33,12 +33,12 @@ def code_size(model: nn.Module) -> int:
 @undisturbed()
 @torch.no_grad()
 def most_used(model: nn.Module, x: Tensor, condition: Condition | None = None) -> list[int]:
-    """The dimensions of the code, the one that says most about these images first.
+    """The dimensions of the code, the most informative about these images first.
 
-    By the mean of KL(q(z_j | x) || N(0, 1)) where the model has a posterior, else by the variance
-    of the code over the images.
-    x: image batch, at least two images; condition: of each, for a conditional model
-    Raises PthetaError where the model cannot encode, or takes no such condition.
+    Sorted by the mean of KL(q(z_j | x) || N(0, 1)) if the model has a posterior, else by the
+    variance of the code over the images.
+    x: image batch, at least two images; condition: one per image, for a conditional model
+    Raises PthetaError if the model cannot encode or does not support the condition.
     """
     coder = require(model, Encodes, "encode images")
     if len(x) < 2:
@@ -68,14 +68,13 @@ def manifold(
 ) -> Tensor:
     """side x side images over two dimensions of the code: uint8 (side^2, C, H, W), row by row.
 
-    The codes are the quantiles of the prior, N(0, 1) where no other is known, so that each has the
-    same prior mass around it (Kingma & Welling 2014, figure 4); all other dimensions are 0.
-    dims: across and down (`most_used` finds those that say most)
-    label: what a conditional model is asked for, by name or number, one for all images; default:
-        its first
-    condition: in its place, one row that all images are asked for
-    Raises PthetaError for dimensions that the code does not have, a side below 1, and a label that
-    the model does not take or know.
+    The codes are the quantiles of the prior, N(0, 1) if unknown, so that each has the same prior
+    mass around it (Kingma & Welling 2014, figure 4); all other dimensions are 0.
+    dims: horizontal and vertical (`most_used` finds the most informative ones)
+    label: name or number, one for all images, for a conditional model; default: its first
+    condition: one row for all images, instead of a label
+    Raises PthetaError for dimensions that the code does not have, a side below 1, and an
+    unsupported label.
     """
     if side < 1:
         raise PthetaError(f"side = {side}: ask for at least one image across and down")

@@ -58,11 +58,41 @@ def _bilinear(lr: float, start: tuple[float, float]) -> Section:
         rule: play(BILINEAR, ([start[0]], [start[1]]), rule=rule, lr=lr, steps=steps)
         for rule in RULES
     }
+    return Section(
+        "The game $f(x, y) = x y$",
+        [
+            "Player x minimises $x y$, player y maximises it. The only equilibrium is (0, 0), and "
+            "no player gains by leaving it. Every step below is made by the engine that trains the "
+            f"models, with the step size $\\eta$ = {lr}.",
+        ],
+        ["x_{t+1} = x_t - \\eta y_t, \\qquad y_{t+1} = y_t + \\eta x_t"],
+        [
+            Figure(
+                figure(
+                    partial(_draw_paths, paths, start),
+                    "Paths of simultaneous, alternating and extragradient steps on x y",
+                    count=3,
+                    width=9.6,
+                    height=3.4,
+                ),
+                f"{steps} steps from the same start (circle). Simultaneous steps spiral outwards, "
+                "alternating steps stay on an ellipse, extragradient steps spiral inwards.",
+            ),
+            Numbers(_path_numbers(paths, lr)),
+            Film(_film(paths), "The three rules, step by step."),
+        ],
+        "ptheta train gan --data points-ring --recipe points --dynamics simultaneous"
+        "\nptheta train gan --data points-ring --recipe points --dynamics extragradient",
+    )
+
+
+def _path_numbers(paths: dict[str, Tensor], lr: float) -> list[Number]:
+    """What theory says of the paths of the three rules, each (steps + 1, 2)."""
     radii = {rule: path.norm(dim=1) for rule, path in paths.items()}
-    growth = {rule: float(r[-1] / r[0]) ** (1 / steps) for rule, r in radii.items()}
+    growth = {rule: float(r[-1] / r[0]) ** (1 / (len(r) - 1)) for rule, r in radii.items()}
     x, y = paths["alternating"].unbind(1)
     kept = x**2 + y**2 - lr * x * y
-    numbers = [
+    return [
         Number(
             "simultaneous: growth of the radius per step, $\\sqrt{1 + \\eta^2}$",
             growth["simultaneous"],
@@ -98,32 +128,6 @@ def _bilinear(lr: float, start: tuple[float, float]) -> Section:
         if radii["simultaneous"][-1] >= 2 * radii["simultaneous"][0]
         else Number("simultaneous: final radius", float(radii["simultaneous"][-1])),
     ]
-    return Section(
-        "The game $f(x, y) = x y$",
-        [
-            "Player x minimises $x y$, player y maximises it. The only equilibrium is (0, 0), and "
-            "no player gains by leaving it. Every step below is made by the engine that trains the "
-            f"models, with the step size $\\eta$ = {lr}.",
-        ],
-        ["x_{t+1} = x_t - \\eta y_t, \\qquad y_{t+1} = y_t + \\eta x_t"],
-        [
-            Figure(
-                figure(
-                    partial(_draw_paths, paths, start),
-                    "Paths of simultaneous, alternating and extragradient steps on x y",
-                    count=3,
-                    width=9.6,
-                    height=3.4,
-                ),
-                f"{steps} steps from the same start (circle). Simultaneous steps spiral outwards, "
-                "alternating steps stay on an ellipse, extragradient steps spiral inwards.",
-            ),
-            Numbers(numbers),
-            Film(_film(paths), "The three rules, step by step."),
-        ],
-        "ptheta train gan --data points-ring --recipe points --dynamics simultaneous"
-        "\nptheta train gan --data points-ring --recipe points --dynamics extragradient",
-    )
 
 
 def _draw_paths(paths: dict[str, Tensor], start: Sequence[float], axes: Sequence[Axes]) -> None:
@@ -244,8 +248,26 @@ def _rock_paper_scissors(asked: Asked) -> Section:
         rule: play(losses, begin, rule=rule, lr=1.0, steps=800)[:, :3].softmax(1) for rule in RULES
     }
     gaps = {rule: (path - fair).abs().sum(1) / 2 for rule, path in found.items()}
-    names = ("rock", "paper", "scissors")
+    numbers = [
+        Number(
+            f"extragradient: probability of {name} after 800 steps",
+            float(found["extragradient"][-1, i]),
+            float(fair[i]),
+            2e-2,
+        )
+        for i, name in enumerate(("rock", "paper", "scissors"))
+    ]
     value = float(fair @ payoff @ fair)
+    numbers += [
+        Number("value of the game at the equilibrium", value, 0.0, 1e-12),
+        Number(
+            "simultaneous: distance to the equilibrium at the end, at least that of the start",
+            float(gaps["simultaneous"][-100:].max()),
+            float(gaps["simultaneous"][0]),
+            0.0,
+            ">=",
+        ),
+    ]
     return Section(
         "Rock, paper, scissors",
         [
@@ -255,28 +277,7 @@ def _rock_paper_scissors(asked: Asked) -> Section:
         ],
         ["p^* = \\frac{1}{a + b + c} (b, a, c), \\qquad \\text{value} = 0"],
         [
-            Numbers(
-                [
-                    Number(
-                        f"extragradient: probability of {name} after 800 steps",
-                        float(found["extragradient"][-1, i]),
-                        float(fair[i]),
-                        2e-2,
-                    )
-                    for i, name in enumerate(names)
-                ]
-                + [
-                    Number("value of the game at the equilibrium", value, 0.0, 1e-12),
-                    Number(
-                        "simultaneous: distance to the equilibrium at the end, at least that of "
-                        "the start",
-                        float(gaps["simultaneous"][-100:].max()),
-                        float(gaps["simultaneous"][0]),
-                        0.0,
-                        ">=",
-                    ),
-                ]
-            ),
+            Numbers(numbers),
             Figure(
                 figure(
                     partial(_draw_gaps, gaps),

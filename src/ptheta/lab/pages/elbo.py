@@ -129,6 +129,29 @@ def _model(asked: Asked) -> Linear:
 
 
 def _terms(model: Linear) -> Section:
+    return Section(
+        "Three terms that add up to $\\log p(x)$",
+        [
+            "In a linear model with Gaussian noise, $\\log p(x)$, the posterior and all terms of "
+            "the bound are known in closed form. q(z | x) is a Gaussian with independent "
+            "dimensions, as the encoder of a VAE gives it. The third term is a KL divergence from "
+            "the posterior, which a VAE cannot compute. It is at least 0, so that the first two "
+            "are a lower bound.",
+        ],
+        [
+            "\\log p(x) = \\underbrace{E_q \\log p(x | z) - \\mathrm{KL}(q(z | x), p(z))}"
+            "_{\\text{ELBO}} + \\mathrm{KL}(q(z | x), p(z | x))",
+        ],
+        [
+            Numbers(_term_numbers(model)),
+        ],
+        "ptheta train vae --data digits --out runs/vae\n"
+        "ptheta evaluate runs/vae    # elbo_reconstruction, elbo_kl, neg_elbo, elbo_gap",
+    )
+
+
+def _term_numbers(model: Linear) -> list[Number]:
+    """Each term by a sum over a grid of z, and its closed form."""
     side = torch.linspace(-9, 9, 901, dtype=torch.float64)
     grid = torch.cartesian_prod(side, side)
     cell = float(side[1] - side[0]) ** 2
@@ -148,54 +171,32 @@ def _terms(model: Linear) -> Section:
     by_grid = float((q.exp() * (q - (joint - summed))).sum() * cell)
     kl = float(kl_standard_normal(model.mean[None], model.log_var[None]).sum())
     reconstruction = model.reconstruction()
-    return Section(
-        "Three terms that add up to $\\log p(x)$",
-        [
-            "In a linear model with Gaussian noise, $\\log p(x)$, the posterior and all terms of "
-            "the bound are known in closed form. q(z | x) is a Gaussian with independent "
-            "dimensions, as the encoder of a VAE gives it. The third term is a KL divergence from "
-            "the posterior, which a VAE cannot compute. It is at least 0, so that the first two "
-            "are a lower bound.",
-        ],
-        [
-            "\\log p(x) = \\underbrace{E_q \\log p(x | z) - \\mathrm{KL}(q(z | x), p(z))}"
-            "_{\\text{ELBO}} + \\mathrm{KL}(q(z | x), p(z | x))",
-        ],
-        [
-            Numbers(
-                [
-                    Number(
-                        "$E_q \\log p(x | z)$, nats",
-                        float((q.exp() * model.log_likelihood(grid)).sum() * cell),
-                        reconstruction,
-                        GRID,
-                        how="sum over a grid of z; theory: closed form",
-                    ),
-                    Number(
-                        "$\\mathrm{KL}(q(z | x), p(z))$",
-                        float((q.exp() * (q - log_standard_normal(grid))).sum() * cell),
-                        kl,
-                        GRID,
-                        how="the same",
-                    ),
-                    Number(
-                        "$\\mathrm{KL}(q(z | x), p(z | x))$", by_grid, gap, GRID, how="the same"
-                    ),
-                    Number(
-                        "sum: first minus second plus third",
-                        reconstruction - kl + gap,
-                        evidence,
-                        EXACT,
-                        how="theory: $\\log p(x)$ of $N(b, W W^T + s^2 I)$",
-                    ),
-                    Number("$\\log p(x)$ by a sum over z", summed, evidence, GRID),
-                    Number("ELBO", reconstruction - kl, evidence, 0.0, "<="),
-                ]
-            )
-        ],
-        "ptheta train vae --data digits --out runs/vae\n"
-        "ptheta evaluate runs/vae    # elbo_reconstruction, elbo_kl, neg_elbo, elbo_gap",
-    )
+    return [
+        Number(
+            "$E_q \\log p(x | z)$, nats",
+            float((q.exp() * model.log_likelihood(grid)).sum() * cell),
+            reconstruction,
+            GRID,
+            how="sum over a grid of z; theory: closed form",
+        ),
+        Number(
+            "$\\mathrm{KL}(q(z | x), p(z))$",
+            float((q.exp() * (q - log_standard_normal(grid))).sum() * cell),
+            kl,
+            GRID,
+            how="the same",
+        ),
+        Number("$\\mathrm{KL}(q(z | x), p(z | x))$", by_grid, gap, GRID, how="the same"),
+        Number(
+            "sum: first minus second plus third",
+            reconstruction - kl + gap,
+            evidence,
+            EXACT,
+            how="theory: $\\log p(x)$ of $N(b, W W^T + s^2 I)$",
+        ),
+        Number("$\\log p(x)$ by a sum over z", summed, evidence, GRID),
+        Number("ELBO", reconstruction - kl, evidence, 0.0, "<="),
+    ]
 
 
 # -- Jensen
@@ -373,37 +374,25 @@ def _kurtosis(x: Tensor) -> float:
 
 def _gradients(model: Linear, asked: Asked) -> Section:
     z = model.draw(DRAWS, asked.generator("gradients"))
-    deviation = (0.5 * model.log_var).exp()
-    noise = (z - model.mean) / deviation
-    residual = model.x - z @ model.weight.T - model.bias
-    value = model.log_likelihood(z)
-    # gradients of E_q log p(x | z) in mu and in log sigma, from each draw
-    slope = residual @ model.weight / model.deviation**2  # of log p(x | z) in z
-    by_path = torch.cat([slope, slope * noise * deviation], 1)
-    score = torch.cat([noise / deviation, noise**2 - 1], 1)
-    by_score = value[:, None] * score
-    centred = (value - value.mean())[:, None] * score
+    found = _each_gradient(model, z)
     exact = _exact_gradient(model)
     names = ("\\mu_1", "\\mu_2", "\\log \\sigma_1", "\\log \\sigma_2")
     numbers, variances = [], []
-    for how, found in (
-        ("reparameterised", by_path),
-        ("score function", by_score),
-        ("score function, with a baseline", centred),
-    ):
+    for how, each in found.items():
         for i, name in enumerate(names):
-            error = float(found[:, i].std()) / math.sqrt(DRAWS)
+            error = float(each[:, i].std()) / math.sqrt(DRAWS)
             numbers.append(
                 Number(
                     f"{how}: gradient in ${name}$",
-                    float(found[:, i].mean()),
+                    float(each[:, i].mean()),
                     float(exact[i]),
                     SE * error + EXACT,
                     how=f"standard error {error:.1e}",
                 )
             )
-        variances.append(Number(f"{how}: variance of one draw", float(found.var(0).sum())))
-    ratio = float(by_score.var(0).sum() / by_path.var(0).sum())
+        variances.append(Number(f"{how}: variance of one draw", float(each.var(0).sum())))
+    spread = {how: float(each.var(0).sum()) for how, each in found.items()}
+    ratio = spread["score function"] / spread["reparameterised"]
     variances.append(
         Number(
             "score function: variance relative to reparameterised, at least 1 here",
@@ -431,6 +420,22 @@ def _gradients(model: Linear, asked: Asked) -> Section:
             Numbers(variances, "Sum of the variances over the four parameters"),
         ],
     )
+
+
+def _each_gradient(model: Linear, z: Tensor) -> dict[str, Tensor]:
+    """Estimates of the gradient of E_q log p(x | z) in mu and log sigma, one from each draw of z:
+    (N, 4)."""
+    deviation = (0.5 * model.log_var).exp()
+    noise = (z - model.mean) / deviation
+    residual = model.x - z @ model.weight.T - model.bias
+    value = model.log_likelihood(z)
+    slope = residual @ model.weight / model.deviation**2  # of log p(x | z) in z
+    score = torch.cat([noise / deviation, noise**2 - 1], 1)
+    return {
+        "reparameterised": torch.cat([slope, slope * noise * deviation], 1),
+        "score function": value[:, None] * score,
+        "score function, with a baseline": (value - value.mean())[:, None] * score,
+    }
 
 
 def _exact_gradient(model: Linear) -> Tensor:

@@ -108,24 +108,8 @@ def _densities(asked: Asked, name: str) -> Densities:
 def _optimal(asked: Asked) -> Section:
     found = _densities(asked, "optimal")
     best = found.p / (found.p + found.q)
-    d = torch.zeros_like(found.x, requires_grad=True)
-    optimizer = torch.optim.LBFGS(
-        [d],
-        lr=1,
-        max_iter=800,
-        tolerance_grad=1e-13,
-        tolerance_change=1e-16,
-        line_search_fn="strong_wolfe",
-    )
-
-    def closure() -> Tensor:
-        optimizer.zero_grad()
-        loss = -found.value(d)
-        loss.backward()
-        return loss
-
-    optimizer.step(closure)
-    learned = d.detach().sigmoid()
+    logits = _best_logits(found)
+    learned = logits.sigmoid()
     # where neither density has mass, nothing teaches the discriminator
     taught = (found.p + found.q) > 1e-2
     divergence = found.jensen_shannon()
@@ -159,7 +143,7 @@ def _optimal(asked: Asked) -> Section:
                     ),
                     Number(
                         "value of the game",
-                        float(found.value(d.detach())),
+                        float(found.value(logits)),
                         2 * divergence - math.log(4),
                         1e-4,
                     ),
@@ -169,6 +153,28 @@ def _optimal(asked: Asked) -> Section:
         ],
         "ptheta ratio runs/gan    # log p / q of examples, by a trained discriminator",
     )
+
+
+def _best_logits(found: Densities) -> Tensor:
+    """Those of a discriminator with a free logit for each x, trained by gradient: (N,)."""
+    d = torch.zeros_like(found.x, requires_grad=True)
+    optimizer = torch.optim.LBFGS(
+        [d],
+        lr=1,
+        max_iter=800,
+        tolerance_grad=1e-13,
+        tolerance_change=1e-16,
+        line_search_fn="strong_wolfe",
+    )
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        loss = -found.value(d)
+        loss.backward()
+        return loss
+
+    optimizer.step(closure)
+    return d.detach()
 
 
 def _draw_optimal(found: Densities, best: Tensor, learned: Tensor, axes: Sequence[Axes]) -> None:
@@ -275,8 +281,6 @@ def _training(asked: Asked) -> Section:
         )
         assert isinstance(model, GAN)
         shots, losses = _trained(model, data, rng)
-    start, end = shots[0][1], shots[-1][1]
-    real = data[:4000]
     return Section(
         "Training in one dimension",
         [
@@ -287,31 +291,7 @@ def _training(asked: Asked) -> Section:
         [],
         [
             Film(_film(shots, data), "Data (grey), samples (red), D (blue), p / (p + q) (dashed)."),
-            Numbers(
-                [
-                    Number(
-                        "error of the samples' mean at the end, at most that of the start",
-                        abs(float(end.mean() - real.mean())),
-                        abs(float(start.mean() - real.mean())),
-                        0.0,
-                        "<=",
-                    ),
-                    Number("error of the standard deviation", abs(float(end.std() - real.std()))),
-                    Number("accuracy of D in the last 100 steps", losses[:, 2].mean(), 0.5, 0.1),
-                    Number(
-                        "loss of D in the last 100 steps, $\\log 4$ at the equilibrium",
-                        losses[:, 0].mean(),
-                        2 * LOG2,
-                        0.12,
-                    ),
-                    Number(
-                        "loss of G in the last 100 steps, $\\log 2$ at the equilibrium",
-                        losses[:, 1].mean(),
-                        LOG2,
-                        0.25,
-                    ),
-                ]
-            ),
+            Numbers(_training_numbers(shots, losses, data[:4000])),
         ],
         "ptheta train gan --data points-1d-pair --recipe points --out runs/gan-1d\n"
         "ptheta density runs/gan-1d --out density.png",
@@ -319,6 +299,34 @@ def _training(asked: Asked) -> Section:
 
 
 Shot = tuple[int, Tensor, Tensor]  # step, samples (N, 1), D on the middles of the cells
+
+
+def _training_numbers(shots: Sequence[Shot], losses: np.ndarray, real: Tensor) -> list[Number]:
+    """losses: as `_trained` returns them"""
+    start, end = shots[0][1], shots[-1][1]
+    return [
+        Number(
+            "error of the samples' mean at the end, at most that of the start",
+            abs(float(end.mean() - real.mean())),
+            abs(float(start.mean() - real.mean())),
+            0.0,
+            "<=",
+        ),
+        Number("error of the standard deviation", abs(float(end.std() - real.std()))),
+        Number("accuracy of D in the last 100 steps", losses[:, 2].mean(), 0.5, 0.1),
+        Number(
+            "loss of D in the last 100 steps, $\\log 4$ at the equilibrium",
+            losses[:, 0].mean(),
+            2 * LOG2,
+            0.12,
+        ),
+        Number(
+            "loss of G in the last 100 steps, $\\log 2$ at the equilibrium",
+            losses[:, 1].mean(),
+            LOG2,
+            0.25,
+        ),
+    ]
 
 
 def _trained(model: GAN, data: Tensor, rng: np.random.Generator) -> tuple[list[Shot], np.ndarray]:
@@ -562,41 +570,23 @@ def _likelihood(asked: Asked) -> Section:
     (reverse,) = torch.autograd.grad(
         (log_q.exp() * (log_q - found.p.log())).sum() * found.cell, theta
     )
-    gradients = {
-        name: _through_samples(found, theta, LOSSES[name].generator)
-        for name in ("maximum_likelihood", "minimax", "non_saturating")
-    }
     js = _js_gradient(found, theta)
-    names = ("\\mu", "\\sigma")
+    difference = "KL(q, p) - 2 JS(p, q) (Arjovsky & Bottou 2017, theorem 2.5)"
+    theory = {  # loss -> the divergence, its gradient, the scale of the error
+        "maximum_likelihood": ("KL(p, q)", kl, 1 + kl.abs()),
+        "minimax": ("2 JS(p, q)", 2 * js, torch.ones_like(js)),
+        "non_saturating": (difference, reverse - 2 * js, 1 + reverse.abs()),
+    }
     numbers = [
         Number(
-            f"maximum_likelihood: gradient in ${name}$",
-            float(gradients["maximum_likelihood"][i]),
-            float(kl[i]),
-            2e-3 * (1 + abs(float(kl[i]))),
-            how="theory: of KL(p, q)",
+            f"{loss}: gradient in ${name}$",
+            float(_through_samples(found, theta, LOSSES[loss].generator)[i]),
+            float(gradient[i]),
+            2e-3 * float(scale[i]),
+            how=f"theory: of {divergence}",
         )
-        for i, name in enumerate(names)
-    ]
-    numbers += [
-        Number(
-            f"minimax: gradient in ${name}$",
-            float(gradients["minimax"][i]),
-            2 * float(js[i]),
-            2e-3,
-            how="theory: of 2 JS(p, q)",
-        )
-        for i, name in enumerate(names)
-    ]
-    numbers += [
-        Number(
-            f"non_saturating: gradient in ${name}$",
-            float(gradients["non_saturating"][i]),
-            float(reverse[i] - 2 * js[i]),
-            2e-3 * (1 + abs(float(reverse[i]))),
-            how="theory: of KL(q, p) - 2 JS(p, q) (Arjovsky & Bottou 2017, theorem 2.5)",
-        )
-        for i, name in enumerate(names)
+        for loss, (divergence, gradient, scale) in theory.items()
+        for i, name in enumerate(("\\mu", "\\sigma"))
     ]
     return Section(
         "Which divergence the generator's loss minimises",

@@ -193,7 +193,7 @@ def _hidden(asked: Asked) -> Section:
     (slope,) = torch.autograd.grad(whole, means, retain_graph=True)
     posterior = joint.softmax(1)
     expected = (posterior * (x[:, None] - means)).sum(0)
-    known = float((posterior * (joint - posterior.log())).sum())
+    known = float((posterior * (joint - posterior.log())).sum().detach())
     return Section(
         "A hidden variable puts a sum inside the logarithm",
         [

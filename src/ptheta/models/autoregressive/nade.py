@@ -95,7 +95,8 @@ class NADE(Autoregressive):
         """Binary pixels: the hidden units once after each pixel that is on (`sparse_prefix`)."""
         x = as_learned(self.spec, x)
         first = self.start(len(x), condition)
-        if self.sparse and sparse_prefix.available(x.device):
+        # the sparse product has no gradient in x
+        if self.sparse and sparse_prefix.available(x.device) and not x.requires_grad:
             v, name = self.v.squeeze(2), self.config.activation
             logits = sparse_prefix.sparse_prefix(flatten(x) != 0, first, self.w, v, name)
             return self.elements.distribution(logits + self.b.squeeze(1))

@@ -69,10 +69,23 @@ class ImageTransformer(PixelModel):
         more: Tensor = self.label(asked)
         return places + more[:, None]
 
+    def values(self, x: Tensor) -> Tensor:
+        """Pixel values (B, D) -> what each token has of the one before it, (B, D, E).
+
+        Of `relaxed` images, on the straight line between the embeddings of neighbouring levels.
+        """
+        levels = F.pad(to_levels(x, self.spec.levels)[:, :-1], (1, 0), value=self.spec.levels)
+        values: Tensor = self.value(levels)
+        if not x.requires_grad:
+            return values
+        real = x * ((self.spec.levels - 1) / 255)
+        low = real.detach().floor().clamp(max=self.spec.levels - 2).long()
+        slope = self.value(low + 1) - self.value(low)
+        between = self.value(low) + (real - low)[..., None] * slope
+        return torch.cat([values[:, :1], between[:, :-1]], 1)
+
     def conditionals(self, x: Tensor, condition: Condition | None = None) -> PixelDistribution:
-        values = flatten(to_levels(self.spec.check(x), self.spec.levels))  # (B, D)
-        values = F.pad(values[:, :-1], (1, 0), value=self.spec.levels)
-        h = self.value(values) + self.places(condition)
+        h = self.values(flatten(self.spec.check(x))) + self.places(condition)
         for layer in self.layers:
             h = layer(h)
         out = self.last(self.norm(h))  # (B, D, P)

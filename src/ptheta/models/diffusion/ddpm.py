@@ -31,6 +31,8 @@ from ptheta.distributions.gaussian import LOG_2PI
 from ptheta.games import Terms
 from ptheta.models.base import as_learned
 from ptheta.models.diffusion.base import (
+    IN_TEN_MINUTES,
+    USUAL_TRAINING,
     Diffusion,
     DiffusionConfig,
     least_deviation,
@@ -130,9 +132,6 @@ class DDPM(Diffusion):
         return Diffused(self.config.noise_schedule, self.config.noise_steps)
 
     # -- predictions
-
-    def clipped(self, x: Tensor) -> Tensor:
-        return x.clamp(-1, 1) if self.space.bounded else x
 
     def deviation(self, now: Coefficients, then: Coefficients) -> Tensor:
         if VARIANCES[self.config.variance].large:
@@ -275,10 +274,11 @@ class DDPM(Diffusion):
         for more, less in reversed(self._pairs(w)):
             now, then = self.path.at(less, w), self.path.at(more, w)
             s = less.clamp_min(least)
-            found = of_output(self.output(w, s, given), w, self.path.at(s, w))
+            of_s, out = self.path.at(s, w), self.predicted(w, s, given, self.guidance)
+            found = self.clipped(of_output(out, w, of_s), w, of_s)
             # at the example itself no noise can be read off: its first step is taken as it is
-            of_now = now if float(less[0]) > 0 else self.path.at(s, w)
-            w = then.noised(self.clipped(found), of_now.noise(w, self.clipped(found)))
+            of_now = now if float(less[0]) > 0 else of_s
+            w = then.noised(found, of_now.noise(w, found))
         return w.flatten(1)
 
     def graph(self) -> Graph:
@@ -318,21 +318,9 @@ RECIPES: Recipes = {
     "default": {
         "about": "a U-Net of 1.1 M weights that predicts v, cosine schedule of 1000 steps",
         "model": {},
-        "train": {"batch_size": 64, "epochs": 100.0, "schedule": "cosine", "ema": 0.999},
+        "train": USUAL_TRAINING,
     },
-    "ten-minutes": {
-        "about": "digits in ten minutes on two cores, about 6,000 steps of batches of 32",
-        "model": {"attention": True, "lr": 2e-3},
-        "train": {
-            "batch_size": 32,
-            "minutes": 10.0,
-            "schedule": "cosine",
-            "warmup": 100,
-            "clip": 1.0,
-            "ema": 0.999,
-            "evaluate_every": 0,
-        },
-    },
+    "ten-minutes": IN_TEN_MINUTES,
     "points": {
         "about": "a network of three layers of 128 units: points in a minute on one core",
         "model": {"noise_steps": 100, "sample_steps": 100},

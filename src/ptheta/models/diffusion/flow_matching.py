@@ -29,7 +29,13 @@ from ptheta.config import Count, NonNegative, OneOf, Parts, option
 from ptheta.distributions.gaussian import LOG_2PI
 from ptheta.games import Terms
 from ptheta.models.base import as_learned
-from ptheta.models.diffusion.base import Diffusion, DiffusionConfig, mean_of
+from ptheta.models.diffusion.base import (
+    IN_TEN_MINUTES,
+    USUAL_TRAINING,
+    Diffusion,
+    DiffusionConfig,
+    mean_of,
+)
 from ptheta.models.diffusion.ode import SOLVERS, Field, Solver, integrate, with_divergence
 from ptheta.models.diffusion.pairing import PAIRINGS, PairingName
 from ptheta.models.diffusion.paths import PREDICTIONS, Path, Straight
@@ -47,7 +53,7 @@ class FlowMatchingConfig(DiffusionConfig):
     )
     solver: SolverName = option("midpoint", "of the ODE", basic=True)
     sample_steps: Count = option(20, "steps of the ODE from noise to a sample", basic=True)
-    density_steps: Count = option(
+    density_steps: Annotated[int, Ge(2)] = option(
         16, "steps of the ODE of log p; half as many are also taken, to say the error"
     )
     exact_trace: NonNegative = option(
@@ -71,8 +77,12 @@ class FlowMatching(Diffusion):
 
     def velocity(self, w: Tensor, s: Tensor, given: Tensor | None, guidance: float) -> Tensor:
         """v = dx / dt at times s = 1 - t, (B,), by what is predicted."""
-        out = self.predicted(w, s, given, guidance)
-        return PREDICTIONS[self.config.prediction].v(out, w, self.path.at(s, w))
+        out, c = self.predicted(w, s, given, guidance), self.path.at(s, w)
+        entry = PREDICTIONS[self.config.prediction]
+        if entry.is_v:
+            return out
+        x = self.clipped(entry.x(out, w, c), w, c)
+        return c.v(x, c.noise(w, x))
 
     def field(self, given: Tensor | None, guidance: float) -> Field:
         """dw/ds = -v of rows (B, dims)."""
@@ -108,9 +118,9 @@ class FlowMatching(Diffusion):
         probes = self._probes(w, exact)
         steps, solver = self.config.density_steps, SOLVERS[self.config.solver]
         each = self._log_densities(field, w, probes, exact, (steps, solver))
-        fewer = self._log_densities(field, w, probes, exact, (max(1, steps // 2), solver))
+        fewer = self._log_densities(field, w, probes, exact, (steps // 2, solver))
         value = each.mean(1)
-        bias = (value - fewer.mean(1)) / (2**solver.order - 1)
+        bias = (value - fewer.mean(1)) / ((steps / (steps // 2)) ** solver.order - 1)
         k = each.shape[1]
         noise = each.std(1) / k**0.5 if k > 1 else torch.zeros_like(value)
         return LogProbEstimate(value - self.space.log_unit(x).to(value), noise, bias)
@@ -191,21 +201,9 @@ RECIPES: Recipes = {
     "default": {
         "about": "a U-Net of 1.1 M weights that gives the velocity",
         "model": {},
-        "train": {"batch_size": 64, "epochs": 100.0, "schedule": "cosine", "ema": 0.999},
+        "train": USUAL_TRAINING,
     },
-    "ten-minutes": {
-        "about": "digits in ten minutes on two cores, about 6,000 steps of batches of 32",
-        "model": {"attention": True, "lr": 2e-3},
-        "train": {
-            "batch_size": 32,
-            "minutes": 10.0,
-            "schedule": "cosine",
-            "warmup": 100,
-            "clip": 1.0,
-            "ema": 0.999,
-            "evaluate_every": 0,
-        },
-    },
+    "ten-minutes": IN_TEN_MINUTES,
     "optimal-transport": {
         "about": "noise and examples paired by optimal transport in each batch (2302.00482)",
         "model": {"pairing": "optimal-transport"},

@@ -162,13 +162,6 @@ class Prediction(Entry):
     first: float = 1.0
     last: float = 0.0
 
-    def v(self, out: Tensor, x_s: Tensor, c: Coefficients) -> Tensor:
-        """v of what is predicted."""
-        if self.is_v:
-            return out
-        x = self.x(out, x_s, c)
-        return c.v(x, c.noise(x_s, x))
-
 
 def _of_noise(out: Tensor, x_s: Tensor, c: Coefficients) -> Tensor:
     return (x_s - c.sigma * out) / c.alpha.clamp_min(LEAST)

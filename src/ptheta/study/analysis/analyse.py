@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -115,7 +115,10 @@ def analyse(
     used = main(kept)
     if not used:
         who = "1 person is" if len(excluded) == 1 else f"{len(excluded):,} people are"
-        raise PthetaError(f"nobody is left: {who} excluded, by {_rules(excluded)}; relax the rules")
+        raise PthetaError(
+            f"nobody is left: {who} excluded, by {_rules(excluded)}; 0 for such an option excludes "
+            "nobody"
+        )
     joined = {a.participant for a in everyone}
     found = Analysis(
         name=study.name if study else answers[0].study,
@@ -129,6 +132,7 @@ def analyse(
         rules=rules,
         excluded=tuple(excluded),
         simulated=all(name.startswith(SIMULATED) for name in joined),
+        notes=_notes(joined),
         consistency=consistency(kept),
     )
     return _measured(found, used, everyone)
@@ -226,8 +230,18 @@ def _protocol(answers: Sequence[Answer], wanted: str | None) -> str:
     return wanted or there[0]
 
 
+def _notes(joined: Collection[str]) -> tuple[str, ...]:
+    """Whether some people are simulated, and others are not."""
+    n = sum(name.startswith(SIMULATED) for name in joined)
+    if not 0 < n < len(joined):
+        return ()
+    return (f"{n:,} of {len(joined):,} people are simulated.",)
+
+
 def _rules(excluded: Sequence[Excluded]) -> str:
-    return ", ".join(sorted({one.rule for one in excluded}))
+    """As the options of `ptheta study report` that set them."""
+    rules = sorted({(one.rule, one.least) for one in excluded})
+    return " and ".join(f"--least-{rule} {least:g}" for rule, least in rules)
 
 
 def _ordered(found: Sequence[SourceRates]) -> tuple[SourceRates, ...]:

@@ -8,6 +8,7 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 
 from ptheta import __version__
+from ptheta.errors import PthetaError
 from ptheta.files.atomic import make_folder, write_json, write_text
 from ptheta.report.markdown import as_markdown
 from ptheta.report.text import markdown
@@ -31,27 +32,42 @@ METHOD = (
 )
 
 
-def write(found: Analysis, out: Path, answers: list[Answer] | None = None) -> Path:
+def write(
+    found: Analysis, out: Path, answers: list[Answer] | None = None, *, given: Path | None = None
+) -> Path:
     """Writes the report into a folder: the page, Markdown, numbers, and the raw answers.
 
     Args:
         found: The analysis.
         out: The folder.
         answers: Everything that `answers.csv` holds, to be put next to the page.
+        given: The file that the answers are from, which is not written.
 
     Returns:
         The page.
 
     Raises:
+        PthetaError: if the folder holds an `answers.csv` of something else.
         CannotWrite: if the folder cannot be written.
     """
     make_folder(out)
-    if answers is not None and not (out / ANSWERS_FILE).exists():
-        write_answers(out / ANSWERS_FILE, answers)
+    if answers is not None:
+        _write_raw(out, answers, given)
     write_json(out / NUMBERS, to_json(found))
     write_text(out / TEXT, document(found))
     write_text(out / PAGE, page(found, raw=answers is not None))
     return out / PAGE
+
+
+def _write_raw(out: Path, answers: list[Answer], given: Path | None) -> None:
+    """Over those of an earlier report, but over no other file."""
+    path = out / ANSWERS_FILE
+    if path.exists():
+        if given is not None and given.exists() and path.samefile(given):
+            return
+        if not (out / NUMBERS).exists():
+            raise PthetaError(f"{path} is there and of no earlier report: choose another --out")
+    write_answers(path, answers)
 
 
 def title(found: Analysis) -> str:

@@ -36,7 +36,15 @@ from ptheta.study.analysis.table import IMAGES, PAIRS, PEOPLE, Bools, Floats, Gr
 
 LEVEL = 0.95  # of every interval
 LEAST_VARIANCE = 0.5  # of that of independent answers: V can be smaller by chance, even negative
-SHARE, DIFFERENCE, NUMBER = "share", "difference", "number"  # the range: [0, 1], [-1, 1], any
+SHARE, DIFFERENCE, NUMBER = "share", "difference", "number"
+RATED, RATED_DIFFERENCE = "rating", "difference of ratings"
+RANGES = {
+    SHARE: (0.0, 1.0),
+    DIFFERENCE: (-1.0, 1.0),
+    RATED: (1.0, 5.0),
+    RATED_DIFFERENCE: (-4.0, 4.0),
+}
+DIFFERENCES = {SHARE: DIFFERENCE, DIFFERENCE: DIFFERENCE, RATED: RATED_DIFFERENCE}
 
 
 @dataclass(frozen=True)
@@ -75,7 +83,7 @@ class Estimate:
     influence: of each answer of the table (N,)
     terms: influences summed over people, images and both
     smooth: variance of independent answers where all answers are equal, by (wrong + 1/2) / (n + 1)
-    kind: its range
+    kind: one of the words above, which tells its range
     """
 
     value: float
@@ -100,7 +108,7 @@ class Estimate:
         )
 
     def __sub__(self, other: Estimate) -> Estimate:
-        return replace(self + other.times(-1.0), kind=DIFFERENCE if self.bounded else NUMBER)
+        return replace(self + other.times(-1.0), kind=DIFFERENCES.get(self.kind, self.kind))
 
     def times(self, factor: float) -> Estimate:
         """The number multiplied by a constant."""
@@ -112,10 +120,6 @@ class Estimate:
             terms=terms,
             smooth=factor**2 * self.smooth,
         )
-
-    @property
-    def bounded(self) -> bool:
-        return self.kind != NUMBER
 
     @property
     def independent(self) -> float:
@@ -165,7 +169,8 @@ class Estimate:
         if self.kind == SHARE:
             return wilson(self.value, self.variance, self.n, t)
         low, high = self.value - t * self.error, self.value + t * self.error
-        return (max(low, -1.0), min(high, 1.0)) if self.kind == DIFFERENCE else (low, high)
+        least, most = RANGES.get(self.kind, (-math.inf, math.inf))
+        return max(low, least), min(high, most)
 
     def p_value(self, null: float = 0.0) -> float | None:
         """Two-sided, of the hypothesis that the true number is `null`; None where the variance is

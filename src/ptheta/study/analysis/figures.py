@@ -45,10 +45,13 @@ def _dots(
     figure, (axis,) = panels(1, WIDTH, 0.9 + 0.34 * len(named))
     said = []
     for place, (name, one) in enumerate(reversed(named)):
-        low, high = (scale * end for end in one.interval or (one.value, one.value))
-        axis.plot([low, high], [place, place], color=COLOURS[0], linewidth=2)
+        between = "interval unknown"
+        if one.interval is not None:
+            low, high = (scale * end for end in one.interval)
+            axis.plot([low, high], [place, place], color=COLOURS[0], linewidth=2)
+            between = f"{number(low)} to {number(high)}"
         axis.plot([scale * one.value], [place], "o", color=COLOURS[0], markersize=7)
-        said.append(f"{name} {number(scale * one.value)} ({number(low)} to {number(high)})")
+        said.append(f"{name} {number(scale * one.value)} ({between})")
     if chance is not None:
         axis.axvline(chance, color=GREY, linestyle="--", linewidth=1)
     names = [label(_short(name)) for name, _ in reversed(named)]

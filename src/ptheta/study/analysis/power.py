@@ -137,6 +137,6 @@ def check_scores(first: float, second: float) -> None:
     """Raises PthetaError for error rates that are none, or that are equal."""
     for value in (first, second):
         if not 0 < value < 1:
-            raise PthetaError(f"{value:g} is not an error rate between 0 and 1")
+            raise PthetaError(f"{value:g} is not an error rate between 0 and 1, such as 0.25")
     if first == second:
         raise PthetaError(f"both error rates are {first:g}: there is nothing to tell apart")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ptheta.study.analysis.estimates import Comparison, Estimate, compare, mean
+from ptheta.study.analysis.estimates import RATED, Comparison, Estimate, compare, mean
 from ptheta.study.analysis.table import Table
 from ptheta.study.files import RATINGS
 
@@ -27,6 +27,6 @@ def ratings(table: Table) -> tuple[list[Rated], list[Comparison]]:
     for name in sorted({str(s) for s in table.source}):
         mask = table.source == name
         counts = tuple(int(np.sum(table.answer[mask] == rating)) for rating in RATINGS)
-        found.append(Rated(name, mean(table, mask, values, "number"), counts))
+        found.append(Rated(name, mean(table, mask, values, RATED), counts))
     differences = compare([(one.name, one.mean) for one in found])
     return sorted(found, key=lambda one: -one.mean.value), differences

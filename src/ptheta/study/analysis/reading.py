@@ -22,6 +22,7 @@ class Read:
 
     name: of the study, where its files say none
     folder: that a report belongs into
+    file: that the answers are from; None: the database
     answers: empty where `public` is given
     public: aggregated answers of Stein et al. 2023
     """
@@ -31,6 +32,7 @@ class Read:
     answers: tuple[Answer, ...] = ()
     study: Study | None = None
     public: Table | None = None
+    file: Path | None = None
 
 
 def read(place: str | Path) -> Read:
@@ -51,20 +53,22 @@ def read(place: str | Path) -> Read:
         raise PthetaError(f"no folder or file {path}: give the folder of a study, or answers.csv")
     if is_public(path):
         return Read(path.stem, path.parent, public=read_public(path))
-    return Read(path.stem, path.parent, tuple(read_answers(path)), _study(path.parent))
+    return Read(path.stem, path.parent, tuple(read_answers(path)), _study(path.parent), file=path)
 
 
 def _folder(path: Path) -> Read:
+    file = None
     if (path / DATABASE).exists():
         answers = export.answers(path)
     elif (path / ANSWERS_FILE).exists():
-        answers = read_answers(path / ANSWERS_FILE)
+        file = path / ANSWERS_FILE
+        answers = read_answers(file)
     else:
         raise PthetaError(
             f"{path} holds no answers, neither {ANSWERS_FILE} nor {DATABASE}: give the folder of a "
             "study that people have answered"
         )
-    return Read(path.name, path, tuple(answers), _study(path))
+    return Read(path.name, path, tuple(answers), _study(path), file=file)
 
 
 def _study(folder: Path) -> Study | None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from ptheta.report.plots import number
 from ptheta.report.tables import Cell, Heading, Row, Table
 from ptheta.study.analysis.analyse import Analysis
-from ptheta.study.analysis.estimates import Comparison, Estimate
+from ptheta.study.analysis.estimates import DIFFERENCE, Comparison, Estimate
 from ptheta.study.analysis.exclusions import WORDS
 from ptheta.study.analysis.power import ENOUGH
 from ptheta.study.analysis.rates import Spread
@@ -163,7 +163,7 @@ def differences(found: Analysis) -> Table | None:
                 _difference(found, c),
                 Cell(p_value(c.p)),
                 Cell(p_value(c.adjusted)),
-                Cell("differ" if c.apart else "not told apart"),
+                Cell("unknown" if c.p is None else "differ" if c.apart else "not told apart"),
             ],
         )
         for c in found.comparisons
@@ -172,7 +172,7 @@ def differences(found: Analysis) -> Table | None:
 
 
 def _difference(found: Analysis, c: Comparison) -> Cell:
-    if c.difference.bounded:
+    if c.difference.kind == DIFFERENCE:
         return Cell(f"{100 * c.difference.value:+.1f} %", percent_interval(c.difference))
     unit = " ms" if found.protocol == HYPE_TIME else ""
     text = f"{number(c.difference.value)}{unit}"
@@ -233,10 +233,7 @@ def sessions(found: Analysis) -> Table | None:
 
 
 def _slope(found: Estimate) -> Cell:
-    if found.interval is None:
-        return Cell(f"{100 * found.value:+.1f} %")
-    low, high = found.interval
-    return Cell(f"{100 * found.value:+.1f} %", f"{100 * low:.1f} to {100 * high:.1f} %")
+    return Cell(f"{100 * found.value:+.1f} %", percent_interval(found))
 
 
 def checks(found: Analysis) -> Table | None:

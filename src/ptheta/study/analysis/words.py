@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 
@@ -107,6 +108,8 @@ def _best(found: Analysis) -> list[str]:
 def _apart(comparisons: Sequence[Comparison]) -> list[str]:
     if not comparisons:
         return []
+    if all(c.p is None for c in comparisons):
+        return ["Whether sources differ is unknown: one person or one image is too few."]
     alike = [f"{c.a} and {c.b}" for c in comparisons if not c.apart]
     n = len(comparisons)
     if not alike:
@@ -122,14 +125,17 @@ def _apart(comparisons: Sequence[Comparison]) -> list[str]:
 def _chance(found: Analysis) -> list[str]:
     if found.protocol not in (HYPE_INFINITY, TWO_AFC):
         return []
-    guessed = [r.name for r in found.rates if _holds(r.both, HALF)]
-    if not guessed:
+    known = [(r.name, *r.both.interval) for r in found.rates if r.both.interval is not None]
+    if len(known) == len(found.rates) and all(high < HALF for _, _, high in known):
         return ["People do better than chance on every source."]
-    return [f"People cannot be told from guessing on {', '.join(guessed)}."]
-
-
-def _holds(one: Estimate, value: float) -> bool:
-    return one.interval is not None and one.interval[0] <= value <= one.interval[1]
+    guessed = [name for name, low, high in known if low <= HALF <= high]
+    fooled = [name for name, low, _ in known if low > HALF]
+    lines = []
+    if guessed:
+        lines.append(f"People cannot be told from guessing on {', '.join(guessed)}.")
+    if fooled:
+        lines.append(f"People do worse than chance on {', '.join(fooled)}.")
+    return lines
 
 
 def _learning(found: Analysis) -> list[str]:
@@ -165,6 +171,7 @@ def _agreement(found: Analysis) -> list[str]:
             else "."
         )
         for one in found.agreements
+        if not math.isnan(one.tau)
     ]
 
 

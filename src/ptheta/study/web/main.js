@@ -5,7 +5,7 @@
 
 import { flash, showAll } from "./show.js";
 import { make, notice, paragraphs, put, say, Words } from "./parts.js";
-import { load, Refused, send } from "./talk.js";
+import { fetched, load, Refused, send } from "./talk.js";
 
 const about = JSON.parse(document.body.dataset.about);
 const TWO = about.protocol === "2afc" || about.protocol === "pairs";
@@ -14,6 +14,7 @@ const ANSWERS = TWO ? ["left", "right"] : RATING ? ["1", "2", "3", "4", "5"] : [
 const SMALL = 128; // pixels: smaller images are enlarged without smoothing
 const PHASES = ["practice", "qualification", "main"];
 const UNWANTED = 300; // ms in which a click is the second one of a double click on the page before
+const NO_CONNECTION = "No connection. Trying again …"; // where there are no words yet
 
 let words;
 let masks = [];
@@ -191,7 +192,8 @@ function follow(state, fresh = false) {
   if (state.language && state.language !== words.language) setLanguage(state.language);
   if (state.step === "done") return done(state);
   if (state.step === "failed") {
-    return put(make("h1", {}, text("failed")), make("p", {}, text("failed-about")), code(state));
+    return put(make("h1", {}, text("failed")), make("p", {}, text("failed-about")), code(state),
+      another());
   }
   const starts = state.number === 1;
   if (state.trial === 0) return tutorial(state, () => phaseBegins(state)).catch(failed);
@@ -205,6 +207,16 @@ function follow(state, fresh = false) {
   if (fresh && state.asked_ms !== null) return phaseBegins(state);
   return ask(state);
 }
+
+/** For the next person at this computer. */
+const another = () => make("p", { class: "another" }, button(text("another"), async () => {
+  try {
+    await send("api/leave", {}, lost);
+  } catch (error) {
+    if (!(error instanceof Refused)) throw error;
+  }
+  location.reload(); // which chooses a new key, too
+}));
 
 const code = (state) =>
   make("p", {}, `${text("code")}: `, make("code", { id: "code" }, state.code));
@@ -226,6 +238,7 @@ function done(state) {
     make("h2", {}, text("result")),
     ...lines.map((line) => make("p", {}, line)),
     code(state),
+    another(),
   );
 }
 
@@ -375,7 +388,7 @@ function feedback(state) {
 }
 
 async function prepare() {
-  const all = await (await fetch("static/words.json")).json();
+  const all = await fetched("static/words.json", (is) => notice(is ? NO_CONNECTION : ""));
   words = new Words(all, about.language);
   setLanguage(about.language);
   await begin();

@@ -46,6 +46,22 @@ export async function send(path, body, lost) {
   }
 }
 
+/** What a file of the pages holds, as JSON. */
+export async function fetched(address, lost) {
+  for (let wait = FIRST_WAIT; ; wait = Math.min(2 * wait, LONGEST_WAIT)) {
+    try {
+      const response = await fetch(address, { signal: AbortSignal.timeout(PATIENCE) });
+      if (!response.ok) throw new Error(`status ${response.status}`);
+      const said = await response.json();
+      lost(false);
+      return said;
+    } catch {
+      lost(true);
+      await pause(wait);
+    }
+  }
+}
+
 /** The images at these addresses, fully loaded and decoded. */
 export async function load(addresses, lost) {
   return Promise.all(addresses.map((address) => loadOne(address, lost)));

@@ -14,15 +14,15 @@ from ptheta.conditions import Labels, word
 from ptheta.data.dataset import Dataset
 from ptheta.errors import PthetaError
 from ptheta.tasks.effort import effort
-from ptheta.tasks.needs import refuse_untold, require_one
+from ptheta.tasks.needs import refuse_unconditional, require_one
 from ptheta.terminal.progress import watched
 
 SAMPLES = 16  # of the importance bound
-BLOCK = 200  # examples that share a random stream
+BLOCK = 200  # examples per random stream
 EXACT = "exact"
-NUMBERS = 6400  # codes that are drawn at once
+NUMBERS = 6400  # codes drawn at once
 
-WAYS = (HasLogProb, HasBound)  # capabilities, one of which a model needs
+WAYS = (HasLogProb, HasBound)  # alternative capabilities: a model needs one
 Likelihood = Callable[[Tensor, Tensor], Tensor]  # (x, y) -> (B,) nats
 
 
@@ -56,13 +56,13 @@ def classify(
 ) -> Posterior:
     """log P(y | x) = log p(x | y) + log p(y) - log sum_y' p(x | y') p(y') of each example.
 
-    Where the model has a bound of log p(x | y) alone, the importance bound takes its place, with
-    the same noise for every class of an example.
+    If the model has only a bound on log p(x | y), the importance-weighted bound is used, with the
+    same noise for every class of an example.
 
-    prior: log p(y), (K,) nats; None: all classes are as likely
-    samples: of the importance bound
-    Raises PthetaError where the model is not conditional on labels alone, or has no likelihood, and
-    for examples that no class makes possible.
+    prior: log p(y), (K,) nats; None: uniform
+    samples: importance samples of the bound
+    Raises PthetaError if the model is not conditional on labels only or has no likelihood, and for
+    examples whose likelihood is 0 under every class.
     """
     require_one(model, WAYS, "classify", condition_kind=Labels.kind)
     labels = labels_of(model)
@@ -84,12 +84,12 @@ def classify(
 
 
 def labels_of(model: nn.Module) -> Labels:
-    """The labels that a model is conditional on. Raises PthetaError if it is not conditional on
-    labels only."""
+    """The condition spec of a label-conditional model. Raises PthetaError if it is not conditional
+    on labels only."""
     condition = condition_of(model)
     if isinstance(condition, Labels):
         return condition
-    refuse_untold(model, Labels.kind, "classify", WAYS)
+    refuse_unconditional(model, Labels.kind, "classify", WAYS)
     if condition is None:
         raise PthetaError(
             "this run learned p(x) without labels, but classification needs p(x | y): train it "
@@ -102,7 +102,7 @@ def labels_of(model: nn.Module) -> Labels:
 
 
 def _likelihood(model: nn.Module, samples: int) -> tuple[Likelihood, str]:
-    """log p(x | y) or its best bound, with its type."""
+    """log p(x | y) or its best bound, with its type ("exact" or the name of the bound)."""
     exact = exact_log_prob(model)
     if exact is not None:
         return exact, EXACT
@@ -132,7 +132,7 @@ def _check(joint: Tensor, data: Dataset) -> None:
 
 
 def log_prior(y: Tensor, classes: int) -> Tensor:
-    """log p(y) by the labels of training examples, int64 (N,): (n_y + 1) / (N + K), so that no
-    class is impossible. float64 (K,)"""
+    """log p(y) from training labels, int64 (N,), with add-one smoothing, (n_y + 1) / (N + K), so
+    that no class is impossible. float64 (K,)"""
     counts = torch.bincount(y, minlength=classes).double() + 1
     return (counts / counts.sum()).log()

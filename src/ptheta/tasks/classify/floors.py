@@ -16,13 +16,13 @@ from ptheta.tasks.classify.bayes import log_prior
 from ptheta.tasks.outliers.distances import Bank
 from ptheta.tasks.spread import spread_over
 
-MOST = 5000  # training examples that a logistic regression learns from
-PENALTIES = (1e-3, 1e-2, 1e-1, 1.0)  # inverse regularisation strengths to choose from
-LEAST = 1e-12  # probability that a regression may give
+MOST = 5000  # training examples of the logistic regression
+PENALTIES = (1e-3, 1e-2, 1e-1, 1.0)  # candidate inverse regularisation strengths
+LEAST = 1e-12  # smallest probability of a regression
 
 
 class Labelled(NamedTuple):
-    """x: as the spec has them, (N, ...); y: int64 (N,)"""
+    """Labelled examples. x: examples of the spec, (N, ...); y: int64 (N,)"""
 
     x: Tensor
     y: Tensor
@@ -33,8 +33,10 @@ Fit = Callable[[DataSpec, Labelled, int, Tensor], Tensor]
 
 @dataclass(frozen=True, kw_only=True)
 class Floor(Entry):
-    """fit: (spec, training examples, number of classes, x (M, ...)) -> log P(y | x), (M, K)
-    sure: whether it names a class alone and gives no probabilities
+    """A baseline classifier.
+
+    fit: (spec, training examples, number of classes, x (M, ...)) -> log P(y | x), (M, K)
+    sure: whether it predicts only a class, without probabilities
     """
 
     fit: Fit
@@ -52,7 +54,8 @@ def _nearest(spec: DataSpec, train: Labelled, classes: int, x: Tensor) -> Tensor
 
 
 def _logistic(spec: DataSpec, train: Labelled, classes: int, x: Tensor) -> Tensor:
-    """Its penalty is the one with the least log loss on a fifth of the examples."""
+    """Logistic regression; the penalty minimises the log loss on a held-out fifth of the
+    examples."""
     from sklearn.linear_model import LogisticRegression
 
     rows = spread_over(train.y, min(MOST, len(train.y)), 0)
@@ -60,7 +63,7 @@ def _logistic(spec: DataSpec, train: Labelled, classes: int, x: Tensor) -> Tenso
     mean, scale = (
         h.mean(0),
         h.std().clamp_min(1e-6),
-    )  # one common scale, so that nearly constant inputs count little
+    )  # one common scale, so that nearly constant inputs have little weight
     seen, new = (h - mean) / scale, (spec.compared(x).double() - mean) / scale
     present = y.unique()
     if len(present) < 2:
@@ -68,7 +71,7 @@ def _logistic(spec: DataSpec, train: Labelled, classes: int, x: Tensor) -> Tenso
 
     def fitted(c: float, some: slice) -> LogisticRegression:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that it has not converged to the last digit
+            warnings.simplefilter("ignore")  # convergence warnings are harmless here
             return LogisticRegression(C=c, max_iter=200).fit(seen[some].numpy(), y[some].numpy())
 
     def logs(model: LogisticRegression, of: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Images without loss in few bytes, by the conditionals of a model."""
+"""Lossless compression of images by a model's conditionals."""
 
 from ptheta.tasks.compress.code import BATCH, compress, decompress
 from ptheta.tasks.compress.floors import FLOORS

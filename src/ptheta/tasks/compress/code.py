@@ -23,17 +23,17 @@ from ptheta.specs import ImageSpec, from_levels, images_only, to_levels
 from ptheta.tasks.needs import require
 from ptheta.terminal.progress import watched
 
-BATCH = 100  # images that are walked through together
+BATCH = 100  # images coded together
 
 
 @undisturbed()
 @torch.no_grad()
 def compress(model: nn.Module, x: Tensor, batch: int = BATCH) -> bytes:
-    """The code of images of the model's spec, uint8 (N, C, H, W), of its levels.
+    """Compress images of the model's spec, uint8 (N, C, H, W), to bytes.
 
-    batch: images that are coded together; decoding takes the same number
-    Raises PthetaError where the model has no conditionals that can be walked through, where it is
-    conditional, and for images that are not of its spec.
+    batch: images coded together; must be the same for decompression
+    Raises PthetaError if the model has no sequential conditionals, if it is conditional, and for
+    images that do not match its spec.
     """
     steps, spec = _able(model, "compress", batch)
     spec.check_drawn(spec.check(x))
@@ -41,7 +41,7 @@ def compress(model: nn.Module, x: Tensor, batch: int = BATCH) -> bytes:
     with using(1):
         for start in watched(range(0, len(x), batch), "compressing"):
             some = to_levels(x[start : start + batch].to(device_of(model)), spec.levels)
-            by_place = some.flatten(2).permute(2, 1, 0).tolist()  # places, colours, n
+            by_place = some.flatten(2).permute(2, 1, 0).tolist()  # positions, channels, n
             _walk(steps, spec, len(some), _Writer(coder, by_place))
     return coder.finished()
 
@@ -77,7 +77,7 @@ def _able(model: nn.Module, verb: str, batch: int) -> tuple[StepsThrough, ImageS
 
 
 class _Writer:
-    """levels: of every place and colour those of n images"""
+    """Encodes given levels. levels: the levels of n images, for each position and channel"""
 
     def __init__(self, coder: Encoder, levels: list[list[list[int]]]) -> None:
         self.coder, self.levels = coder, levels
@@ -99,7 +99,7 @@ class _Reader:
 
 
 def _walk(model: StepsThrough, spec: ImageSpec, n: int, coded: _Writer | _Reader) -> Tensor:
-    """The images that are walked through: uint8 (n, C, H, W)."""
+    """Code n images position by position; returns them: uint8 (n, C, H, W)."""
     device = next(iter(model.parameters())).device if isinstance(model, nn.Module) else None
     stepper: Steps = model.stepper(n)
     x = torch.zeros(spec.height * spec.width, n, spec.channels, dtype=torch.uint8, device=device)

@@ -15,20 +15,20 @@ from PIL import Image
 from ptheta.config import Entry
 from ptheta.specs import ImageSpec
 
-LARGEST = 16_383  # pixels of a side of a WebP
-PALETTE = 16  # levels that a PNG holds in 4 bits or fewer
+LARGEST = 16_383  # maximum side of a WebP in pixels
+PALETTE = 16  # numbers of grey levels that a PNG stores in 4 bits or fewer
 Size = Callable[[np.ndarray, ImageSpec], int | None]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Floor(Entry):
-    """size: images uint8 (N, C, H, W) of a spec -> bytes; None where it takes no such images"""
+    """A baseline. size: (images uint8 (N, C, H, W), spec) -> bytes; None if unsupported"""
 
     size: Size
 
 
 def _png(image: np.ndarray, spec: ImageSpec) -> int:
-    """The smaller of a PNG of 8 bits and, of few grey levels, one of as few bits as these need."""
+    """The smaller of a PNG of 8 bits and, for few grey levels, one with a reduced bit depth."""
     sizes = [_saved(_picture(image), "png", optimize=True)]
     if spec.channels == 1 and spec.levels <= PALETTE:
         of_level = np.rint(image[0] * ((spec.levels - 1) / 255)).astype(np.uint8)
@@ -45,7 +45,7 @@ def _webp(image: np.ndarray, spec: ImageSpec) -> int:
 
 
 def _picture(image: np.ndarray) -> Image.Image:
-    """uint8 (C, H, W)"""
+    """The Pillow image of uint8 (C, H, W)."""
     pixels = image[0] if len(image) == 1 else image.transpose(1, 2, 0)
     return Image.fromarray(np.ascontiguousarray(pixels))
 

@@ -16,14 +16,14 @@ from ptheta.tasks.denoise.principal import Principal
 from ptheta.tasks.denoise.repair import Damage
 
 BATCH = 100  # images processed together
-WINDOW = 3  # pixels across and down, of the median
-APART = 2**32  # numbers of the noise of training images start here, away from those of test images
+WINDOW = 3  # width and height of the median window
+APART = 2**32  # first stream number for training images, distinct from those of test images
 
 
 @dataclass(frozen=True, eq=False)
 class Clean:
-    """Training images, uint8 (N, C, H, W). fit: what floors learn from; choice: others, by which
-    they choose how much they do"""
+    """Training images, uint8 (N, C, H, W). fit: to fit baselines; choice: others, to select their
+    hyperparameters"""
 
     fit: Tensor
     choice: Tensor
@@ -34,7 +34,8 @@ class Clean:
 
 
 class Repairer(NamedTuple):
-    """repair: noisy images, uint8 (B, C, H, W) -> the same shape; note: the chosen settings"""
+    """A fitted baseline. repair: noisy images, uint8 (B, C, H, W) -> the same shape; note: the
+    chosen settings"""
 
     repair: Callable[[Tensor], Tensor]
     note: str = ""
@@ -42,15 +43,17 @@ class Repairer(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Floor(Entry):
-    """plain: what repairs without having learned anything; None where it learns
-    fitted: what learns from training images to repair a damage; None where it does not learn
+    """A denoising baseline: one of these functions.
+
+    plain: denoises without training; None if it needs training
+    fitted: fits to training images and a damage; None if it needs no training
     """
 
     plain: Callable[[Tensor], Tensor] | None = None
     fitted: Callable[[Clean, Damage], Repairer] | None = None
 
     def ready(self, clean: Clean | None, damage: Damage) -> Repairer | None:
-        """None where it learns and there are no training images."""
+        """The ready baseline; None if it needs training images and there are none."""
         if self.plain is not None:
             return Repairer(self.plain)
         return None if self.fitted is None or clean is None else self.fitted(clean, damage)

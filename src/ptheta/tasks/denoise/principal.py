@@ -1,4 +1,4 @@
-"""Principal components of images, the baseline of codes."""
+"""PCA of images, the baseline for latent codes."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from torch import Tensor
 from ptheta.measures.covariance import Gaussian
 from ptheta.specs import from_unit
 
-MOST = 10_000  # images that the components are fitted to
-VALUES = 2**23  # and at most so many values of theirs
-FEWEST = 500  # of them, however large
+MOST = 10_000  # maximum number of images for the fit
+VALUES = 2**23  # maximum number of values for the fit
+FEWEST = 500  # minimum number of images, whatever their size
 
 
 def enough(dims: int) -> int:
-    """How many images of so many values the components are fitted to."""
+    """How many images of `dims` values the components are fitted to."""
     return min(MOST, max(FEWEST, VALUES // dims))
 
 
 @dataclass(frozen=True, eq=False)
 class Principal:
-    """mean: (D,), axes: (D, R), orthonormal, most variance first; white - black = 1"""
+    """Fitted PCA. mean: (D,); axes: (D, R), orthonormal, most variance first; white - black = 1"""
 
     mean: Tensor
     axes: Tensor
@@ -40,11 +40,12 @@ class Principal:
         return from_unit(kept).view_as(x)
 
     def best(self, damaged: Tensor, clean: Tensor) -> int:
-        """How many components of damaged images are nearest to the clean ones, by the squared
-        error before values are clipped and rounded: 0 or more."""
+        """The number of components for which projected damaged images have the least squared error
+        from the clean ones, before clipping and rounding: 0 or more."""
         seen, true = ((_flat(x) - self.mean) @ self.axes for x in (damaged, clean))
         kept, dropped = (seen - true).square().sum(0), true.square().sum(0)
-        # with k of them: the first k have an error, and the others are missing
+        # change in error with k components: their own error, less the norm that is no longer
+        # omitted
         change = torch.cat([kept.new_zeros(1), (kept - dropped).cumsum(0)])
         return int(change.argmin())
 

@@ -22,7 +22,7 @@ from ptheta.tasks.reconstruct import reconstruct
 
 @dataclass(frozen=True)
 class Damage:
-    """A noise with its level.
+    """A corruption: a type of noise and its level.
 
     noise: an entry of `ptheta.corruption.NOISES`; level: its level; seed: its seed
 
@@ -59,8 +59,8 @@ def denoise(
 ) -> tuple[Tensor, Tensor]:
     """(damaged, repaired) images of an image batch. noise, level: see `ptheta.corruption.corrupt`.
 
-    Raises PthetaError for another noise, a level that it cannot have, and for a model that neither
-    denoises nor reconstructs.
+    Raises PthetaError for an unknown noise, an invalid level, and for a model that neither denoises
+    nor reconstructs.
     """
     damage = Damage(noise, level, seed)
     damaged = damage.of(x)

@@ -20,13 +20,15 @@ from ptheta.tasks.denoise.repair import Damage, repaired
 from ptheta.terminal.progress import watched
 
 MODEL = "model"
-BATCH = 256  # images that are repaired in one go
+BATCH = 256  # images denoised at once
 
 
 @dataclass(frozen=True, kw_only=True)
 class Measure(Entry):
-    """each: pairs of image batches, uint8 (B, C, H, W) -> float64 (B,), higher for more alike
-    side: pixels that an image has at least; places: that it is shown with after the point
+    """An image similarity.
+
+    each: pairs of image batches, uint8 (B, C, H, W) -> float64 (B,), higher is more similar
+    side: minimum image side in pixels; places: decimal places for display
     """
 
     each: Callable[[Tensor, Tensor], Tensor]
@@ -70,7 +72,7 @@ class Scored:
 
 
 def ends(found: Estimate) -> tuple[float, float] | None:
-    """The 95 % interval (Student's t); None of too few images."""
+    """The 95 % interval (Student's t); None for too few images."""
     if found.value is None or found.draws is None:
         return None
     half = spread(found.draws).half
@@ -87,8 +89,8 @@ def _as_json(found: Estimate) -> dict[str, object]:
 
 
 def measured(name: str, made: Tensor, wanted: Tensor, note: str = "") -> Scored:
-    """How near images are to those that are wanted, uint8 (N, C, H, W), by every entry of
-    `MEASURES` that is defined for their size."""
+    """Compare images with their targets, uint8 (N, C, H, W), by every entry of `MEASURES` that is
+    defined for their size."""
     groups, side = Groups(len(wanted), "real"), min(wanted.shape[2:])
     values = {
         key: mean_estimate(measure.each(made, wanted), groups)
@@ -99,8 +101,8 @@ def measured(name: str, made: Tensor, wanted: Tensor, note: str = "") -> Scored:
 
 
 def better(floor: Scored, model: Scored) -> dict[str, Difference]:
-    """In which measures a floor is above the model, by more than chance: the 95 % interval of the
-    mean difference over the same images leaves out 0."""
+    """The measures in which a baseline is significantly better than the model: the 95 % interval of
+    the mean paired difference excludes 0."""
     found: dict[str, Difference] = {}
     for name, value in floor.values.items():
         sides = (_result(name, value), _result(name, model.values[name]))
@@ -125,13 +127,13 @@ def score(
     floors: Sequence[str] | None = None,
     batch_size: int = BATCH,
 ) -> list[Scored]:
-    """How well a model repairs images x, uint8 (N, C, H, W), that damage was done to, and then the
-    floors.
+    """Corrupt images x, uint8 (N, C, H, W), denoise them by the model and then by the baselines,
+    and score the results.
 
-    clean: training images, which some of the floors learn from; without them these are left out
-    condition: of each image, for a conditional model; floors: names of `FLOORS`; default: all
-    batch_size: images in one go; what comes out does not depend on it
-    Raises PthetaError for no image, and where the model cannot repair any.
+    clean: training images for some of the baselines; without them these are skipped
+    condition: one per image, for a conditional model; floors: names of `FLOORS`; default: all
+    batch_size: images per batch; does not affect the result
+    Raises PthetaError for no image, and if the model cannot denoise.
     """
     if not len(x):
         raise PthetaError("no images to repair: give at least one")

@@ -1,4 +1,4 @@
-"""log p of examples, and which of them are likely."""
+"""Log-likelihoods of examples."""
 
 from ptheta.tasks.density.find import SAMPLES, Densities, density
 from ptheta.tasks.density.floors import FLOORS, Floor

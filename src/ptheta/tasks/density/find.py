@@ -50,29 +50,29 @@ class Densities:
 
     @property
     def bits(self) -> Tensor:
-        """-log p in bits for each number: (N,)."""
+        """-log p in bits per dimension: (N,)."""
         return -self.log_p / (self.dims * math.log(2))
 
     @property
     def below(self) -> Tensor:
-        """The share of held-out examples with a lower log p: float64 (N,) in 0 to 1."""
+        """The fraction of held-out examples with a lower log p: float64 (N,) in 0 to 1."""
         ranked = self.held_out.sort().values
         return torch.searchsorted(ranked, self.log_p.contiguous()).double() / len(ranked)
 
     @property
     def order(self) -> Tensor:
-        """The places of the examples, the least likely first: int64 (N,)."""
+        """Indices of the examples, the least likely first: int64 (N,)."""
         return self.log_p.argsort(stable=True)
 
     def relation_of(self, name: str = "") -> str:
-        """Statistics of -log p of the model or of a baseline."""
+        """Relation of -log p of the model or of a baseline to the truth: "=", "<=" or "~"."""
         if name not in FLOORS:
             return self.relation
         return "<=" if FLOORS[name].bound and self.binned else "="
 
     def mean(self, name: str = "") -> Estimate:
-        """The mean of -log p in nats, with its error. name: of a floor; "held out"; or the
-        model's of the examples themselves"""
+        """The mean of -log p in nats, with its error. name: a baseline, "held out", or the model on
+        the examples"""
         each = {"": self.log_p, "held out": self.held_out, **self.floors}[name]
         groups = Groups(len(each), "real")
         if lost := int(each.isinf().sum()):
@@ -99,7 +99,7 @@ def density(
 
     held_out: examples to rank against; default: the examples themselves
     train: training data of the baselines; without it there are none
-    samples: importance samples of a bound (1: the ELBO); effort: of the estimate of log Z
+    samples: importance samples of a bound (1: the ELBO); effort: settings of the estimate of log Z
     Noise depends on the seed and the position of an example.
     Raises PthetaError if the model has no likelihood, bound or estimate, and for NaN.
     """

@@ -1,7 +1,7 @@
-"""Baselines of log p that are fitted to the training data directly.
+"""Baselines of log p, fitted to the training data directly.
 
-Levels, whole numbers and categories have probabilities, which a Gaussian of dequantised values
-bounds from below; real numbers have densities, in the units of the data.
+Levels, whole numbers and categories have probabilities, for which a Gaussian of dequantised values
+is a lower bound; real numbers have densities, in the units of the data.
 """
 
 from __future__ import annotations
@@ -19,14 +19,16 @@ from ptheta.models.numbers import numbers_of
 from ptheta.specs import Column, ImageSpec, VectorSpec, to_levels
 
 LEARNED_FROM = 10_000  # training examples
-BINS = 64  # of a histogram, at most
+BINS = 64  # maximum number of bins of a histogram
 
 LogDensity = Callable[[Tensor], Tensor]  # examples -> log p, float64 (B,) nats
 
 
 @dataclass(frozen=True)
 class Floor:
-    """make: fits to training examples and returns log p; whole: whether it needs complete rows
+    """A baseline.
+
+    make: fits to training examples and returns log p; whole: whether it needs complete rows
     bound: whether it is a lower bound for discrete columns
     """
 
@@ -37,14 +39,14 @@ class Floor:
 
 
 def some_of(train: Dataset) -> Tensor:
-    """Training examples that a floor learns from, drawn by a fixed seed."""
+    """Training examples for a baseline, drawn with a fixed seed."""
     some = train.shuffled(0).subset(slice(0, LEARNED_FROM))
     return some.batch(slice(0, len(some))).x
 
 
 def gaussian(train: Dataset) -> LogDensity:
-    """log N(v; m, C) of numbers v drawn within the bins of x. Of few examples each is drawn again
-    and again, so that C has the noise of the bins in every direction."""
+    """log N(v; m, C) of dequantised values v of x. Few examples are dequantised several times, so
+    that C contains the dequantisation noise in every direction."""
     numbers, x = numbers_of(train.spec), some_of(train)
     varying = ~numbers.of(x[:1])[0].isnan()
     again = 1 if numbers.exact else max(1, LEARNED_FROM // len(x))
@@ -58,7 +60,7 @@ def gaussian(train: Dataset) -> LogDensity:
 
 
 def independent(train: Dataset) -> LogDensity:
-    """sum_i log p_i(x_i), p_i the histogram of a sub-pixel or of a column."""
+    """sum_i log p_i(x_i), where p_i is the histogram of a sub-pixel or of a column."""
     spec, x = train.spec, some_of(train)
     if isinstance(spec, ImageSpec):
         return _of_levels(spec, x)
@@ -74,7 +76,7 @@ def independent(train: Dataset) -> LogDensity:
 
 
 def _of_levels(spec: ImageSpec, x: Tensor) -> LogDensity:
-    """Every level of a sub-pixel is counted once more than it was seen."""
+    """Log-histograms of the sub-pixels with add-one smoothing."""
     counts = torch.ones(spec.dims, spec.levels, dtype=torch.float64)
     for part in x.split(500):
         at = to_levels(part, spec.levels).flatten(1).long().T
@@ -89,7 +91,7 @@ def _of_levels(spec: ImageSpec, x: Tensor) -> LogDensity:
 
 
 def _histogram(column: Column, cells: Tensor) -> LogDensity:
-    """log p of the cells of a column, NaN of a missing one; every bin is counted once more."""
+    """log p of the cells of a column, NaN for a missing one; add-one smoothing of the bins."""
     seen = cells[~cells.isnan()]
     if column.values:
         counts = torch.bincount(seen.long(), minlength=len(column.values)).double() + 1
@@ -101,8 +103,8 @@ def _histogram(column: Column, cells: Tensor) -> LogDensity:
 
 
 def _of_numbers(seen: Tensor, whole: bool) -> LogDensity:
-    """Bins of one width from the least to the greatest number; beyond each end lies the mass of one
-    example, which falls exponentially over the length of all bins."""
+    """Bins of equal width from the minimum to the maximum; each tail has the mass of one example
+    and decays exponentially with the total length of the bins as scale."""
     low, high = seen.min().item(), seen.max().item()
     if whole:
         width = float(math.ceil((high - low + 1) / BINS))

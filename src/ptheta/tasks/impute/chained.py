@@ -1,4 +1,4 @@
-"""Regressions of each column on the others, over and over, by scikit-learn."""
+"""Iterative regression of each column on the others, by scikit-learn."""
 
 from __future__ import annotations
 

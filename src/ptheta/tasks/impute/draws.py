@@ -18,11 +18,11 @@ from ptheta.tasks.effort import effort
 from ptheta.tasks.needs import require
 from ptheta.terminal.progress import watched
 
-CANDIDATES = 50  # that a completion is chosen from, where conditioning is approximated
-AVERAGED = 200  # completions that a mean is taken of, where a model has none of its own
-SEARCHED = 4  # the same where each completion is a search
-MORE = 20  # times as many candidates for the mean of a model that has one
-AT_ONCE = 2**20  # elements of the candidates that are in memory together
+CANDIDATES = 50  # default number of candidates, for approximate conditioning
+AVERAGED = 200  # completions averaged for a model without a conditional mean
+SEARCHED = 4  # the same if each completion needs a search
+MORE = 20  # factor of candidates for a model's own conditional mean
+AT_ONCE = 2**20  # maximum number of elements of candidates in memory
 
 Completer = Callable[[Tensor, Tensor, Condition | None], Tensor]
 
@@ -113,14 +113,14 @@ def imputed(
 
 
 def averaged(spec: DataSpec, draws: Tensor) -> Tensor:
-    """The mean of completions (M, B, ...) as examples (B, ...); of words the most frequent."""
+    """The mean of completions (M, B, ...) as examples (B, ...); the mode of categories."""
     total = sum(spec.scaled(draw).double() for draw in draws)
     assert isinstance(total, Tensor)
     return spec.unscaled((total / len(draws)).to(torch.get_default_dtype()))
 
 
 class _Work:
-    """Examples a few at a time. each: candidates in memory for one of them"""
+    """Completion in small batches. each: candidates in memory per example"""
 
     def __init__(
         self, model: nn.Module, seed: int, each: int, numbers: Sequence[int] | None
@@ -146,7 +146,7 @@ class _Work:
 
 
 def _known(x: Tensor, known: Tensor | None) -> Tensor:
-    """bool, as x, on the CPU. Raises PthetaError for a mask of another shape."""
+    """The mask of known elements: bool, as x, on the CPU. Raises PthetaError for another shape."""
     if known is None:
         return ~x.isnan().cpu() if x.is_floating_point() else torch.ones_like(x, dtype=torch.bool)
     if known.dtype != torch.bool or known.shape not in (x.shape, x.shape[1:]):

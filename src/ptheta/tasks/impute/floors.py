@@ -18,14 +18,14 @@ from ptheta.distributions import incomplete
 
 NEIGHBOURS = 5  # number of nearest rows used for imputation
 ROWS = 512  # rows per block of distances
-SWEEPS = 10  # over the columns, of an iterative regression
-PASSES = 500  # of EM at most
-TOLERANCE = 1e-4  # nats a row: a pass that gains less is the last
-RIDGE = 1e-2  # added to every variance, standard deviations squared
+SWEEPS = 10  # sweeps over the columns, for iterative regression
+PASSES = 500  # maximum iterations of EM
+TOLERANCE = 1e-4  # nats per row: EM stops at a smaller gain
+RIDGE = 1e-2  # added to every variance, in squared standard deviations
 
 
 class Filled(NamedTuple):
-    """mean: the single best completion, (B, W); draws: several, (M, B, W)"""
+    """Completed rows. mean: the single best completion, (B, W); draws: several, (M, B, W)"""
 
     mean: Tensor
     draws: Tensor
@@ -36,18 +36,18 @@ Filler = Callable[[Tensor, int, torch.Generator], Filled]  # (rows (B, W), M, st
 
 @dataclass(frozen=True, kw_only=True)
 class Floor(Entry):
-    """fitted: what learns from the training rows (N, W), and then fills others"""
+    """A baseline. fitted: fits to training rows (N, W) and returns the imputation of others"""
 
     fitted: Callable[[Tensor], Filler]
 
 
 def usual(train: Tensor) -> Tensor:
-    """The mean of each column (W,); 0, the mean of a standardised one, where no row has a cell."""
+    """The mean of each column (W,); 0, the mean after standardisation, if all cells are missing."""
     return torch.where((~train.isnan()).any(0), train.nanmean(0), 0.0)
 
 
 def with_means(train: Tensor) -> Filler:
-    """The mean of the column, the most frequent word; drawn from its cells in training."""
+    """The mean of the column, or its most frequent category; samples are training cells."""
     mean = usual(train)
 
     def fill(x: Tensor, draws: int, stream: torch.Generator) -> Filled:
@@ -64,10 +64,10 @@ def with_means(train: Tensor) -> Filler:
 
 
 def with_nearest(train: Tensor) -> Filler:
-    """The mean over the `NEIGHBOURS` nearest training rows that have the cell; samples take one of
+    """The mean over the `NEIGHBOURS` nearest training rows with a known cell; samples take one of
     them. Distances use the cells known in both rows, rescaled to all cells."""
     mean, there = usual(train), ~train.isnan()
-    held = torch.where(there, train, 0.0)  # read where it is there
+    held = torch.where(there, train, 0.0)  # used only where the cell is known
 
     def cells_of(gaps: Tensor, away: Tensor, column: int) -> Tensor:
         """The cells of the nearest rows for each gap: (gaps, K)."""
@@ -93,8 +93,8 @@ def with_nearest(train: Tensor) -> Filler:
 
 
 def with_ridge(train: Tensor) -> Filler:
-    """Each column by Bayesian ridge regression on the others, over and over (van Buuren 2011), by
-    scikit-learn; drawn by regressions on drawn predictors with their residual noise."""
+    """Iterative Bayesian ridge regression of each column on the others (van Buuren 2011), by
+    scikit-learn; samples use sampled predictors and residual noise."""
     from ptheta.tasks.impute.chained import chained  # scikit-learn takes a second to import
 
     chain, drawing = (chained(train.numpy(), SWEEPS, posterior) for posterior in (False, True))
@@ -137,8 +137,8 @@ def _filled(x: Tensor, other: Tensor) -> Tensor:
 
 
 def _distances(x: Tensor, held: Tensor, there: Tensor) -> Tensor:
-    """Squared distances of rows x (B, W), with gaps, to training rows: (B, N); infinite where they
-    have nothing in common, and of a row to itself no less than to others."""
+    """Squared distances of rows x (B, W) with missing cells to training rows: (B, N); infinite for
+    rows without a common known cell."""
     seen, filled = (~x.isnan()).to(x), torch.where(x.isnan(), 0.0, x)
     both = there.to(x)
     total = (

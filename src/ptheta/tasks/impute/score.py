@@ -1,4 +1,4 @@
-"""How well hidden cells of rows are imputed, by a model and by what needs none."""
+"""Evaluation of imputation on hidden cells, for a model and for baselines."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ptheta.tasks.impute.draws import CANDIDATES, impute, imputed
 from ptheta.tasks.impute.floors import FLOORS
 from ptheta.terminal.progress import stage
 
-LEVEL = 0.9  # mass of the intervals
+LEVEL = 0.9  # level of the intervals
 MODEL = "model"
 
 
@@ -40,8 +40,12 @@ class Trial(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Measure(Entry):
-    """of: its value, None where no cell that it is of was hidden; better: "less", "more", or a
-    number that is right; judged: whether a floor that is better by it alone is better"""
+    """A measure of imputation error.
+
+    of: computes the value; None if no applicable cell was hidden
+    better: "less", "more", or the ideal value
+    judged: whether it counts in the comparison with baselines
+    """
 
     of: Callable[[Trial], float | None]
     better: str = "less"
@@ -49,7 +53,7 @@ class Measure(Entry):
 
 
 def _numbers(trial: Trial) -> Tensor:
-    """The hidden cells of numbers, bool (B, width)."""
+    """The hidden numeric cells, bool (B, width)."""
     parts = [
         hidden[:, None].expand(-1, column.width) & (not column.values)
         for column, hidden in zip(trial.spec.columns, trial.hidden.unbind(1), strict=True)
@@ -58,7 +62,7 @@ def _numbers(trial: Trial) -> Tensor:
 
 
 def _all(trial: Trial) -> Tensor:
-    """The hidden cells, words by each of their numbers, bool (B, width)."""
+    """The hidden cells in network scale, each category with its whole code, bool (B, width)."""
     parts = [
         hidden[:, None].expand(-1, column.width)
         for column, hidden in zip(trial.spec.columns, trial.hidden.unbind(1), strict=True)
@@ -67,7 +71,7 @@ def _all(trial: Trial) -> Tensor:
 
 
 def _scaled(trial: Trial) -> tuple[Tensor, Tensor, Tensor]:
-    """mean, draws and truth as a network sees them."""
+    """mean, draws and truth in network scale."""
     seen = trial.spec.scaled
     return seen(trial.mean), torch.stack([seen(d) for d in trial.draws]), seen(trial.truth)
 
@@ -135,12 +139,12 @@ class Scored:
         return statistics.fmean(self.values[measure])
 
     def spread(self, measure: str) -> float:
-        """The standard deviation over the repetitions; 0 of one."""
+        """The standard deviation over the repetitions; 0 for one."""
         found = self.values[measure]
         return statistics.stdev(found) if len(found) > 1 else 0.0
 
     def cells(self, model: Scored) -> list[str]:
-        """Means and spreads for a reader; `SIGN` where they are better than those of the model."""
+        """Formatted means and spreads; marked by `SIGN` if better than those of the model."""
         return [
             f"{self.mean(name):.3f} +- {self.spread(name):.3f}"
             + (SIGN if entry.judged and self._beats(model, name) else "")
@@ -148,7 +152,7 @@ class Scored:
         ]
 
     def _beats(self, model: Scored, name: str) -> bool:
-        own, other = (round(of.mean(name), 3) for of in (self, model))  # as they are shown
+        own, other = (round(of.mean(name), 3) for of in (self, model))  # compared as displayed
         return beats(own, other, MEASURES[name].better)
 
 
@@ -178,7 +182,7 @@ def score(
         the energy score and the intervals
     floors: names of `FLOORS`; default: all. scaled_by: the columns whose scale is the unit of
         errors; default: the model's
-    Raises PthetaError for images, for a share that hides nothing or everything, and as `impute`
+    Raises PthetaError for images, for a share that hides no cell or all cells, and as `impute`
     does.
     """
     spec = model.spec
@@ -209,8 +213,8 @@ def score(
 
 
 def hidden_cells(x: Tensor, share: float, seed: int) -> Tensor:
-    """Which of the known cells of rows (B, D) are hidden, each with this probability, but for one
-    of each row that has no other left: bool (B, D). Raises PthetaError where none is hidden."""
+    """Choose the known cells of rows (B, D) to hide, each with probability `share`; at least one
+    known cell of every row is kept: bool (B, D). Raises PthetaError if none is hidden."""
     draw = torch.Generator().manual_seed(seed)
     noise = torch.rand(x.shape, generator=draw)
     hidden = (noise < share) & ~x.isnan()
@@ -225,13 +229,13 @@ def hidden_cells(x: Tensor, share: float, seed: int) -> Tensor:
 
 
 def measured(trial: Trial) -> dict[str, float]:
-    """The values of the defined measures."""
+    """The values of the measures that are defined for a trial."""
     values = {name: entry.of(trial) for name, entry in MEASURES.items()}
     return {name: value for name, value in values.items() if value is not None}
 
 
 class Floored:
-    """A floor, fitted once where there are rows to learn from. train: of these, (N, D)"""
+    """A baseline, fitted once if there are training rows. train: the training rows, (N, D)"""
 
     def __init__(self, name: str, spec: VectorSpec, train: Tensor | None, draws: int) -> None:
         if name not in FLOORS:

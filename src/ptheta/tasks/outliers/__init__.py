@@ -1,7 +1,7 @@
-"""Outliers: how unlike the training data examples are, and which of them are to be flagged.
+"""Outlier detection: scores of how unlike the training data examples are, and a threshold.
 
-A score is an entry of `SCORES`: of what a model says of an example, of its distance to the training
-examples in features, or of what needs no model at all (the floors).
+A score is an entry of `SCORES`: by a model, by the distance to the training examples in a feature
+space, or without a model (the baselines).
 """
 
 from ptheta.tasks.outliers.find import Outliers, outliers

@@ -10,13 +10,13 @@ from torch import Tensor, nn
 from ptheta.capabilities import Encodes, condition_of, device_of
 from ptheta.errors import PthetaError
 
-CODES = "codes"  # what they are called among extractors
+CODES = "codes"  # name of the extractor
 
 
 class Codes:
-    """`codes`: what a model's encoder makes of an example.
+    """The extractor `codes`: the output of a model's encoder.
 
-    Raises PthetaError for a conditional model, whose codes are of an example and its condition.
+    Raises PthetaError for a conditional model, whose codes depend on the condition.
     """
 
     name, classes, reads = CODES, 0, "as the model does"

@@ -1,4 +1,4 @@
-"""Several scores as one: each in deviations from what training examples have."""
+"""A combined score: the sum of several, each standardised by training examples."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from ptheta.specs import VectorSpec
 from ptheta.tasks.outliers.known import Known, Scorer, scored
 
 Make = Callable[[Known], Scorer]
-REFERENCE = 1000  # training examples by which mean and deviation are known, a tenth at most
-LEAST = 20  # training examples
+REFERENCE = 1000  # maximum number of training examples for standardisation, at most a tenth
+LEAST = 20  # minimum number of training examples
 
 
 def combined(of_images: Mapping[str, Make], of_vectors: Mapping[str, Make]) -> Make:
     """The sum over scores s_i of (log s_i - mean_i) / deviation_i.
 
-    Mean and deviation are those of training examples that are taken out of the bank for it, so that
-    no score is of an example that it knows. Scores are distances, 0 or more, whose law is skewed;
-    the logarithm makes several more alike.
-    of_images, of_vectors: by name what gives such scores, one or more at once (B, m)
+    Mean and deviation are those of training examples that are removed from the bank, so that no
+    example is compared with itself. Scores are non-negative distances with skewed distributions;
+    the logarithm makes them comparable.
+    of_images, of_vectors: scorers by name, each with one or more scores (B, m)
     """
 
     def make(known: Known) -> Scorer:
@@ -45,7 +45,7 @@ def combined(of_images: Mapping[str, Make], of_vectors: Mapping[str, Make]) -> M
 
 
 def _standardised(scorer: Scorer, known: Known, reference: Dataset, name: str) -> Scorer:
-    """The logarithms of scores (B, m) in deviations from those of the reference examples."""
+    """Log-scores (B, m), standardised by those of the reference examples."""
     distances = scored(scorer, known.model, reference, known.seed, name)
     least = _least(distances)
     found = distances.maximum(least).log()
@@ -59,7 +59,7 @@ def _standardised(scorer: Scorer, known: Known, reference: Dataset, name: str) -
 
 
 def _least(distances: Tensor) -> Tensor:
-    """The least of each kind (N, m) that is not 0, (m,): nearer than that counts as much, for the
-    logarithm of a copy's distance, minus infinity, would decide alone what a deviation is."""
+    """The least non-zero value of each of m distances (N, m): (m,). Distances are clamped to it, as
+    the logarithm of a zero distance (a copy) would dominate the deviation."""
     found = distances.masked_fill(distances <= 0, torch.inf).amin(0)
     return torch.where(found.isinf(), torch.ones_like(found), found)

@@ -1,4 +1,4 @@
-"""Scores of outliers by their distance to the training examples, in features of any extractor."""
+"""Outlier scores by the distance to the training examples, in features of any extractor."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from ptheta.specs import VectorSpec
 from ptheta.tasks.outliers.known import Known, Scorer
 from ptheta.tasks.outliers.models import LEARNED_FROM, once
 
-NEAREST = 10  # neighbours whose mean distance counts
-COMPONENTS = 128  # of features
+NEAREST = 10  # number of neighbours
+COMPONENTS = 128  # maximum number of principal components of features
 
 
 @dataclass(frozen=True)
 class Bank:
-    """Features of the training examples, to find the nearest among.
+    """Features of the training examples, for nearest-neighbour search.
 
-    features: float32 (M, d); spread: the mean distance of each to its own `NEAREST`, NaN where that
-        has not been asked for yet (M,)
+    features: float32 (M, d); spread: the mean distance of each to its own `NEAREST` neighbours,
+        (M,), NaN if not computed yet
     """
 
     features: Tensor
@@ -43,12 +43,13 @@ class Bank:
         return cls(features, torch.full((len(features),), torch.nan))
 
     def nearest(self, h: Tensor, k: int, but: Tensor | None = None) -> Nearest:
-        """The k nearest of each of h (B, d). but: a place that each does not count, (B,)"""
+        """The k nearest of each of h (B, d). but: for each, an index to exclude, (B,)"""
         rows = self.features
         return search([h], rows.__getitem__, len(rows), min(k, len(rows)), but=but)
 
     def spread_at(self, places: Tensor) -> Tensor:
-        """How far training examples are from their own neighbours: as places."""
+        """Mean distances of the training examples at `places` to their own neighbours: same
+        shape."""
         unknown = places.unique()
         unknown = unknown[self.spread[unknown].isnan()]
         for some in unknown.split(500) if len(unknown) else ():
@@ -61,12 +62,12 @@ Features = Callable[[Known], Extractor]
 
 
 def asked(known: Known) -> Extractor:
-    """Those that are asked for, else the numbers of the examples themselves."""
+    """The requested extractor, by default raw pixels or standardised columns."""
     return known.extractor or numbers(known)
 
 
 def numbers(known: Known) -> Extractor:
-    """What the distance of two examples is taken of: pixels, or standardised columns."""
+    """The raw features: pixels, or standardised columns."""
     spec = known.spec
     return Standardised(spec) if isinstance(spec, VectorSpec) else AllPixels()
 
@@ -80,10 +81,10 @@ def patches(known: Known) -> Extractor:
 
 
 class Principal:
-    """Features along their first principal components: what the others hold is mostly noise, in
-    which everything is alike far from everything.
+    """Features projected on their first principal components. The others are mostly noise, in which
+    all distances are similar.
 
-    extractor: of the features; mean: (d,), and axes: (d, r), of training examples
+    extractor: computes the features; mean: (d,), and axes: (d, r), of training examples
     """
 
     classes = 0
@@ -105,7 +106,7 @@ class Principal:
 
 
 class AllPixels:
-    """Every pixel, 0 to 255."""
+    """All pixels as features, 0 to 255."""
 
     name, classes = "all-pixels", 0
     digest, reads = "1", "every pixel"
@@ -115,7 +116,7 @@ class AllPixels:
 
 
 def bank_of(known: Known, extractor: Extractor) -> Bank:
-    """The features of the training examples; those of one extractor are made once."""
+    """The features of the training examples, cached by extractor."""
     key = ("bank", extractor.name, extractor.digest)
     return once(known, key, lambda: Bank.of(reference(known.bank, extractor).features))
 
@@ -148,8 +149,8 @@ def closest(features: Features) -> Callable[[Known], Scorer]:
 
 
 def relative(features: Features) -> Callable[[Known], Scorer]:
-    """The mean distance to the `NEAREST`, over the mean of what these are from their own: where the
-    data is dense, a small distance is far."""
+    """The mean distance to the `NEAREST` neighbours, divided by the mean of their own such
+    distances, which accounts for the local density of the data."""
 
     def make(known: Known) -> Scorer:
         of_both = both(features)(known)
@@ -159,7 +160,7 @@ def relative(features: Features) -> Callable[[Known], Scorer]:
 
 
 def both(features: Features) -> Callable[[Known], Scorer]:
-    """The distance to the nearest, and the relative one, by one look at the bank: (B, 2)."""
+    """The distance to the nearest and the relative distance, by a single search: (B, 2)."""
 
     def make(known: Known) -> Scorer:
         extractor = features(known)
@@ -177,7 +178,7 @@ def both(features: Features) -> Callable[[Known], Scorer]:
 
 
 def mahalanobis(features: Features) -> Callable[[Known], Scorer]:
-    """The distance to the mean, by the covariance of the training examples' features."""
+    """Mahalanobis distance to the mean, with the covariance of the training features."""
 
     def make(known: Known) -> Scorer:
         extractor = features(known)

@@ -1,4 +1,4 @@
-"""What a sceptic would try: scores of outliers that need no model."""
+"""Baselines: outlier scores without a model."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from ptheta.tasks.outliers.distances import features_of, numbers
 from ptheta.tasks.outliers.known import Known, Scorer
 from ptheta.tasks.outliers.models import LEARNED_FROM, compressed_bytes, once
 
-PRINCIPAL = 64  # directions of the principal components, of half as many numbers at most
+PRINCIPAL = 64  # number of principal components, at most half the dimensions
 
 
 def zero_pixels(known: Known) -> Scorer:
-    """The share of sub-pixels that are 0."""
+    """The fraction of sub-pixels that are 0."""
     return lambda x, y: (x == 0).flatten(1).double().mean(1)
 
 
 def png_bytes(known: Known) -> Scorer:
-    """How few bytes it takes: the simple is unlike."""
+    """The negative size as PNG: simple images score higher."""
     return lambda x, y: -compressed_bytes(x, ("png",))
 
 
@@ -34,7 +34,7 @@ def _gaussian(known: Known) -> Gaussian:
 
 
 def principal_error(known: Known) -> Scorer:
-    """What the principal components leave over."""
+    """The reconstruction error of PCA."""
     gaussian, extractor = _gaussian(known), numbers(known)
     count = max(1, min(PRINCIPAL, len(gaussian.mean) // 2))
     return lambda x, y: gaussian.left_over(features_of(extractor, x), count)
@@ -46,7 +46,7 @@ def gaussian_surprise(known: Known) -> Scorer:
 
 
 def independent_pixels(known: Known) -> Scorer:
-    """-sum_i log p_i(x_i), p_i the shares of values of a sub-pixel, each value seen once more."""
+    """-sum_i log p_i(x_i), where p_i is the histogram of a sub-pixel with add-one smoothing."""
     spec = known.spec
     assert isinstance(spec, ImageSpec)
 

@@ -1,4 +1,4 @@
-"""Where an example is unlike the training data: maps of its pixels."""
+"""Heat maps of where an image is unlike the training data."""
 
 from __future__ import annotations
 
@@ -20,13 +20,14 @@ from ptheta.tasks.outliers.known import Known
 
 class Map(Protocol):
     def __call__(self, x: Tensor, condition: Condition | None, /) -> Tensor:
-        """float (B, C, H, W), 0 or more, more where a pixel is less like those of training."""
+        """Non-negative maps, float (B, C, H, W), higher where a pixel is less like the training
+        data."""
         ...
 
 
 @dataclass(frozen=True)
 class Heat:
-    """about: what a map shows; make: what gives it; needs: what a model must be able to do"""
+    """A kind of heat map. about: a short description; make: computes it; needs: capabilities"""
 
     about: str
     make: Callable[[Known], Map]
@@ -55,12 +56,12 @@ def neighbour(known: Known) -> Map:
 
 
 def closest(known: Known, x: Tensor) -> Tensor:
-    """The training image that is nearest to each in pixels: uint8 (B, C, H, W)."""
+    """The training image nearest to each in pixels: uint8 (B, C, H, W)."""
     places, _ = nearest(x.cpu(), known.bank)
     return known.bank.batch(places).x
 
 
-# the first that a model can give is shown; a new kind of map is an entry here
+# the first one that a model supports is shown; to add a kind of map, add an entry here
 HEATS: dict[str, Heat] = {
     "surprise": Heat("bits per pixel, given the earlier ones", surprise, HasConditionals),
     "residual": Heat("reconstruction error of each pixel", residual, Autoencodes),
@@ -69,7 +70,7 @@ HEATS: dict[str, Heat] = {
 
 
 def heat_of(known: Known, name: str | None = None) -> tuple[str, Map]:
-    """The map of this name, else the first that the model can give; and its name."""
+    """The map of this name, else the first that the model supports; and its name."""
     if name is not None and name not in HEATS:
         raise unknown("heat map", name, HEATS)
     able = (
@@ -83,6 +84,6 @@ def heat_of(known: Known, name: str | None = None) -> tuple[str, Map]:
 
 @torch.no_grad()
 def brightness(maps: Tensor) -> Tensor:
-    """Maps (N, C, H, W) as shares of the greatest of all, the mean of channels: (N, 1, H, W)."""
+    """Maps (N, C, H, W) averaged over channels and divided by their maximum: (N, 1, H, W)."""
     grey = maps.mean(1, keepdim=True)
     return grey / grey.max().clamp(min=1e-9)

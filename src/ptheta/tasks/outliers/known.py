@@ -1,4 +1,4 @@
-"""What a score of outliers may be made of: a model, the examples it learned from, and more."""
+"""Inputs of outlier scores: a model, its training examples and settings."""
 
 from __future__ import annotations
 
@@ -20,22 +20,24 @@ from ptheta.specs import DataSpec, ImageSpec, VectorSpec
 from ptheta.tasks.conditions import with_conditions
 from ptheta.terminal.progress import watched
 
-BLOCK = 200  # examples that are scored at a time, and that share a random stream
+BLOCK = 200  # examples per batch and per random stream
 
 
 class Scorer(Protocol):
-    """Says how unlike the training data examples are."""
+    """Computes how unlike the training data examples are."""
 
     def __call__(self, x: Tensor, condition: Condition | None, /) -> Tensor:
-        """(B,), more where an example is less like those of training."""
+        """Scores (B,), higher if an example is less like the training data."""
         ...
 
 
 @dataclass(frozen=True, eq=False)
 class Known:
-    """model: in eval mode; bank: training examples, with their fixed binarisation
-    background: a model of what all such examples have in common; None where none was given
-    extractor: of the features that distances are taken in; None for those that a score prefers
+    """What a score can use.
+
+    model: in eval mode; bank: training examples, with their fixed binarisation
+    background: a model of the features common to all such examples, or None
+    extractor: computes the features for distances; None for the default of a score
     samples: importance samples of a bound
     """
 
@@ -56,11 +58,11 @@ class Known:
 class Score:
     """An entry of `SCORES`.
 
-    about: what it is, in a line; formula: of what is returned; paper: where it is from
-    make: what computes it, of what is known
-    needs: protocols, of which a model must have one; none where the model is not asked
-    of: what examples it is of
-    floor: whether it is what a sceptic would try, without a model
+    about: a one-line description; formula: of the returned value; paper: its source
+    make: builds the scorer from a `Known`
+    needs: alternative capabilities, of which a model must have one; empty if no model is used
+    of: supported kinds of examples
+    floor: whether it is a baseline without a model
     background: whether a background model is needed
     """
 
@@ -75,16 +77,23 @@ class Score:
 
 
 @torch.no_grad()
-def scored(scorer: Scorer, model: nn.Module, data: Dataset, seed: int, what: str) -> Tensor:
+def scored(
+    scorer: Scorer, model: nn.Module, data: Dataset, seed: int, what: str, conditions: bool = True
+) -> Tensor:
     """The scores of all examples of a data set, float64 (N,), in constant memory.
 
-    Noise is that of the seed and of the example's place among `BLOCK` others, so that a score does
-    not depend on how many examples are read at a time. what: for whoever watches
-    Raises PthetaError where a conditional model meets data without conditions, and for a score that
-    is NaN.
+    Random numbers depend on the seed and the block of `BLOCK` examples only, not on how many
+    examples are read at a time.
+
+    Args:
+        what: name of the work, for the progress bar
+        conditions: whether the scorer uses a conditional model, and so needs conditions
+
+    Raises:
+        PthetaError: for missing conditions that are needed, and for a score that is NaN
     """
     found = []
-    for number, (x, y) in enumerate(blocks(model, data, what)):
+    for number, (x, y) in enumerate(blocks(model, data, what, conditions)):
         with seeded(seed + number):
             found.append(scorer(x, y).double().cpu())
     scores = torch.cat(found)
@@ -97,18 +106,33 @@ def scored(scorer: Scorer, model: nn.Module, data: Dataset, seed: int, what: str
     return scores
 
 
-def blocks(model: nn.Module, data: Dataset, what: str) -> Iterator[tuple[Tensor, Condition | None]]:
-    """The examples in order, `BLOCK` at a time, with the conditions that the model wants."""
-    asked = conditional(model)
-    data = with_conditions(model, data.with_fixed_binarisation())
-    if asked and not data.has_conditions:
-        kinds = word(condition_of(model)).replace("+", " and ")
-        raise PthetaError(
-            f"{data.name} has no {kinds}, on which this model is conditional: give data that "
-            "has them (labels: one subfolder per class), or a run of an unconditional model"
-        )
+def blocks(
+    model: nn.Module, data: Dataset, what: str, conditions: bool = True
+) -> Iterator[tuple[Tensor, Condition | None]]:
+    """The examples in order, `BLOCK` at a time, with the conditions that the model needs.
+
+    conditions: whether they are needed
+    """
+    data = data.with_fixed_binarisation()
+    asked = conditional(model) and conditions
+    if asked:
+        if lacking := lacks_conditions(model, data):
+            raise PthetaError(lacking)
+        data = with_conditions(model, data)
     device = device_of(model)
     for start in watched(range(0, len(data), BLOCK), what):
         batch = data.batch(slice(start, min(start + BLOCK, len(data))))
         y = batch.condition if asked else None
         yield batch.x.to(device), None if y is None else y.to(device)
+
+
+def lacks_conditions(model: nn.Module, data: Dataset) -> str:
+    """A message about conditions that the model needs and the data lacks; "" if none are
+    missing."""
+    if not conditional(model) or with_conditions(model, data).has_conditions:
+        return ""
+    kinds = word(condition_of(model)).replace("+", " and ")
+    return (
+        f"{data.name} has no {kinds}, on which this model is conditional: give data that "
+        "has them (labels: one subfolder per class), or a run of an unconditional model"
+    )

@@ -1,4 +1,4 @@
-"""Scores of outliers by what a model itself says of an example."""
+"""Outlier scores by the trained model itself."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ from ptheta.tasks.needs import Autoencodes, refusal, require
 from ptheta.tasks.outliers.known import Known, Scorer, blocks
 
 T = TypeVar("T")
-LEARNED_FROM = 5000  # training examples by which a mean or a covariance is known
+LEARNED_FROM = 5000  # training examples to estimate a mean or a covariance
 
 
 def once(known: Known, key: object, make: Callable[[], T]) -> T:
-    """What several scores of the same `known` share is made when it is first asked for."""
+    """Compute a value once for all scores of the same `known`, on first use."""
     if key not in known.made:
         known.made[key] = make()
     found: T = known.made[key]  # type: ignore[assignment]
@@ -65,7 +65,7 @@ def discriminator(known: Known) -> Scorer:
 
 
 def reconstruction(known: Known) -> Scorer:
-    """The root of the mean squared error, of images in pixel values."""
+    """The root mean squared error, for images in pixel values."""
     model = require(known.model, Autoencodes, "score by reconstruction")
     spec = known.spec
 
@@ -77,7 +77,7 @@ def reconstruction(known: Known) -> Scorer:
 
 
 def latent(known: Known) -> Scorer:
-    """Mahalanobis distance of the code to those of training examples."""
+    """Mahalanobis distance of the code to the codes of training examples."""
     model = require(known.model, Encodes, "score by codes")
 
     def fitted() -> Gaussian:
@@ -90,7 +90,7 @@ def latent(known: Known) -> Scorer:
 
 
 def best_likelihood(known: Known) -> Scorer:
-    """-log p(x) where the model has it, up to a constant where it has an energy, else -ELBO(x)."""
+    """-log p(x) if the model has it, up to a constant if it has an energy, else -ELBO(x)."""
     if isinstance(known.model, HasLogProb):
         return log_likelihood(known)
     if isinstance(known.model, HasEnergy):
@@ -101,7 +101,7 @@ def best_likelihood(known: Known) -> Scorer:
 
 
 def typicality(known: Known) -> Scorer:
-    """|-log p(x) - H|, H the mean of -log p over training examples: for each by itself."""
+    """|-log p(x) - H| for each example, H the mean of -log p over training examples."""
     own = best_likelihood(known)
 
     def entropy() -> float:
@@ -129,7 +129,7 @@ def background_ratio(known: Known) -> Scorer:
 
 
 def png_size(image: np.ndarray) -> int | None:
-    """uint8 (C, H, W) -> bytes of its PNG; None where it has not 1 or 3 channels."""
+    """uint8 (C, H, W) -> bytes of its PNG; None unless it has 1 or 3 channels."""
     if image.shape[0] not in (1, 3):
         return None
     file = BytesIO()
@@ -139,17 +139,17 @@ def png_size(image: np.ndarray) -> int | None:
 
 
 def zlib_size(image: np.ndarray) -> int:
-    """uint8 (C, H, W) -> bytes of all its levels by zlib."""
+    """uint8 (C, H, W) -> bytes of all its levels after zlib compression."""
     return len(zlib.compress(image.tobytes(), 9))
 
 
-# without loss; None where a compressor takes no such image
+# lossless; None if a compressor does not support such an image
 COMPRESSORS: dict[str, Callable[[np.ndarray], int | None]] = {"png": png_size, "zlib": zlib_size}
 
 
 def compressed_bytes(x: Tensor, compressors: Collection[str] = COMPRESSORS) -> Tensor:
-    """The size of each image compressed without loss, by the one of these that makes it least, by
-    zlib where none takes it: float64 (B,)."""
+    """The smallest lossless size of each image over these compressors, by zlib if none of them
+    supports it: float64 (B,)."""
     return torch.tensor([_least(image, compressors) for image in x.cpu().numpy()]).double()
 
 
@@ -159,7 +159,7 @@ def _least(image: np.ndarray, compressors: Collection[str]) -> int:
 
 
 def compression_ratio(known: Known) -> Scorer:
-    """-(log p(x) + L(x)), L the compressed size in nats, the least of several compressors' (Serra
-    et al. 2020, arXiv:1909.11480)."""
-    own, nats = best_likelihood(known), 8 * math.log(2)  # of a byte
+    """-(log p(x) + L(x)), L the smallest compressed size in nats over several compressors (Serra et
+    al. 2020, arXiv:1909.11480)."""
+    own, nats = best_likelihood(known), 8 * math.log(2)  # of one byte
     return lambda x, y: own(x, y).double().cpu() - nats * compressed_bytes(x)

@@ -1,4 +1,4 @@
-"""What a background model learns from."""
+"""Perturbed training data for a background model."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from ptheta.data.dataset import Dataset
 from ptheta.data.image_data import ImageDataset, images_of
 from ptheta.errors import PthetaError
 
-ROWS = 1000  # images that are perturbed at a time
+ROWS = 1000  # images perturbed at a time
 
 
 def perturbed(data: Dataset, share: float = 0.2, seed: int = 0) -> Dataset:
-    """The images with a share of their sub-pixels replaced by a value drawn uniformly,
-    and nothing else that is known of them.
+    """The images with a share of their sub-pixels replaced by uniform random values, without
+    labels or other annotations.
 
-    A model of these learns what all such images have in common, such as how much is background, and
-    not what they show: Ren et al. 2019 (arXiv:1906.02845, section 4), with shares of 0.1 to 0.3.
+    A model of these learns general statistics, such as the amount of background, but not the
+    content: Ren et al. 2019 (arXiv:1906.02845, section 4), with shares of 0.1 to 0.3.
     """
     if not 0 < share < 1:
         raise PthetaError(f"share = {share:g}: give a share of the pixels, such as 0.2")

@@ -1,4 +1,4 @@
-"""The scores of outliers, by name."""
+"""The table of outlier scores, by name."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from ptheta.tasks.outliers.known import Known, Score
 IMAGES = (ImageSpec,)
 LIKELIHOOD = (HasLogProb, HasEnergy, HasBound)
 
-# a new score is an entry here
+# to add a score, add an entry here
 SCORES: dict[str, Score] = {
     "log-likelihood": Score(
         "negative log-likelihood",
@@ -145,19 +145,19 @@ DEFAULT = "combined"
 
 
 def entry(name: str) -> Score:
-    """The score of this name. Raises PthetaError naming the nearest one."""
+    """The score of this name. Raises PthetaError, with the most similar name, if unknown."""
     if name not in SCORES:
         raise unknown("score", name, SCORES)
     return SCORES[name]
 
 
 def defined(known: Known) -> list[str]:
-    """The scores that can be taken of what is known."""
+    """The scores that are defined for these inputs."""
     return [name for name, score in SCORES.items() if not lacks(score, known)]
 
 
 def lacks(score: Score, known: Known) -> str:
-    """Why a score cannot be taken; empty where it can."""
+    """Why a score is not defined for these inputs; empty if it is."""
     if not isinstance(known.spec, score.of):
         return f"it needs images, and these are {known.spec}"
     if score.background and known.background is None:

@@ -1,4 +1,4 @@
-"""p_data / p_model by a discriminator, calibrated on examples that it has not seen."""
+"""p_data / p_model by a discriminator, calibrated on held-out examples."""
 
 from ptheta.tasks.ratio.calibration import (
     CALIBRATIONS,

@@ -1,9 +1,9 @@
-"""Calibration of log-ratios: what makes them the log-odds that they claim to be.
+"""Calibration of log-ratios to log-odds.
 
-With real and generated examples as often, r = log p_data / p_model is the logit of "real". Where a
-score s is sure of too much or too little, the logit is a + b s (Platt 1999): logistic regression of
-what is real on s gives the line, and the slope b says how far s was off: 1 where it was right. A
-calibration that is monotone and nothing else is the isotonic regression (Zadrozny and Elkan 2002).
+With equally many real and generated examples, r = log p_data / p_model is the logit of "real". For
+an over- or underconfident score s the logit is modelled as a + b s (Platt 1999), fitted by logistic
+regression of the side on s; the slope b is 1 for a calibrated score. A calibration that assumes
+monotonicity only is isotonic regression (Zadrozny and Elkan 2002).
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from ptheta.errors import PthetaError, unknown
 from ptheta.measures.results import NORMAL
 
 FOLDS = 5
-LEAST = 2 * FOLDS  # examples of a side
-STEPS = 60  # of Newton's method, at most
-PRIOR = 1e-3  # precision of both numbers: a line exists where a score tells all apart
-FLAT = 1e-12  # deviation of a score that says nothing
+LEAST = 2 * FOLDS  # minimum number of examples of each side
+STEPS = 60  # maximum steps of Newton's method
+PRIOR = 1e-3  # prior precision of both coefficients, so that separable scores have a finite line
+FLAT = 1e-12  # minimum standard deviation of a score
 
 
 @dataclass(frozen=True)
@@ -46,12 +46,12 @@ class Slope:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """95 %"""
+        """The 95 % interval."""
         return self.value - NORMAL * self.error, self.value + NORMAL * self.error
 
 
 def check_sides(real: Tensor) -> None:
-    """real: bool (N,). Raises PthetaError where examples of a side are too few."""
+    """Raise PthetaError if there are too few examples of a side. real: bool (N,)"""
     count = int(real.sum())
     if min(count, len(real) - count) < LEAST:
         raise PthetaError(
@@ -61,19 +61,19 @@ def check_sides(real: Tensor) -> None:
 
 
 def fitted(s: Tensor, real: Tensor) -> Line:
-    """The line of scores s (N,), of which `real`, bool (N,), are of real examples. What follows of
-    unequal numbers of the two sides is taken off the intercept."""
+    """Fit the line to scores s (N,). real: bool (N,), which are of real examples. The log-odds of
+    the numbers of the two sides are subtracted from the intercept."""
     return _regression(s, real)[0]
 
 
 def slope_of(s: Tensor, real: Tensor) -> Slope:
-    """The slope alone, with its error by the Fisher information."""
+    """The slope only, with its standard error by the Fisher information."""
     line, error = _regression(s, real)
     return Slope(line.slope, error)
 
 
 def folds_of(real: Tensor, seed: int = 0) -> Tensor:
-    """The fold of each example, int64 (N,): both sides in proportion."""
+    """The fold of each example, int64 (N,), stratified by side."""
     generator = torch.Generator().manual_seed(seed)
     fold = torch.empty(len(real), dtype=torch.int64)
     for side in (real, ~real):
@@ -83,7 +83,7 @@ def folds_of(real: Tensor, seed: int = 0) -> Tensor:
 
 
 def cross_fitted(s: Tensor, real: Tensor, kind: str = "line", seed: int = 0) -> Tensor:
-    """The ratio of each example by a map that was fitted to the other folds: (N,)."""
+    """The log-ratio of each example by a calibration fitted to the other folds: (N,)."""
     fold, out = folds_of(real, seed), torch.empty_like(s)
     for k in range(FOLDS):
         mine = fold == k
@@ -124,21 +124,21 @@ class Steps:
 
     @property
     def most(self) -> float:
-        """The greatest log-ratio that it gives."""
+        """The greatest possible log-ratio."""
         return float(self.values[-1])
 
 
 def isotone(s: Tensor, real: Tensor) -> Steps:
-    """Of scores s (N,), of which `real`, bool (N,), are of real examples.
+    """Isotonic regression on scores s (N,). real: bool (N,), which are of real examples.
 
-    Scores in order are pooled until the shares of real ones increase; each block is counted with
-    one real and one generated example more, in the proportion of the sides, so that no ratio is
-    infinite, and stands at its mean score.
+    Adjacent scores are pooled until the shares of real examples increase. Each block is placed at
+    its mean score and smoothed with one more real and generated example, in the proportion of the
+    sides, so that no ratio is infinite.
     """
     order = s.argsort(stable=True)
     scores, labels = s[order].double().numpy(), real[order].double().numpy()
     share = float(labels.mean())
-    blocks: list[tuple[float, float, float]] = []  # count, real ones, sum of scores
+    blocks: list[tuple[float, float, float]] = []  # (count, count of real, sum of scores)
     for score, label in zip(scores, labels, strict=True):
         block = (1.0, float(label), float(score))
         while blocks and blocks[-1][1] / blocks[-1][0] >= block[1] / block[0]:
@@ -153,7 +153,8 @@ def isotone(s: Tensor, real: Tensor) -> Steps:
 
 @dataclass(frozen=True)
 class Calibration(Entry):
-    """fit: (scores (N,), which are of real examples) -> what makes a score a log-ratio"""
+    """A calibration method. fit: (scores (N,), which are real) -> a function from score to
+    log-ratio"""
 
     fit: Callable[[Tensor, Tensor], Callable[[Tensor], Tensor]] = fitted
 
@@ -165,6 +166,6 @@ CALIBRATIONS: dict[str, Calibration] = {
 
 
 def check_kind(kind: str) -> None:
-    """Raises PthetaError for a calibration that is unknown."""
+    """Raise PthetaError for an unknown calibration."""
     if kind not in CALIBRATIONS:
         raise unknown("calibration", kind, CALIBRATIONS)

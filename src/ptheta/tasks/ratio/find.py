@@ -1,4 +1,4 @@
-"""log p_data(x) / p_model(x) by a model's discriminator, calibrated on what it has not seen."""
+"""log p_data(x) / p_model(x) by a model's discriminator, calibrated on held-out examples."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ from ptheta.tasks.ratio.calibration import (
 )
 from ptheta.tasks.sample import sample
 
-MOST = 30.0  # nats: a discriminator that is sure of more is taken to be as sure
+MOST = 30.0  # nats: log-ratios of the discriminator are clamped to +- this
 VERB = "estimate the density ratio"
 RAW, OWN = "discriminator", "calibrated"
 
 
 @dataclass(frozen=True)
 class Calibrated:
-    """A discriminator beside held-out real examples and as many new samples.
+    """A discriminator, calibrated on held-out real examples and as many new samples.
 
-    of: what makes its log-ratio the calibrated one, fitted to all of them
-    raw: its own log-ratio, real examples first, float64 (N,); real: bool (N,)
-    cross: the calibrated one by maps of the other folds, (N,)
-    samples: the new samples; their conditions
+    of: maps its log-ratio to the calibrated one, fitted to all examples
+    raw: its log-ratios, real examples first, float64 (N,); real: bool (N,)
+    cross: cross-fitted calibrated log-ratios, (N,)
+    samples: the new samples; condition: their conditions
     """
 
     of: Callable[[Tensor], Tensor] = field(repr=False)
@@ -53,20 +53,22 @@ class Calibrated:
 
     @property
     def before(self) -> Slope:
-        """Of the discriminator as it is: 1 where its ratio is right."""
+        """The calibration slope of the discriminator: 1 if its ratio is calibrated."""
         return slope_of(self.raw, self.real)
 
     @property
     def after(self) -> Slope:
-        """Of calibrated ratios, each by a line that has not seen the example."""
+        """The calibration slope of the cross-fitted calibrated ratios."""
         return slope_of(self.cross, self.real)
 
 
 @dataclass(frozen=True)
 class Ratios:
-    """log_ratio: log p_data / p_model of each example, calibrated; raw: the discriminator's, (N,)
-    calibration: by which; floors: the ratios of small classifiers, cross-fitted, by name, of the
-        examples of the calibration
+    """Density ratios of examples.
+
+    log_ratio: calibrated log p_data / p_model, (N,); raw: the discriminator's own, (N,)
+    calibration: the calibrated discriminator
+    floors: cross-fitted log-ratios of baseline classifiers on the calibration examples, by name
     """
 
     log_ratio: Tensor = field(repr=False)
@@ -76,20 +78,20 @@ class Ratios:
 
     @property
     def order(self) -> Tensor:
-        """The places of the examples, the least real first: int64 (N,)."""
+        """Indices of the examples, the least real first: int64 (N,)."""
         return self.log_ratio.argsort(stable=True)
 
     def rated(self) -> dict[str, Tensor]:
-        """Log-ratios of the examples of the calibration, by whose they are."""
+        """Log-ratios of the calibration examples, by method."""
         return {RAW: self.calibration.raw, OWN: self.calibration.cross, **self.floors}
 
     def auc(self, name: str) -> Estimate:
-        """How often a real example is rated above a sample."""
+        """AUC: how often a real example is rated above a sample."""
         s, real = self.rated()[name], self.calibration.real
         return measured(MEASURES["auroc"], s[real], s[~real])
 
     def cross_entropy(self, name: str) -> Estimate:
-        """-log of the probability of the right side, nats: log 2 for what knows nothing."""
+        """Cross-entropy of real against generated, in nats: log 2 for an uninformative ratio."""
         s, real = self.rated()[name], self.calibration.real
         loss = softplus(torch.where(real, -s, s))
         sides = loss[real], loss[~real]
@@ -99,13 +101,13 @@ class Ratios:
         return Estimate(value, error)
 
     def mean_ratio(self) -> Estimate:
-        """The mean of p_data / p_model over samples, by cross-fitted maps: 1 where it is right."""
+        """The mean of cross-fitted p_data / p_model over samples: 1 if the ratio is right."""
         each = self.calibration.cross[~self.calibration.real].exp()
         return mean_estimate(each, Groups(len(each), "fake"))
 
     def divergence(self) -> Estimate:
-        """The mean of the log-ratio over held-out real examples: KL(p_data, p_model), as far as
-        the discriminator sees it, nats."""
+        """The mean log-ratio over held-out real examples in nats, the discriminator's estimate of
+        KL(p_data, p_model)."""
         each = self.calibration.cross[self.calibration.real]
         return mean_estimate(each, Groups(len(each), "real"))
 
@@ -115,22 +117,22 @@ class Ratios:
 def calibrated(
     model: nn.Module, held_out: Dataset, *, kind: str = "line", seed: int = 0
 ) -> Calibrated:
-    """A discriminator's ratio beside held-out examples and as many samples.
+    """Calibrate a model's discriminator on held-out examples and as many samples.
 
     held_out: real examples that the discriminator has not seen
     kind: a name of `CALIBRATIONS`
-    Raises PthetaError where the model has no discriminator, or one of a loss that tells no ratio,
-    and for fewer than ten held-out examples.
+    Raises PthetaError if the model has no discriminator or its loss defines no density ratio, and
+    for fewer than ten held-out examples.
     """
     check_kind(kind)
     rating = require(model, HasLogRatio, VERB)
     require(model, Samples, VERB)
     data = with_conditions(model, held_out).with_fixed_binarisation()
-    n, told = len(data), conditional(model)
+    n, given = len(data), conditional(model)
     some = data.batch(slice(0, 2))
-    rating.log_ratio(some.x, some.condition if told else None)  # refused before the work
+    rating.log_ratio(some.x, some.condition if given else None)  # check before the work
     check_sides(torch.arange(2 * n) < n)
-    y = data.batch(slice(0, n)).condition if told else None
+    y = data.batch(slice(0, n)).condition if given else None
     drawn = sample(model, n, seed=seed, condition=y)
     real = scored(Raw(rating), model, held_out, seed, "ratio of held-out examples")
     fake = torch.cat([Raw(rating)(x, part) for x, part in _blocks(drawn, y)])
@@ -152,22 +154,22 @@ def ratio(
 ) -> Ratios:
     """log p_data / p_model of each example, calibrated.
 
-    data: the examples; None for the held-out ones, each by a map that has not seen it
-    held_out: real examples that the discriminator has not seen; floors: whether small classifiers
-        learn from them, too; kind: a name of `CALIBRATIONS`
+    data: the examples; None for the held-out ones, with cross-fitted ratios
+    held_out: real examples that the discriminator has not seen; floors: whether to fit the baseline
+        classifiers to them; kind: a name of `CALIBRATIONS`
     Raises as `calibrated` does.
     """
     found = calibrated(model, held_out, kind=kind, seed=seed)
-    beside = _floors(held_out, found) if floors else {}
+    floor_ratios = _floors(held_out, found) if floors else {}
     if data is None:
         real = found.real
-        return Ratios(found.cross[real], found.raw[real], found, beside)
+        return Ratios(found.cross[real], found.raw[real], found, floor_ratios)
     raw = scored(Raw(require(model, HasLogRatio, VERB)), model, data, seed, "ratio")
-    return Ratios(found.of(raw), raw, found, beside)
+    return Ratios(found.of(raw), raw, found, floor_ratios)
 
 
 class Raw:
-    """A discriminator's log-ratio, within what is taken to be sure: float64."""
+    """A discriminator's log-ratio, clamped to +- `MOST`: float64."""
 
     def __init__(self, model: HasLogRatio) -> None:
         self.model = model

@@ -1,4 +1,4 @@
-"""What a sceptic would try: a small classifier of the same examples, real against generated."""
+"""Baselines: small classifiers of the same examples, real against generated."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from torch import Tensor
 from ptheta.specs import filled
 from ptheta.tasks.ratio.calibration import FOLDS, folds_of
 
-COMPONENTS = 32  # principal components that trees are shown, at most
-MANY = 100  # numbers from which a regression is held more
+COMPONENTS = 32  # maximum number of principal components for trees
+MANY = 100  # dimensions from which the regression is regularised more
 
 
 def logistic(dims: int) -> ClassifierMixin:
@@ -28,7 +28,7 @@ def logistic(dims: int) -> ClassifierMixin:
 
 
 def trees(dims: int) -> ClassifierMixin:
-    """Boosted trees on columns, or on principal components of many."""
+    """Boosted trees on columns, or on principal components in many dimensions."""
     boosted = HistGradientBoostingClassifier(max_iter=60, random_state=0)
     if dims <= COMPONENTS:
         return boosted
@@ -39,10 +39,10 @@ FLOORS: dict[str, Callable[[int], ClassifierMixin]] = {"logistic": logistic, "tr
 
 
 def rated(name: str, x: Tensor, real: Tensor, seed: int = 0) -> Tensor:
-    """The log-odds of "real" of each row of numbers x (N, D), by a classifier that learned from the
-    other folds; the odds of the two sides are taken off: (N,)."""
+    """Cross-fitted log-odds of "real" of each row x (N, D), less the log-odds of the numbers of the
+    two sides: (N,)."""
     fold, out = folds_of(real, seed), torch.empty(len(x), dtype=torch.float64)
-    missing = x.isnan()  # that a cell is missing may tell real rows from samples, too
+    missing = x.isnan()  # missing cells can also distinguish real rows from samples
     numbers = torch.cat([filled(x.double()), missing[:, missing.any(0)]], 1).numpy()
     for k in range(FOLDS):
         mine = fold == k

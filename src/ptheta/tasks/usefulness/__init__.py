@@ -1,6 +1,6 @@
-"""What samples are good for: needs `Samples`. Imports scikit-learn, which takes a second."""
+"""Usefulness of samples as training data: needs `Samples`. Imports scikit-learn, which is slow."""
 
-from ptheta.tasks.usefulness.apart import TESTS, Test, Told
+from ptheta.tasks.usefulness.apart import TESTS, Bootstrapped, Test
 from ptheta.tasks.usefulness.known import MOST, Examples, Known
 from ptheta.tasks.usefulness.learners import LEARNERS, Learner
 from ptheta.tasks.usefulness.score import MEASURES, Learned, Measure, Passed, Usefulness, usefulness
@@ -13,6 +13,7 @@ __all__ = [
     "RIVALS",
     "SOURCES",
     "TESTS",
+    "Bootstrapped",
     "Examples",
     "Known",
     "Learned",
@@ -21,7 +22,6 @@ __all__ = [
     "Passed",
     "Source",
     "Test",
-    "Told",
     "Usefulness",
     "usefulness",
 ]

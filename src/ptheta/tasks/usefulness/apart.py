@@ -1,4 +1,4 @@
-"""How well a classifier tells samples from test rows, and how many samples are copies."""
+"""Tests of samples against test examples: two-sample classifiers and the share of copies."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from ptheta.tasks.usefulness.known import Examples, Known
 from ptheta.tasks.usefulness.learners import LEARNERS, learned
 
 
-class Told(NamedTuple):
-    """A number with its 95 % interval. draws: what it is on each of the bootstrap's sets, (B,)"""
+class Bootstrapped(NamedTuple):
+    """A value with its 95 % interval. draws: its bootstrap replicates, (B,)"""
 
     value: float
     low: float
@@ -30,22 +30,23 @@ class Told(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Test(Entry):
-    """of: the number, of several sets of samples of one source
+    """A test of samples against test examples.
 
-    kinds: of examples that it is for; judged: whether less of it is better, whatever the rest says
+    of: computes the value for several sets of samples of one source
+    kinds: supported kinds of examples; judged: whether lower is always better
     """
 
-    of: Callable[[Known, Sequence[Examples], int], Told]
+    of: Callable[[Known, Sequence[Examples], int], Bootstrapped]
     kinds: tuple[type[DataSpec], ...]
     judged: bool = True
 
 
-def told_apart(learner: str, known: Known, sets: Sequence[Examples], seed: int) -> Told:
-    """The area under the curve of a classifier that is asked whether a row is a sample or a test
-    row, cross-validated: of the pairs of one fold, the folds and the sets counted alike.
+def classifier_auc(learner: str, known: Known, sets: Sequence[Examples], seed: int) -> Bootstrapped:
+    """The cross-validated AUC of a classifier of samples against test rows, computed within each
+    fold and averaged over folds and sets.
 
-    Equal rows are in one fold, so that none is known by its twin. Of the bootstrap, the classifiers
-    stay what they are; the test rows are drawn alike for all sources.
+    Equal rows are in the same fold, so that no row is recognised by a duplicate. The bootstrap does
+    not refit the classifiers; test rows are resampled identically for all sources.
     """
     real = known.whole(known.test)
     generator = torch.Generator().manual_seed(seed)
@@ -58,13 +59,13 @@ def told_apart(learner: str, known: Known, sets: Sequence[Examples], seed: int) 
         draws.append(drawn)
     found = torch.stack(draws).mean(0)
     low, high = span(found)
-    return Told(sum(values) / len(values), low, high, found)
+    return Bootstrapped(sum(values) / len(values), low, high, found)
 
 
 def _areas(
     learner: str, fake: Tensor, real: Tensor, real_counts: Tensor, seed: int
 ) -> tuple[float, Tensor]:
-    """The area, and what it is where rows count as often as they were drawn: (B,)."""
+    """The AUC, and its bootstrap replicates with resampled rows: (B,)."""
     x = torch.cat([fake, real])
     y = torch.cat([torch.ones(len(fake)), torch.zeros(len(real))]).long()
     generator = torch.Generator().manual_seed(seed)
@@ -86,8 +87,8 @@ def _areas(
 
 
 def folds(x: Tensor, y: Tensor, generator: torch.Generator) -> Tensor:
-    """The fold of each row of x (N, W), int64 (N,): equal rows in one, each side (y) spread over
-    all of them."""
+    """The fold of each row of x (N, W), int64 (N,): equal rows in the same fold, stratified by
+    side (y)."""
     _, group = x.unique(dim=0, return_inverse=True)
     side = torch.zeros(int(group.max()) + 1, dtype=torch.long).scatter_reduce(0, group, y, "amax")
     order = torch.randperm(len(side), generator=generator)
@@ -98,31 +99,31 @@ def folds(x: Tensor, y: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def _counts(n: int, generator: torch.Generator) -> Tensor:
-    """How often each of n rows is drawn, of n with replacement: float64 (B, n)."""
+    """Bootstrap counts: how often each of n rows is drawn with replacement: float64 (B, n)."""
     picks = torch.randint(n, (BOOTSTRAP, n), generator=generator)
     return torch.zeros(BOOTSTRAP, n, dtype=torch.float64).scatter_add_(
         1, picks, torch.ones(BOOTSTRAP, n, dtype=torch.float64)
     )
 
 
-def copied(known: Known, sets: Sequence[Examples], seed: int) -> Told:
-    """The share of samples as near to a training example as only 1 % of test examples are."""
+def copied(known: Known, sets: Sequence[Examples], seed: int) -> Bootstrapped:
+    """The fraction of samples as near to a training example as only 1 % of test examples are."""
     held_out = nearest(known.test.x, known.bank)[1]
     near = [nearest(some.x, known.bank)[1] for some in sets]
     every = torch.cat(near)
     value, _ = copied_share(every, held_out)
     draws, _ = share_draws(every, held_out, seed)
-    return Told(value, *widened(*span(draws), min(len(every), len(held_out))), draws)
+    return Bootstrapped(value, *widened(*span(draws), min(len(every), len(held_out))), draws)
 
 
 TESTS: dict[str, Test] = {
     "AUC logistic": Test(
-        of=partial(told_apart, "logistic"),
+        of=partial(classifier_auc, "logistic"),
         kinds=(VectorSpec,),
         about="AUC of a logistic regression, samples against test rows; 0.5 is best",
     ),
     "AUC forest": Test(
-        of=partial(told_apart, "forest"),
+        of=partial(classifier_auc, "forest"),
         kinds=(VectorSpec,),
         about="AUC of a random forest, samples against test rows",
     ),

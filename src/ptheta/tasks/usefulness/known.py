@@ -1,4 +1,4 @@
-"""What the usefulness of samples is told by: training and test examples, and samples of a model."""
+"""Inputs of the usefulness evaluation: training and test examples, and samples of a model."""
 
 from __future__ import annotations
 
@@ -12,18 +12,19 @@ from torch import Tensor
 from ptheta.data.dataset import Dataset
 from ptheta.specs import DataSpec, VectorSpec, to_symmetric
 
-MOST = 5000  # training examples that a classifier is shown, and test examples
+MOST = 5000  # maximum number of training examples for a classifier, and of test examples
 
 
 class Examples(NamedTuple):
-    """x: as the spec has them, (N, ...); y: labels int64 (N,), None where nobody knows them"""
+    """Examples with labels. x: examples of the spec, (N, ...); y: labels int64 (N,), None if
+    unknown"""
 
     x: Tensor
     y: Tensor | None
 
     @property
     def labels(self) -> Tensor:
-        """Where they are known."""
+        """The labels; must be known."""
         assert self.y is not None
         return self.y
 
@@ -31,16 +32,18 @@ class Examples(NamedTuple):
         return Examples(self.x[at], None if self.y is None else self.y[at])
 
 
-Draw = Callable[[int, int], Examples]  # (n, seed) -> n examples of the model, with their labels
+Draw = Callable[[int, int], Examples]  # (n, seed) -> n samples of the model, with labels
 
 
 @dataclass(frozen=True, eq=False)
 class Known:
-    """spec: of the examples; train, test: real ones, those of `test` not among the training ones
-    bank: all training examples, that samples may be copies of
-    draw: n examples of the model by a seed, with labels where the training examples have some
-    names: of the classes, none where there are no labels
-    target: the number of the column that is the label; None where labels stand beside the examples
+    """The data and the sampler to evaluate.
+
+    spec: of the examples; train, test: disjoint sets of real examples
+    bank: all training examples, to search for copies
+    draw: samples n examples by a seed, with labels if the training examples have labels
+    names: of the classes; empty without labels
+    target: index of the label column; None if labels are separate from the examples
     """
 
     spec: DataSpec
@@ -56,8 +59,8 @@ class Known:
         return self.train.y is not None
 
     def seen(self, x: Tensor) -> Tensor:
-        """What a classifier of labels sees: the cells of a row but for the label, standardised,
-        words one-hot and 0 where they are missing, float32 (N, W); images in [-1, 1], (N, C, H, W).
+        """Classifier inputs. For rows: all cells except the label, standardised, categories
+        one-hot, 0 for missing cells, float32 (N, W); for images: values in [-1, 1], (N, C, H, W).
         """
         if not isinstance(self.spec, VectorSpec):
             return to_symmetric(x)
@@ -68,7 +71,7 @@ class Known:
         return VectorSpec(tuple(columns)).compared(torch.stack(rest, 1))
 
     def whole(self, of: Examples) -> Tensor:
-        """Rows with their label, one-hot, as far as it stands beside them: float32 (N, W)."""
+        """Rows with the label appended one-hot, if it is not a column: float32 (N, W)."""
         x = self.spec.compared(of.x)
         if of.y is None or self.target is not None:
             return x

@@ -1,4 +1,4 @@
-"""Classifiers that learn from samples, by scikit-learn and torch: entries of a live table."""
+"""Classifiers trained on samples, by scikit-learn and torch, as an extensible table."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from ptheta.specs import DataSpec, ImageSpec, VectorSpec
 from ptheta.tasks.logistic import logistic
 
 TREES = 100
-STEPS, BATCH = 400, 64  # of the convolutional classifier
-AT_ONCE = 500  # images that it rates
+STEPS, BATCH = 400, 64  # training steps of the convolutional classifier
+AT_ONCE = 500  # images per batch for prediction
 
 Rate = Callable[[Tensor], Tensor]  # (M, ...) -> probabilities of the classes, float64 (M, K)
 Fit = Callable[[Tensor, Tensor, int, int], Rate]  # (x, y, classes, seed)
@@ -29,9 +29,10 @@ Fit = Callable[[Tensor, Tensor, int, int], Rate]  # (x, y, classes, seed)
 
 @dataclass(frozen=True, kw_only=True)
 class Learner(Entry):
-    """fit: learns from x (N, ...), as `Known.seen` gives them, and labels y (N,)
+    """A classifier to train.
 
-    of: the kinds of examples it is for; drawn: whether the seed makes a difference
+    fit: trains on x (N, ...), the inputs of `Known.seen`, and labels y (N,)
+    of: supported kinds of examples; drawn: whether it depends on the seed
     """
 
     fit: Fit
@@ -52,7 +53,7 @@ def by_forest(x: Tensor, y: Tensor, classes: int, seed: int, trees: int = TREES)
 
 
 def _rating(fitted: ClassifierMixin, classes: int) -> Rate:
-    """What a fitted classifier of scikit-learn says; of a class that it never saw 0."""
+    """Class probabilities by a fitted scikit-learn classifier; 0 for classes absent in training."""
 
     def rate(x: Tensor) -> Tensor:
         found = torch.zeros(len(x), classes, dtype=torch.float64)
@@ -108,12 +109,12 @@ LEARNERS: dict[str, Learner] = {
 
 
 def learners_of(spec: DataSpec) -> dict[str, Learner]:
-    """Those for such examples."""
+    """The classifiers that support such examples."""
     return {name: entry for name, entry in LEARNERS.items() if isinstance(spec, entry.of)}
 
 
 def learned(learner: Learner, x: Tensor, y: Tensor, classes: int, seed: int) -> Rate:
-    """A classifier that has learned; of labels that are all the same, it says that one."""
+    """A trained classifier; a constant one if all labels are equal."""
     if (y == y[0]).all():
         sure = torch.nn.functional.one_hot(y[0], classes).double()
         return lambda rows: sure.expand(len(rows), -1)

@@ -1,4 +1,4 @@
-"""How useful samples are: for a classifier that is trained on them, and as what they pass for."""
+"""Usefulness of samples for training classifiers, and their similarity to test examples."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ptheta.config import Entry
 from ptheta.measures.detection import interval
 from ptheta.measures.intervals import Groups, difference, draws, estimate, span, widened
 from ptheta.measures.results import Estimate, Result
-from ptheta.tasks.usefulness.apart import TESTS, Told
+from ptheta.tasks.usefulness.apart import TESTS, Bootstrapped
 from ptheta.tasks.usefulness.known import Known
 from ptheta.tasks.usefulness.learners import learned, learners_of
 from ptheta.tasks.usefulness.sources import MODEL, RIVALS, SOURCES, Source, of_kind
@@ -22,19 +22,19 @@ from ptheta.terminal.progress import stage
 
 @dataclass(frozen=True, kw_only=True)
 class Measure(Entry):
-    """of: its value, of the share of repetitions in which each test example was told rightly, (M,),
-    and of the labels (M,)"""
+    """A measure of classification. of: its value from the fraction of repetitions in which each
+    test example was classified correctly, (M,), and the labels (M,)"""
 
     of: Callable[[Tensor, Tensor], float]
 
 
 def accuracy(right: Tensor, y: Tensor) -> float:
-    """The share of examples."""
+    """The fraction of correctly classified examples."""
     return float(right.mean())
 
 
 def balanced_accuracy(right: Tensor, y: Tensor) -> float:
-    """The mean over the classes that occur of the share of their examples."""
+    """The mean accuracy over the classes that occur."""
     return float(torch.stack([right[y == label].mean() for label in y.unique()]).mean())
 
 
@@ -43,13 +43,13 @@ MEASURES: dict[str, Measure] = {
     "balanced": Measure(of=balanced_accuracy, about="accuracy averaged over classes"),
 }
 
-MAIN = "balanced"  # by which floors are held against samples
+MAIN = "balanced"  # the measure used to compare baselines with samples
 
 
 @dataclass(frozen=True)
 class Learned:
-    """What a classifier reached on test examples. source, learner: names of `SOURCES` and
-    `LEARNERS`; values: by measure; examples: of the test"""
+    """Test results of a classifier. source, learner: names of `SOURCES` and `LEARNERS`; values: by
+    measure; examples: number of test examples"""
 
     source: str
     learner: str
@@ -57,7 +57,7 @@ class Learned:
     examples: int
 
     def interval(self, measure: str) -> tuple[float, float]:
-        """95 %, over repetitions and over test examples."""
+        """The 95 % interval, over repetitions and test examples."""
         return widened(*interval(self.values[measure]), self.examples)
 
     def result(self, measure: str) -> Result:
@@ -66,16 +66,18 @@ class Learned:
 
 @dataclass(frozen=True)
 class Passed:
-    """What tests say of the examples of one source of `RIVALS`. values: by test"""
+    """Test results for one source of `RIVALS`. values: by test"""
 
     source: str
-    values: dict[str, Told] = field(repr=False)
+    values: dict[str, Bootstrapped] = field(repr=False)
 
 
 @dataclass(frozen=True)
 class Usefulness:
-    """learned: one for each classifier and source; none where no labels are known
-    passed: one for each rival; repeats: of the drawing; n: samples that were drawn to learn from
+    """Results of the evaluation.
+
+    learned: one per classifier and source; empty without labels
+    passed: one per rival; repeats: number of repetitions; n: number of samples for training
     """
 
     learned: tuple[Learned, ...]
@@ -91,7 +93,7 @@ class Usefulness:
 
     @property
     def floors(self) -> tuple[str, ...]:
-        """Lines on where what needs no model does as well as samples, or better."""
+        """Messages about baselines that are as good as samples, or better."""
         return (*self._of_learned(), *self._of_passed())
 
     def _of_learned(self) -> Iterator[str]:
@@ -105,9 +107,9 @@ class Usefulness:
     def _of_passed(self) -> Iterator[str]:
         own = self.rival(MODEL)
         for found in self.passed:
-            for test, told in found.values.items():
-                apart = own.values[test].draws - told.draws
-                gap = own.values[test].value - told.value
+            for test, rival in found.values.items():
+                apart = own.values[test].draws - rival.draws
+                gap = own.values[test].value - rival.value
                 if RIVALS[found.source].floor and TESTS[test].judged and gap >= 0:
                     yield _won(found.source, test, gap, span(apart)[0] > 0)
 
@@ -123,11 +125,11 @@ def _won(floor: str, what: str, gap: float, surely: bool) -> str:
 def usefulness(
     known: Known, *, n: int | None = None, repeats: int = 5, seed: int = 0
 ) -> Usefulness:
-    """Trains the classifiers of `LEARNERS` on every entry of `SOURCES` and tests them on real
-    examples, and holds the entries of `RIVALS` against test examples.
+    """Train the classifiers of `LEARNERS` on every entry of `SOURCES`, test them on real examples,
+    and compare the entries of `RIVALS` with test examples.
 
-    n: samples to learn from; default: as many as there are training examples
-    repeats: of all that is drawn, by the seeds from `seed` on
+    n: number of samples for training; default: the number of training examples
+    repeats: number of repetitions, with the seeds from `seed` on
     """
     n = len(known.train.x) if n is None else n
     found = tuple(_learned(known, n, repeats, seed)) if known.labelled else ()
@@ -147,14 +149,16 @@ def _learned(known: Known, n: int, repeats: int, seed: int) -> Iterator[Learned]
 def _right(
     known: Known, source: Source, n: int, seeds: Iterable[int]
 ) -> Mapping[str, list[Tensor]]:
-    """learner -> which test examples it tells rightly, float64 (N,), once for each seed."""
+    """learner -> for each seed, whether each test example is classified correctly, float64 (N,)."""
     test_x, test_y = known.seen(known.test.x), known.test.labels
     right: dict[str, list[Tensor]] = {name: [] for name in learners_of(known.spec)}
     for seed in seeds:
         some = source.of(known, n, seed)
         x, y = known.seen(some.x), some.labels
         for name, learner in learners_of(known.spec).items():
-            if right[name] and not (learner.drawn or source.drawn):  # the same again
+            if right[name] and not (
+                learner.drawn or source.drawn
+            ):  # deterministic: repetitions are equal
                 right[name].append(right[name][0])
                 continue
             rate = learned(learner, x, y, len(known.names), seed)
@@ -163,8 +167,10 @@ def _right(
 
 
 def _measured(right: Tensor, y: Tensor) -> dict[str, Estimate]:
-    """right: float64 (R, M), which test examples each repetition told rightly. The jackknife
-    leaves out repetitions, and groups of test examples."""
+    """The measures with errors by a jackknife over repetitions and groups of test examples.
+
+    right: float64 (R, M), whether each repetition classified each test example correctly
+    """
     groups = Groups(len(y), "real")
     found = {}
     for name, measure in MEASURES.items():

@@ -1,4 +1,4 @@
-"""What a classifier is trained on, and what is held against test rows: entries of live tables."""
+"""Training data of classifiers, and rivals compared with test rows, as extensible tables."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ MODEL = "samples"
 
 @dataclass(frozen=True, kw_only=True)
 class Source(Entry):
-    """of: n examples by a seed; floor: whether it needs no model, and samples ought to beat it
+    """A source of examples.
 
-    kinds: of examples that it is for; drawn: whether the seed makes a difference
+    of: draws n examples by a seed; floor: whether it is a baseline without a model
+    kinds: supported kinds of examples; drawn: whether it depends on the seed
     """
 
     of: Callable[[Known, int, int], Examples]
@@ -33,7 +34,7 @@ class Source(Entry):
 
 
 def of_model(known: Known, n: int, seed: int) -> Examples:
-    """Rows lack the cells that rows of training lack."""
+    """Samples of the model; rows get missing cells in the pattern of training rows."""
     x, y = known.draw(n, seed)
     train = known.train.x
     rows = train.is_floating_point() and bool(train.isnan().any())
@@ -63,7 +64,7 @@ def _shuffled(known: Known, n: int, seed: int) -> Examples:
 
 
 def _by_class(known: Known, n: int, seed: int, draw: Callable[[Tensor, int], Tensor]) -> Examples:
-    """n examples, each class in its share, drawn from its training examples."""
+    """n examples with the class proportions of the training data, drawn by `draw` per class."""
     y = known.train.labels
     wanted = y[spread_over(y, n, seed)].sort().values
     parts = [
@@ -89,11 +90,11 @@ def _gaussian_by_class(known: Known, n: int, seed: int) -> Examples:
 
 
 def gaussian_images(x: Tensor, n: int, spec: DataSpec, seed: int) -> Tensor:
-    """n draws from the Gaussian of images x (N, C, H, W), its covariance shrunk towards equal
-    variances as Ledoit and Wolf (2004) say: uint8.
+    """n samples of a Gaussian fitted to images x (N, C, H, W), with Ledoit-Wolf (2004) shrinkage of
+    the covariance towards equal variances: uint8.
 
-    mean + sqrt(1 - s) A^T w + sqrt(s v) e, with A the centred images over sqrt(N), v the mean
-    variance and w, e standard normal, has that covariance without its ever being formed.
+    The covariance is never formed: mean + sqrt(1 - s) A^T w + sqrt(s v) e has it, with A the
+    centred images over sqrt(N), v the mean variance and w, e standard normal.
     """
     spec = images_only(spec, "a Gaussian of pixels")
     flat = x.flatten(1).double()
@@ -136,7 +137,7 @@ SOURCES: dict[str, Source] = {
 
 
 def _copula(known: Known, n: int, seed: int) -> Examples:
-    """Of all columns, and of the label where it stands beside them."""
+    """Samples of a Gaussian copula of all columns, and of the label if it is separate."""
     x, y = known.train
     steps = _stepped(known)
     if y is not None and known.target is None:
@@ -154,7 +155,7 @@ def _copies(known: Known, n: int, seed: int) -> Examples:
     return known.train.rows(torch.randint(len(known.train.x), (n,), generator=generator))
 
 
-# what is held against test examples
+# sources compared with test examples
 RIVALS: dict[str, Source] = {
     MODEL: Source(of=of_model, about="samples of the model"),
     "copula": Source(
@@ -171,5 +172,5 @@ RIVALS: dict[str, Source] = {
 
 
 def of_kind(table: dict[str, Source], spec: DataSpec) -> dict[str, Source]:
-    """The entries for such examples."""
+    """The entries that support such examples."""
     return {name: entry for name, entry in table.items() if isinstance(spec, entry.kinds)}

@@ -69,8 +69,8 @@ def learn(
     """
     found = entry(name)
     place = check_new(out, (".html",), "--out", force)
-    if runs and not (found.trains or found.shows):
-        raise PthetaError(f"--runs: the page {name} computes everything itself; leave --runs out")
+    if runs and not found.shows:
+        raise PthetaError(f"--runs: the page {name} shows no given runs; leave --runs out")
     page = found.load()(Asked(seed, tuple(Run.open(run) for run in runs)))
     if place is not None:
         make_folder(place.parent)

@@ -21,8 +21,8 @@ class Entry:
     Attributes:
         module: Its file in `lab/pages/`, which has a function `page(asked) -> Page`.
         about: What it shows, in at most 62 characters.
-        trains: Whether it trains models on digits, which takes minutes, or takes given runs.
-        shows: Whether it trains nothing that takes long, and shows a given run if there is one.
+        trains: Whether it trains models on digits or points, which takes a minute or more.
+        shows: Whether it shows given runs, such as in place of models that it would train.
     """
 
     module: str
@@ -40,11 +40,17 @@ PAGES: dict[str, Entry] = {
     "likelihood": Entry("likelihood", "maximum likelihood, KL divergence, hidden variables"),
     "divergences": Entry("divergences", "one Gaussian fitted to a mixture by four divergences"),
     "game": Entry("game", "the game of a GAN: optimum, saturation, equilibrium"),
-    "autoencoders": Entry("autoencoders", "codes with and without the KL term, holes, PCA", True),
+    "autoencoders": Entry(
+        "autoencoders", "codes with and without the KL term, holes, PCA", True, True
+    ),
     "elbo": Entry("elbo", "the bound of a VAE, term by term, and its gradient"),
-    "collapse": Entry("collapse", "collapse of codes by depth, what dimensions do, manifold", True),
+    "collapse": Entry(
+        "collapse", "collapse of codes by depth, what dimensions do, manifold", True, True
+    ),
     "losses": Entry("losses", "the loss table of GANs, trained; tricks with and without", True),
-    "evaluation": Entry("evaluation", "what scores of samples see, and what they do not", True),
+    "evaluation": Entry(
+        "evaluation", "what scores of samples see, and what they do not", True, True
+    ),
     "dynamics": Entry("dynamics", "update rules of two players: diverge, circle or converge"),
     "autoregression": Entry(
         "autoregression", "the chain rule, masks, drawing pixel by pixel, R, G, B", shows=True

@@ -254,7 +254,7 @@ def test_a_run_draws_once_a_prior_is_fitted(tmp_path, strokes):
     found = likelihood(run.model(), run.data("test"), is_k=1)
     assert found is not None
     assert found.relation == "<="
-    with pytest.raises(PthetaError, match="contains a run: add --resume"):
+    with pytest.raises(PthetaError, match="prior of these weights, made: give --resume"):
         ptheta.fit(run, model="made", **asked)
     longer = ptheta.fit(run, model="made", resume=True, **(asked | {"steps": 60}))
     assert ptheta.Run.open(run.path / "prior").metrics()[-1]["step"] == 60

@@ -17,7 +17,10 @@ from ptheta.batch import Batch
 from ptheta.compute.streams import seeded
 from ptheta.dynamics import DYNAMICS
 from ptheta.lab.asked import Asked
-from ptheta.lab.autoregressive import (
+from ptheta.lab.draw import COLOURS, figure, label
+from ptheta.lab.pages.autoregression_drawing import chosen, cost, drawing
+from ptheta.lab.pages.autoregression_masks import contexts, masks
+from ptheta.lab.pages.autoregression_models import (
     EXACT,
     NETS,
     SE,
@@ -27,9 +30,6 @@ from ptheta.lab.autoregressive import (
     noise_images,
     random_model,
 )
-from ptheta.lab.draw import COLOURS, figure, label
-from ptheta.lab.pages.autoregression_drawing import chosen, cost, drawing
-from ptheta.lab.pages.autoregression_masks import contexts, masks
 from ptheta.lab.parts import Figure, Number, Numbers, Page, Section
 from ptheta.models.autoregressive.base import Autoregressive
 from ptheta.specs import ImageSpec, quantise, to_levels

@@ -16,12 +16,12 @@ from ptheta.distributions.base import ElementDistribution
 from ptheta.distributions.pixels import Bernoulli, Categorical, PixelDistribution
 from ptheta.errors import PthetaError
 from ptheta.lab.asked import Asked
-from ptheta.lab.autoregressive import (
+from ptheta.lab.draw import COLOURS, figure, label
+from ptheta.lab.pages.autoregression_models import (
     SE,
     SINGLE,
     random_model,
 )
-from ptheta.lab.draw import COLOURS, figure, label
 from ptheta.lab.parts import Figure, Film, Frame, Number, Numbers, Section
 from ptheta.models.autoregressive.base import Autoregressive
 from ptheta.models.autoregressive.walk import Stepper

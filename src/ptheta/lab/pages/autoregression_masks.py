@@ -11,13 +11,13 @@ from torch import nn
 
 from ptheta import tasks
 from ptheta.lab.asked import Asked
-from ptheta.lab.autoregressive import (
+from ptheta.lab.draw import figure
+from ptheta.lab.pages.autoregression_models import (
     NETS,
     Options,
     noise_images,
     random_model,
 )
-from ptheta.lab.draw import figure
 from ptheta.lab.parts import Figure, Film, Frame, Number, Numbers, Section
 from ptheta.nets.masked import MaskedConv2d
 from ptheta.specs import ImageSpec

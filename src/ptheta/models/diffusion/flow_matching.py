@@ -53,7 +53,7 @@ class FlowMatchingConfig(DiffusionConfig):
     )
     solver: SolverName = option("midpoint", "of the ODE", basic=True)
     sample_steps: Count = option(20, "steps of the ODE from noise to a sample", basic=True)
-    density_steps: Annotated[int, Ge(2)] = option(
+    density_steps: Annotated[Count, Ge(2)] = option(
         16, "steps of the ODE of log p; half as many are also taken, to say the error"
     )
     exact_trace: NonNegative = option(

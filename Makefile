@@ -9,7 +9,7 @@ READY := $(VENV)/.ready
 SITE := $(VENV)/.site
 PYTEST := $(BIN)/pytest -n 2 --dist worksteal
 
-.PHONY: help demo check test test-slow lint types quick quick-of-path unit docs wheel clean
+.PHONY: help demo check test test-slow lint types quick quick-of-path docs wheel clean
 
 help:
 	@echo "make demo       trains a model of each family and compares them: runs/demo/report.html"
@@ -23,7 +23,11 @@ demo: $(READY)
 
 check: lint types quick
 
-test: lint types unit
+# Types are checked next to the tests: mypy uses one processor, and its report is printed at the end.
+test: lint
+	@$(BIN)/mypy > .mypy.log 2>&1 & types=$$!; \
+	$(PYTEST); status=$$?; \
+	wait $$types || status=1; cat .mypy.log; exit $$status
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -39,9 +43,6 @@ quick: $(READY)
 # The same with the installed packages, as in continuous integration.
 quick-of-path:
 	python -m pytest -n 2 --dist worksteal $$(grep -v '^#' tests/quick.txt)
-
-unit: $(READY)
-	$(PYTEST)
 
 test-slow: $(SITE)
 	$(PYTEST) -m slow
@@ -68,4 +69,4 @@ $(SITE): $(READY)
 	touch $@
 
 clean:
-	rm -rf $(VENV) runs dist build site .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) runs dist build site .mypy.log .mypy_cache .ruff_cache .pytest_cache

@@ -358,6 +358,7 @@ def test_sigterm_writes_a_checkpoint(strokes, tmp_path):
     assert (out / "model.safetensors").exists()
 
 
+@pytest.mark.slow
 def test_demo_on_other_data(strokes, tmp_path):
     done = run("demo", "--data", strokes, "--out", tmp_path / "demo", "--speed", 200)
     page = Path(done.stdout.splitlines()[-1])

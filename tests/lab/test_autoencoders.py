@@ -89,3 +89,8 @@ def test_runs_are_shown_in_place_of_models_that_are_trained(monkeypatch: pytest.
 
 def test_seeds_differ_by_part():
     assert Asked(0).number("a") != Asked(0).number("b")
+
+
+@pytest.mark.slow
+def test_all_numbers_of_the_page_agree():
+    assert not ptheta.learn("autoencoders").disagree

@@ -18,9 +18,11 @@ from ptheta.lab.table import PAGES, Entry
 SHORT = ModuleType("short")
 SHORT.page = lambda asked: Page("Short", "$1 = 1$", [Section("One")])  # type: ignore[attr-defined]
 QUICK = [name for name, page in PAGES.items() if not page.trains]
+LATER = {"divergences", "game"}  # run by `make test-slow`: two seeds take longer than 5 seconds
+MADE = [pytest.param(n, marks=pytest.mark.slow if n in LATER else ()) for n in QUICK]
 
 
-@pytest.fixture(scope="module", params=QUICK)
+@pytest.fixture(scope="module", params=MADE)
 def made(request: pytest.FixtureRequest) -> tuple[str, Learned, Learned]:
     """A page with two seeds."""
     name = request.param

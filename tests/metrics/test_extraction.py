@@ -39,6 +39,7 @@ def mapped(path: Path, n: int) -> ImageDataset:
     return ImageDataset("mapped", "test", np.memmap(path, np.uint8, "r", 64, (n, 1, 28, 28)))
 
 
+@pytest.mark.slow
 def test_two_processes_give_the_features_of_one(tmp_path, monkeypatch):
     by = load_extractor("digits")
     data = mapped(tmp_path / "images", 330)

@@ -71,6 +71,7 @@ def values(evaluations: list[Evaluation], metric: str) -> list[float]:
     return [r.value for r in found if r is not None and r.value is not None]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DAMAGES)
 def test_what_must_see_a_damage_follows_its_strength(name, measured):
     evaluations = measured(name)

@@ -169,6 +169,7 @@ def play(group: Group, images: Tensor) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.slow
 def test_what_two_processes_log_is_of_the_whole_batch():
     """Losses, other numbers and gradient norms of one player and of two; and where one process
     alone sees what is not finite, each says so."""

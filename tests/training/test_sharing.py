@@ -141,6 +141,7 @@ def check(names: tuple[str, ...], processes: int, steps: int) -> None:
                 assert apart <= 1e-6, f"{name} {key}: {apart}"
 
 
+@pytest.mark.slow
 def test_two_processes_learn_what_one_learns():
     some = ("began", "vae", "matching", "minibatch", "relativistic", "replay", "stackgan", "vq-vae")
     check(some, 2, 8)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         models,
         nets,
         tasks,
+        trackers,
     )
     from ptheta.api import (
         arithmetic,
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
         latents,
         layers,
         load,
+        log,
         manifold,
         neighbours,
         outliers,
@@ -133,6 +135,7 @@ __all__ = [
     "list_models",
     "list_tasks",
     "load",
+    "log",
     "losses",
     "manifold",
     "metrics",
@@ -151,6 +154,7 @@ __all__ = [
     "surprise",
     "sweep",
     "tasks",
+    "trackers",
     "tradeoff",
     "train",
     "translate",
@@ -170,6 +174,7 @@ _MODULES = (
     "models",
     "nets",
     "tasks",
+    "trackers",
 )
 _HOMES = {  # modules of names that do not need `ptheta.api`; the default is `ptheta.api`
     "Attributes": "ptheta.conditions",

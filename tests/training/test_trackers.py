@@ -119,6 +119,16 @@ def test_what_cannot_be_written_is_one_line(run, tmp_path, monkeypatch, strokes)
         Tracked("none")
 
 
+def test_a_tracker_that_fails_is_one_line(run, kept, monkeypatch):
+    def refuse(self: Kept, step: int, values: Mapping[str, float]) -> None:
+        raise ConnectionError("no route\nto host")
+
+    monkeypatch.setattr(Kept, "values", refuse)
+    with pytest.raises(PthetaError, match=r"kept failed \(ConnectionError: no route to host\)"):
+        ptheta.log(run, "kept")
+    assert kept[0].closed == 1
+
+
 def module(monkeypatch: pytest.MonkeyPatch, name: str, **parts: object) -> list[tuple[Any, ...]]:
     """A package of this name that keeps the calls of its functions."""
     calls: list[tuple[Any, ...]] = []

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ptheta.callbacks import options_of, pictures
+from ptheta.config import brief
 from ptheta.errors import PthetaError
 from ptheta.files.atomic import there
 from ptheta.files.paths import expand
@@ -76,13 +77,22 @@ def log(
         name: name of the run in the tracker; default: the name of the run folder
 
     Raises:
-        PthetaError: for an unknown tracker, one whose package is not installed, or a run that has
-            logged nothing
+        PthetaError: for an unknown tracker, one whose package is not installed or that fails, or a
+            run that has logged nothing
     """
     make, opened = entry(to).ready(), Run.open(run)
     folder = opened.path / to if out is None else expand(out)
     place = Place(opened.name if name is None else name, folder, project)
-    return Logged(to, place.name, project, folder, replay(opened.path, lambda: make(place)))
+    try:
+        written = replay(opened.path, lambda: make(place))
+    except PthetaError:
+        raise
+    except Exception as error:  # of the tracker's package, such as a server that cannot be reached
+        raise PthetaError(
+            f"tracker {to} failed ({type(error).__name__}: {brief(str(error))}): the run folder "
+            "is unchanged; mend it and log the run again"
+        ) from error
+    return Logged(to, place.name, project, folder, written)
 
 
 def replay(folder: Path, make: Callable[[], Sink]) -> Replayed:

@@ -20,6 +20,7 @@ LAYERS: list[set[str]] = [
     {"plugins"},
     {"files", "terminal"},
     {"schemas", "callbacks"},
+    {"trackers"},
     {"specs"},
     {"compute"},
     {"corruption", "masks", "batch"},

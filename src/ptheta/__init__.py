@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         models,
         nets,
         tasks,
+        trackers,
     )
     from ptheta.api import (
         arithmetic,
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
         latents,
         layers,
         load,
+        log,
         manifold,
         neighbours,
         outliers,
@@ -135,6 +137,7 @@ __all__ = [
     "list_models",
     "list_tasks",
     "load",
+    "log",
     "losses",
     "manifold",
     "metrics",
@@ -153,6 +156,7 @@ __all__ = [
     "surprise",
     "sweep",
     "tasks",
+    "trackers",
     "tradeoff",
     "train",
     "translate",
@@ -172,6 +176,7 @@ _MODULES = (
     "models",
     "nets",
     "tasks",
+    "trackers",
 )
 _HOMES = {  # modules of names that do not need `ptheta.api`; the default is `ptheta.api`
     "Attributes": "ptheta.conditions",

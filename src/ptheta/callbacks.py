@@ -6,18 +6,12 @@ weights. A callback that raises an error is disabled with a warning.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
 
 from ptheta.config import brief
-from ptheta.errors import PthetaError
 from ptheta.files.atomic import read_json
-
-if TYPE_CHECKING:
-    import numpy as np
 
 
 @dataclass(frozen=True)
@@ -106,76 +100,3 @@ class Tracker(Callback):
 
     def on_log(self, moment: Moment, values: Mapping[str, float]) -> None:
         self.log({"step": moment.step, "seconds": moment.seconds, **values})
-
-
-class Writer(Protocol):
-    """The methods used of a `SummaryWriter`."""
-
-    def add_scalar(self, tag: str, scalar_value: float, global_step: int) -> None: ...
-    def add_image(
-        self, tag: str, img_tensor: np.ndarray, global_step: int, *, dataformats: str
-    ) -> None: ...
-    def add_text(self, tag: str, text_string: str, global_step: int) -> None: ...
-    def close(self) -> None: ...
-
-
-class TensorBoard(Callback):
-    """Writes TensorBoard event files: metrics, sample grids, and a table of the options.
-
-    folder: where to write; default: the folder "tensorboard" in the run folder
-    Raises PthetaError if neither `tensorboard` nor `tensorboardX` is installed.
-    """
-
-    def __init__(self, folder: str | Path | None = None) -> None:
-        self.make = _writer()
-        self.folder = None if folder is None else Path(folder)
-        self.writer: Writer | None = None
-        self.seen = set[Path]()
-
-    def on_log(self, moment: Moment, values: Mapping[str, float]) -> None:
-        writer = self._opened(moment)
-        for name, value in values.items():
-            writer.add_scalar(name, value, moment.step)
-
-    def on_checkpoint(self, moment: Moment) -> None:
-        self._draw(moment)
-
-    def on_end(self, moment: Moment) -> None:
-        self._draw(moment)
-        if self.writer is not None:
-            self.writer.close()
-            self.writer = None
-
-    def _opened(self, moment: Moment) -> Writer:
-        if self.writer is None:
-            self.writer = self.make(str(self.folder or moment.folder / "tensorboard"))
-            rows = (f"| {name} | {value} |" for name, value in options_of(moment.folder).items())
-            table = "\n".join(["| option | value |", "|---|---|", *rows])
-            self.writer.add_text("options", table, moment.step)
-        return self.writer
-
-    def _draw(self, moment: Moment) -> None:
-        from ptheta.files.images import read_rgb  # and torch
-
-        for step, file in pictures(moment.folder, self.seen):
-            self._opened(moment).add_image("samples", read_rgb(file), step, dataformats="HWC")
-
-
-def _writer() -> Callable[[str], Writer]:
-    """The writer class of the installed package: torch's, which needs `tensorboard`, or
-    tensorboardX's."""
-    for package in ("torch.utils.tensorboard", "tensorboardX"):
-        try:
-            made: Callable[[str], Writer] = import_module(package).SummaryWriter
-        except ImportError:
-            continue
-        return made
-    raise PthetaError(
-        "TensorBoard events (--tensorboard) need the extra: pip install 'ptheta[tensorboard]', or "
-        "tensorboardX"
-    )
-
-
-def usual(tensorboard: bool, others: Sequence[Callback]) -> tuple[Callback, ...]:
-    """The given callbacks, and TensorBoard's if the option is on."""
-    return (*others, TensorBoard()) if tensorboard else tuple(others)

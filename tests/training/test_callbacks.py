@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 import ptheta
-from ptheta.callbacks import Callback, Moment, TensorBoard, Tracker, options_of
+from ptheta.callbacks import Callback, Moment, Tracker, options_of
 from ptheta.errors import PthetaError
+from ptheta.trackers import TensorBoard
 from ptheta.training.metric_logger import read_metrics
 from tests.training.test_runs import same
 from tests.training.test_runs import train as trained
@@ -115,6 +116,6 @@ def test_tensorboard_that_is_not_there_is_said_before_the_first_step(
         monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(PthetaError, match=r"pip install 'ptheta\[tensorboard\]'"):
         TensorBoard()
-    with pytest.raises(PthetaError, match="--tensorboard"):
+    with pytest.raises(PthetaError, match="TensorBoard events need the extra"):
         run(strokes, tmp_path / "r", tensorboard=True)
     assert not (tmp_path / "r" / "state").exists()

@@ -34,6 +34,7 @@ from ptheta.api.repairing import denoise, reconstruct
 from ptheta.api.rows import Rows
 from ptheta.api.scattering import Scattered, scatter
 from ptheta.api.scoring_completions import score_inpainting
+from ptheta.api.tracking import Logged, log
 from ptheta.api.tradeoffs import Traded, tradeoff
 from ptheta.api.training import create, load, sweep, train
 from ptheta.api.translating import Translations
@@ -60,6 +61,7 @@ __all__ = [
     "Imputed",
     "Inversions",
     "Likely",
+    "Logged",
     "MetricInfo",
     "ModelInfo",
     "Moved",
@@ -105,6 +107,7 @@ __all__ = [
     "list_models",
     "list_tasks",
     "load",
+    "log",
     "manifold",
     "neighbours",
     "open_data",

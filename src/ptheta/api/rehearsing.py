@@ -29,7 +29,7 @@ ALONE: dict[str, object] = {
     "checkpoint_every": 0,
     "log_every": 1,
 }
-REPLACED = (*plan.LENGTHS, *ALONE, "sample_minutes", "tensorboard")
+REPLACED = (*plan.LENGTHS, *ALONE, "sample_minutes", "tensorboard", "track")
 
 
 @dataclass(frozen=True)

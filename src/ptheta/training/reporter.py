@@ -7,10 +7,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from ptheta.callbacks import Callback, Callbacks, Moment, usual
+from ptheta.callbacks import Callback, Callbacks, Moment
 from ptheta.data.dataset import Dataset
 from ptheta.errors import PthetaError
 from ptheta.games import END, Monitor
+from ptheta.trackers.live import chosen
 from ptheta.training.engine import Engine
 from ptheta.training.metric_logger import MetricLogger
 from ptheta.training.progress import Progress
@@ -53,7 +54,7 @@ class Reporter:
         """Context in which the first process reports."""
         if self.engine.group.rank == 0:
             minutes = self.settings.minutes
-            callbacks = usual(self.settings.tensorboard, heading.callbacks)
+            callbacks = chosen(self.settings.trackers, heading.callbacks)
             self.logger = MetricLogger(
                 folder / "metrics.jsonl",
                 title=heading.title,

@@ -105,7 +105,17 @@ class TrainSettings:
     )
     compile: bool = option(False, "torch.compile the losses")
     threads: Threads = option(0, "CPU threads per process; 0: torch's default")
-    tensorboard: bool = option(False, "also write TensorBoard events (extra: tensorboard)")
+    tensorboard: bool = option(False, "the same as --track tensorboard")
+    track: tuple[str, ...] = option(
+        (),
+        "also write metrics and sample grids to these trackers: tensorboard, trackio, wandb, "
+        "mlflow; each needs the extra of its name",
+    )
+
+    @property
+    def trackers(self) -> tuple[str, ...]:
+        """The names of the trackers to write to."""
+        return (*(("tensorboard",) if self.tensorboard else ()), *self.track)
 
     def budget(self) -> TrainSettings:
         """Validates these settings: exactly one of steps, minutes and epochs, and valid turns."""
@@ -166,6 +176,7 @@ RESUMABLE = (
     "processes",
     "threads",
     "tensorboard",
+    "track",
 )
 
 # Settings about gradients, which have no effect on a model fitted without them.

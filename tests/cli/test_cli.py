@@ -174,6 +174,14 @@ def test_evaluate_and_compare(trained, strokes, tmp_path):
         *("compare", trained, other, "--out", tmp_path / "report", "-n", 40),
         *("--images", tmp_path / "elsewhere"),
     )
+    stored = tmp_path / "report" / "measured.json"
+    kept = json.loads(stored.read_text())
+    assert "- " in run("report", tmp_path / "report").stdout
+    rows = [{**row, "evaluation": {"results": [], "protocol": {}}} for row in kept["rows"]]
+    (tmp_path / "bare").mkdir()
+    shutil.copytree(tmp_path / "report" / "pictures", tmp_path / "bare" / "pictures")
+    (tmp_path / "bare" / "measured.json").write_text(json.dumps({**kept, "rows": rows}))
+    assert run("report", tmp_path / "bare").stdout.endswith("report.html\n")
     page = (tmp_path / "report" / "report.html").read_text()
     assert page.count("data:image/png;base64,") >= 8
     assert "<svg" in page

@@ -198,7 +198,8 @@ def conclude(page: Path) -> None:
     """Prints the main results of a report, and where it is on a line of its own."""
     from ptheta.report import stored  # slow to import
 
-    print_wrapped([["-", line] for line in stored.read(page.parent).summary])
+    if lines := stored.read(page.parent).summary:
+        print_wrapped([["-", line] for line in lines])
     click.echo(f"{page}")
 
 

@@ -33,7 +33,7 @@ def log(run: str, **options: Parsed) -> None:
 
     Examples:
       ptheta log runs/vae --to tensorboard --out events
-      ptheta log runs/vae --to trackio --project digits
+      ptheta log runs/vae --to tensorboard
     """
     with shown(run):
         found = ptheta.log(run, **options)

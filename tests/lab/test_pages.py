@@ -14,6 +14,7 @@ from ptheta.lab.html import html
 from ptheta.lab.make import LARGEST, Learned
 from ptheta.lab.parts import Film, Number, Page, Section
 from ptheta.lab.table import PAGES, Entry
+from ptheta.lab.text import formula, inline
 
 SHORT = ModuleType("short")
 SHORT.page = lambda asked: Page("Short", "$1 = 1$", [Section("One")])  # type: ignore[attr-defined]
@@ -71,3 +72,23 @@ def test_a_page_is_written_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         ptheta.learn(QUICK[0], place)
     with pytest.raises(ptheta.PthetaError, match="did you mean"):
         ptheta.learn(f"{QUICK[0]}x", tmp_path / "other.html")
+
+
+def test_a_number_that_agrees_only_within_its_error_says_so():
+    assert Number("a", 1.02, 1.0, 0.05, "<=", "by draws").remark == "by draws; agrees within 0.05"
+    assert Number("b", -1e-17, 0.0, 1e-9).remark == "agrees within 1e-09"
+    assert Number("c", 0.9, 1.0, 0.05, "<=").remark == ""
+    assert Number("d", 1.0, 1.0, 1e-9, how="by draws").remark == "by draws"
+    assert Number("e", 2.0, 1.0, 0.05, how="by draws").remark == "by draws"  # does not agree
+
+
+def test_names_of_functions_stand_apart_from_their_arguments():
+    assert 'lspace="0" rspace="0.167em">log</mo><mi>p</mi>' in formula("\\log p(x)")
+    assert 'rspace="0">exp</mo><mo stretchy="false">' in formula("\\exp(x)")
+    assert '</mo><mo form="prefix" lspace="0.167em" rspace="0.167em">log' in formula("p(x) \\log q")
+
+
+def test_options_of_commands_are_not_broken_at_their_hyphens():
+    assert inline("`ptheta learn elbo --out a.html`") == (
+        '<code>ptheta learn elbo <span class="word">--out</span> a.html</code>'
+    )

@@ -40,9 +40,10 @@ def masks(asked: Asked) -> Section:
             "A stack of r such layers of 3 x 3 has the reach r, r rows and columns, but does not "
             "see all pixels within it. From the row above it looks one column to the right for "
             "every layer, but the mask of the next layer cannot go right in its own row. What is "
-            "missing on the right grows to a quarter of the field. The Gated PixelCNN has a vertical stack without a mask in its rows, and a "
-            f"horizontal stack for the current row. The pixel is in row {pixel[0]}, column "
-            f"{pixel[1]} here, and what it depends on was measured by gradients.",
+            "missing on the right grows to a quarter of the field. The Gated PixelCNN has a "
+            "vertical stack without a mask in its rows, and a horizontal stack for the current "
+            f"row. The pixel is in row {pixel[0]}, column {pixel[1]} here (both from 0), and what "
+            "it depends on was measured by gradients.",
         ],
         [],
         [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import sys
 from pathlib import Path
@@ -10,11 +11,13 @@ from types import ModuleType
 import pytest
 
 import ptheta
+from ptheta.lab import pages
 from ptheta.lab.html import html
 from ptheta.lab.make import LARGEST, Learned
 from ptheta.lab.parts import Film, Number, Page, Section
 from ptheta.lab.table import PAGES, Entry
 from ptheta.lab.text import formula, inline
+from tests.docs.commands import parsed, words_of
 
 SHORT = ModuleType("short")
 SHORT.page = lambda asked: Page("Short", "$1 = 1$", [Section("One")])  # type: ignore[attr-defined]
@@ -61,6 +64,22 @@ def test_the_file_is_whole_and_small(made: tuple[str, Learned, Learned]):
     assert text.count('<input type="range"') == sum(
         isinstance(part, Film) for s in learned.page.sections for part in s.parts
     )
+
+
+SOURCES = sorted(Path(pages.__file__).parent.glob("*.py"))
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
+def test_the_commands_of_a_page_have_the_options_that_they_need(path: Path):
+    nodes = list(ast.walk(ast.parse(path.read_text("utf-8"))))
+    parts = {id(part) for node in nodes if isinstance(node, ast.JoinedStr) for part in node.values}
+    texts = [str(n.value) for n in nodes if isinstance(n, ast.Constant) and id(n) not in parts]
+    for text in texts:
+        for line in text.splitlines() if text.startswith("ptheta ") else ():
+            words = words_of(line)
+            parsed(words)
+            if words[0] == "density":
+                assert "--out" not in words or words[-1].endswith(".csv")
 
 
 def test_a_page_is_written_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

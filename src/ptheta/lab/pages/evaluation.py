@@ -195,7 +195,7 @@ def _score(judged: Mapping[str, Judged], asked: Asked) -> Section:
             Table(("images", "mean H(p(y | x)), nats", "H(p(y)), nats", "score"), rows),
             Numbers(numbers),
         ],
-        f"ptheta evaluate {EXAMPLE}    # score_digits, classes, missing_classes",
+        "ptheta evaluate example:gan    # score_digits, classes, missing_classes",
     )
 
 
@@ -245,7 +245,7 @@ def _blind(judged: Mapping[str, Judged]) -> Section:
                 ]
             ),
         ],
-        f"ptheta evaluate {EXAMPLE}    # rows of the baselines: training set, copied",
+        "ptheta evaluate example:gan    # rows of the baselines: training set, copied",
     )
 
 
@@ -291,7 +291,7 @@ def _frechet(judged: Mapping[str, Judged], real: Judged, asked: Asked) -> Sectio
             Table(("images", "Frechet distance to training digits", "score"), rows),
             Numbers(_frechet_numbers(judged, distances, twin, asked)),
         ],
-        f"ptheta evaluate {EXAMPLE}    # fd_digits, kd_digits",
+        "ptheta evaluate example:gan    # fd_digits, kd_digits",
     )
 
 
@@ -431,7 +431,7 @@ def _memorised(
             ),
             Numbers(numbers),
         ],
-        f"ptheta neighbours {EXAMPLE} --out pairs.png",
+        "ptheta neighbours example:gan --out pairs.png",
     )
 
 

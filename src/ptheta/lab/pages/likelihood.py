@@ -82,7 +82,7 @@ def _gaussian(asked: Asked) -> Section:
             ),
         ],
         "ptheta train gaussian --data points-1d-pair --recipe points --out runs/gaussian\n"
-        "ptheta density runs/gaussian --out density.png",
+        "ptheta density runs/gaussian --out density.csv",
     )
 
 
@@ -327,7 +327,7 @@ def _tables(asked: Asked) -> Section:
             Table(("pixels", "full table", "fvsbn", "nade, H = 500"), rows),
             Numbers(numbers, "Counted in the models of ptheta"),
         ],
-        "ptheta train nade --data digits --levels 2 --dry-run",
+        "ptheta train nade --data digits --levels 2 --out runs/nade --dry-run",
     )
 
 

@@ -43,6 +43,7 @@ def test_tables_and_files_say_the_same(runs, tmp_path):
     text = said("density", runs["made"], "--out", out, "--show", show, "-n", 3)
     for words in ("-log p =: exact", "gaussian (baseline)", "least likely", "held-out"):
         assert words in text
+    assert "(exact)" not in text
     assert all(len(line) <= 80 for line in text.splitlines()[:-2])
     with out.open() as file:
         lines = list(csv.DictReader(file))

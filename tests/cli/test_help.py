@@ -9,6 +9,7 @@ import pytest
 from click.shell_completion import ShellComplete
 from click.testing import CliRunner
 
+from ptheta.cli import main
 from ptheta.cli.commands import cli
 from ptheta.cli.help import SECTIONS, Verb
 from ptheta.cli.train import ModelCommands
@@ -104,3 +105,12 @@ def test_names_of_models_are_completed_without_their_options(monkeypatch):
     monkeypatch.setattr(ModelCommands, "get_command", None)
     context = click.Context(cli.commands["train"])
     assert [c.value for c in context.command.shell_complete(context, "vae")] == ["vae", "vae-gan"]
+
+
+def test_a_missing_option_is_said_with_what_it_is_for(capsys):
+    with pytest.raises(SystemExit):
+        main(["log", "example:vae"])
+    assert "missing option '--to': tracker: tensorboard" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["train", "vae", "--out", "r"])
+    assert "missing option '--data': name of a data set, or a path (see" in capsys.readouterr().err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import sys
 from pathlib import Path
@@ -10,10 +11,13 @@ from types import ModuleType
 import pytest
 
 import ptheta
+from ptheta.lab import pages
 from ptheta.lab.html import html
 from ptheta.lab.make import LARGEST, Learned
 from ptheta.lab.parts import Film, Number, Page, Section
 from ptheta.lab.table import PAGES, Entry
+from ptheta.lab.text import formula, inline
+from tests.docs.commands import parsed, words_of
 
 SHORT = ModuleType("short")
 SHORT.page = lambda asked: Page("Short", "$1 = 1$", [Section("One")])  # type: ignore[attr-defined]
@@ -62,6 +66,22 @@ def test_the_file_is_whole_and_small(made: tuple[str, Learned, Learned]):
     )
 
 
+SOURCES = sorted(Path(pages.__file__).parent.glob("*.py"))
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
+def test_the_commands_of_a_page_have_the_options_that_they_need(path: Path):
+    nodes = list(ast.walk(ast.parse(path.read_text("utf-8"))))
+    parts = {id(part) for node in nodes if isinstance(node, ast.JoinedStr) for part in node.values}
+    texts = [str(n.value) for n in nodes if isinstance(n, ast.Constant) and id(n) not in parts]
+    for text in texts:
+        for line in text.splitlines() if text.startswith("ptheta ") else ():
+            words = words_of(line)
+            parsed(words)
+            if words[0] == "density":
+                assert "--out" not in words or words[-1].endswith(".csv")
+
+
 def test_a_page_is_written_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     place = tmp_path / "page.html"
     monkeypatch.setitem(PAGES, QUICK[0], Entry("short", "a page of one formula"))
@@ -71,3 +91,23 @@ def test_a_page_is_written_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         ptheta.learn(QUICK[0], place)
     with pytest.raises(ptheta.PthetaError, match="did you mean"):
         ptheta.learn(f"{QUICK[0]}x", tmp_path / "other.html")
+
+
+def test_a_number_that_agrees_only_within_its_error_says_so():
+    assert Number("a", 1.02, 1.0, 0.05, "<=", "by draws").remark == "by draws; agrees within 0.05"
+    assert Number("b", -1e-17, 0.0, 1e-9).remark == "agrees within 1e-09"
+    assert Number("c", 0.9, 1.0, 0.05, "<=").remark == ""
+    assert Number("d", 1.0, 1.0, 1e-9, how="by draws").remark == "by draws"
+    assert Number("e", 2.0, 1.0, 0.05, how="by draws").remark == "by draws"  # does not agree
+
+
+def test_names_of_functions_stand_apart_from_their_arguments():
+    assert 'lspace="0" rspace="0.167em">log</mo><mi>p</mi>' in formula("\\log p(x)")
+    assert 'rspace="0">exp</mo><mo stretchy="false">' in formula("\\exp(x)")
+    assert '</mo><mo form="prefix" lspace="0.167em" rspace="0.167em">log' in formula("p(x) \\log q")
+
+
+def test_options_of_commands_are_not_broken_at_their_hyphens():
+    assert inline("`ptheta learn elbo --out a.html`") == (
+        '<code>ptheta learn elbo <span class="word">--out</span> a.html</code>'
+    )

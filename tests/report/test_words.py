@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from ptheta.measures.results import Draws, Evaluation, Result
 from ptheta.metrics.protocol import COMPARABLE, FLAGS, cure, differing
 from ptheta.report.curves import Curve, panels
-from ptheta.report.plots import scatter
+from ptheta.report.plots import plain_number, scatter
 from ptheta.report.ranking import Rank
 from ptheta.report.summary import summary
 from ptheta.report.tables import Cell, Heading, Row, Table, tables
@@ -208,3 +208,8 @@ def test_plain_lines_of_long_work_come_now_and_then(monkeypatch: pytest.MonkeyPa
     assert lines[-1].startswith("1 of 2: a?[2Jb  drawing samples, ")
     assert all(printable(line) == line for line in lines)
     assert Screen(lambda _: Look("x"), io.StringIO()).bar is None
+
+
+def test_ticks_of_an_axis_have_no_zeros_at_the_end_of_a_fraction():
+    found = [plain_number(value) for value in (1e-5, 0.001, 0.1, 0.25, 1.0, 10.0, 20_000.0, 1e-7)]
+    assert found == ["0.00001", "0.001", "0.1", "0.25", "1", "10", "20,000", "1.0e-07"]

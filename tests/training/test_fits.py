@@ -104,10 +104,11 @@ def told(folder: Path) -> list[dict[str, float]]:
     return [{k: v for k, v in row.items() if k not in drop} for row in read_metrics(folder)]
 
 
-def test_em_logs_a_likelihood_that_never_falls_and_ends_by_itself(strokes, tmp_path):
+def test_em_logs_a_likelihood_that_never_falls_and_ends_by_itself(strokes, tmp_path, capfd):
     run = ptheta.train("toy", strokes, tmp_path / "r", **QUIET)
     values = [row["fit/nll"] for row in told(run.path) if "fit/nll" in row]
     assert 3 < len(values) < 40
+    assert f"step {len(values)}: the fit is complete" in capfd.readouterr().err
     assert all(b <= a + 1e-3 for a, b in itertools.pairwise(values))
     assert run.unfinished() is None
     found = checkpoint.latest(run.path / "state")

@@ -144,7 +144,7 @@ def chain(
     how = {"every": every, "burn": burn, "seed": seed}
     walk = tasks.chain(model, steps, chains, classify=classify, **how)
     images = _images(walk) if isinstance(opened.spec, ImageSpec) else None
-    about = f"{chains} chains, a state every {every} steps"
+    about = f"{chains} chains, {'each state' if every == 1 else f'a state every {every} steps'}"
     if place is not None:
         ground = between(walk.states[0])
         write_gif(place, [grid(states, background=ground) for states in walk.states], side)

@@ -128,7 +128,7 @@ class Clustering(Answer):
 def _caption(k: int, row: Sequence[str]) -> str:
     """row: a row of `Clustering.members`"""
     _, size, *matched = row
-    return f"{k}: {matched[1]} {matched[0]}" if all(matched) and matched else f"{k}: {size}"
+    return f"{k}: {matched[1]} are {matched[0]}" if all(matched) and matched else f"{k}: {size}"
 
 
 @undisturbed()

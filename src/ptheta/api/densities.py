@@ -65,7 +65,9 @@ class Likely(Answer):
         rows = self._mean_rows()
         found = self.found
         unit = "density in the units of the data; " if found.density else ""
-        lines = [f"-log p {found.relation}: {unit}{KINDS[found.relation]} ({found.how})"]
+        kind = KINDS[found.relation]
+        how = "" if found.how == kind else f" ({found.how})"
+        lines = [f"-log p {found.relation}: {unit}{kind}{how}"]
         if found.partition is not None:
             z = found.partition
             low, high = sorted((z.lower, z.upper))

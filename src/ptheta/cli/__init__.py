@@ -148,6 +148,12 @@ def _shown(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
+def _purpose(option: click.Option) -> str:
+    """The first sentence of the help of an option."""
+    first = (option.help or "").partition(". ")[0].removesuffix(".")
+    return first[:1].lower() + first[1:]
+
+
 def _one_line(error: click.ClickException) -> str:
     """click's message on one line, with the nearest option if one was mistyped."""
     ctx = error.ctx if isinstance(error, click.UsageError) else None
@@ -158,5 +164,7 @@ def _one_line(error: click.ClickException) -> str:
             return f"unknown option {error.option_name!r}: see {ctx.command_path} --help"
         return str(unknown("option", error.option_name, known))
     text = " ".join(error.format_message().split())
+    if isinstance(error, click.MissingParameter) and isinstance(error.param, click.Option):
+        text = f"{text.removesuffix('.')}: {_purpose(error.param)}"
     where = f" (see: {ctx.command_path} --help)" if ctx is not None else ""
     return text[0].lower() + text[1:] + where

@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 import ptheta
 from ptheta.lab.parts import Figure, Film, Number, Numbers, Page, Picture, Table
-from ptheta.lab.text import formula, inline, plain
+from ptheta.lab.text import command, formula, inline, plain
 
 RELATIONS = {"=": "=", "<=": "at most", ">=": "at least"}
 
@@ -32,7 +32,9 @@ def html(name: str, page: Page, seed: int) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(inline=inline, block=_block, plain=plain, image=image)
+    environment.filters.update(
+        inline=inline, block=_block, plain=plain, image=image, command=command
+    )
     environment.tests.update(
         numbers=lambda part: isinstance(part, Numbers),
         film=lambda part: isinstance(part, Film),
@@ -58,7 +60,7 @@ def row(number: Number) -> Row:
         sign = "" if number.relation == "=" else f"{RELATIONS[number.relation]} "
         theory = f"{sign}{digits(number.theory)}"
     holds = None if number.theory is None else number.holds
-    return Row(inline(number.name), digits(number.computed), theory, inline(number.how), holds)
+    return Row(inline(number.name), digits(number.computed), theory, inline(number.remark), holds)
 
 
 def digits(value: float) -> str:

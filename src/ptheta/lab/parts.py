@@ -48,6 +48,23 @@ class Number:
             return bool(abs(above) <= self.tolerance)
         return bool((above if self.relation == "<=" else -above) <= self.tolerance)
 
+    @property
+    def remark(self) -> str:
+        """How it was computed, and the error allowed where it agrees with theory only within it."""
+        if self.theory is None or not self.holds or not self._apart or "within" in self.how:
+            return self.how
+        allowed = f"agrees within {self.tolerance:.2g}"
+        return f"{self.how}; {allowed}" if self.how else allowed
+
+    @property
+    def _apart(self) -> bool:
+        """Whether the six digits that are shown differ from theory, or are beyond its bound."""
+        assert self.theory is not None
+        if self.relation == "=":
+            return f"{self.computed:.6g}" != f"{self.theory:.6g}"
+        above = self.computed - self.theory
+        return (above if self.relation == "<=" else -above) > 0
+
 
 @dataclass(frozen=True)
 class Numbers:
@@ -59,7 +76,7 @@ class Numbers:
     @property
     def hows(self) -> bool:
         """Whether any number says how it was computed."""
-        return any(row.how for row in self.rows)
+        return any(row.remark for row in self.rows)
 
 
 @dataclass(frozen=True)

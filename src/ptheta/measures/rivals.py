@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 SIGN = " *"  # appended to the value of a baseline
-WINS = "*: a floor that is better than the model, be it by chance"
+WINS = "*: a floor (trivial baseline) that is better than the model, be it by chance"
 NONE = "no floor is better than the model"
 
 

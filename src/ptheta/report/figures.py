@@ -41,6 +41,7 @@ def latents(report: LatentReport, out: str | Path) -> Path:
     order = report.order()
     bars.bar(range(len(order)), report.kl[order], color=COLOURS[0])
     bars.set_xlabel("dimension, by KL")
+    bars.locator_params(axis="x", integer=True)
     bars.set_ylabel("KL to N(0, 1), nats")
     bars.set_title(f"{report.active} of {len(order)} active", fontsize=10)
     _histogram(histogram, report)

@@ -157,8 +157,9 @@ def _scheme(found: re.Match[str]) -> str:
 
 
 def plain_number(value: float, position: object = None) -> str:
-    """Label of an axis tick."""
-    return number(value, 2)
+    """Label of an axis tick: two digits, without zeros at the end of a fraction."""
+    text = number(value, 2)
+    return text.rstrip("0").rstrip(".") if "." in text and "e" not in text else text
 
 
 def number(value: float, digits: int = 3) -> str:

@@ -103,6 +103,8 @@ class Fitter(Trainer):
             self._tell()
         if p.ended and self.engine.averages.sums:
             self.reporter.log()
+        if p.ended and self.total is not None and p.step < self.total:
+            self.reporter.say(f"step {p.step}: the fit is complete; further passes change nothing")
         return found is not None
 
     def _next(self) -> Mapping[str, float] | None:

@@ -87,6 +87,11 @@ class Reporter:
     def _moment(self) -> Moment:
         return Moment(self.folder, self.progress.step, self.progress.seconds)
 
+    def say(self, text: str) -> None:
+        """Prints a line."""
+        if self.logger is not None:
+            self.logger.say(text)
+
     # -- training metrics
 
     def log(self) -> None:

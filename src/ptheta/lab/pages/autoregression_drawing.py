@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from matplotlib.axes import Axes
+from matplotlib.ticker import LogLocator
 from torch import Tensor
 
 from ptheta.distributions.base import ElementDistribution
@@ -194,7 +195,7 @@ def _softmax(drawn: Drawn, row: int, column: int, asked: Asked) -> list[Number]:
     if half is not drawn.log_probs:
         sharper = float(half[0, row, column, best].exp())
         theory = float(p[best] ** 2 / p.square().sum())
-        rows.append(Number("its probability at T = 0.5", sharper, theory, SINGLE))
+        rows.append(Number("probability of this level at T = 0.5", sharper, theory, SINGLE))
     return rows
 
 
@@ -354,5 +355,7 @@ def _lines(
     for (name, values), colour in zip(lines.items(), COLOURS, strict=False):
         axis.plot(sides, values, "o-", ms=3, color=colour, label=name)
     axis.set_yscale("log")
+    axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axis.yaxis.set_major_formatter(plain_number)
+    axis.yaxis.set_minor_formatter("")
     label(axis, "side, pixels", what)

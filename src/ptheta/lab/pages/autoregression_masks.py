@@ -37,12 +37,13 @@ def masks(asked: Asked) -> Section:
             "A convolution is made autoregressive by setting to zero all weights that look at the "
             "pixel itself and at what comes after it (mask A). The layers that follow may look at "
             "their own position as well (mask B), which by then holds earlier pixels alone.",
-            "A stack of such layers does not see everything within its reach r. From the row above "
-            "it looks one column to the right for every layer, but the mask of the next layer "
-            "cannot go right in its own row. What is missing on the right grows to a quarter of "
-            "the field. The Gated PixelCNN has a vertical stack without a mask in its rows, and a "
-            f"horizontal stack for the current row. The pixel is in row {pixel[0]}, column "
-            f"{pixel[1]} here, and what it depends on was measured by gradients.",
+            "A stack of r such layers of 3 x 3 has the reach r, r rows and columns, but does not "
+            "see all pixels within it. From the row above it looks one column to the right for "
+            "every layer, but the mask of the next layer cannot go right in its own row. What is "
+            "missing on the right grows to a quarter of the field. The Gated PixelCNN has a "
+            "vertical stack without a mask in its rows, and a horizontal stack for the current "
+            f"row. The pixel is in row {pixel[0]}, column {pixel[1]} here (both from 0), and what "
+            "it depends on was measured by gradients.",
         ],
         [],
         [

@@ -247,9 +247,10 @@ def _section(problem: Problem, dims: int) -> Section:
         ],
         FORMULAS if dims == 1 else [],
         parts,
-        "ptheta train gan --data points-1d-pair --recipe points --loss maximum_likelihood"
+        "ptheta train gan --data points-1d-pair --recipe points --loss maximum_likelihood "
+        "--out runs/likelihood"
         if dims == 1
-        else "ptheta train gmmn --data points-ring --recipe points",
+        else "ptheta train gmmn --data points-ring --recipe points --out runs/gmmn",
     )
 
 

@@ -81,8 +81,10 @@ def _bilinear(lr: float, start: tuple[float, float]) -> Section:
             Numbers(_path_numbers(paths, lr)),
             Film(_film(paths), "The three rules, step by step."),
         ],
-        "ptheta train gan --data points-ring --recipe points --dynamics simultaneous"
-        "\nptheta train gan --data points-ring --recipe points --dynamics extragradient",
+        "ptheta train gan --data points-ring --recipe points --dynamics simultaneous "
+        "--out runs/simultaneous\n"
+        "ptheta train gan --data points-ring --recipe points --dynamics extragradient "
+        "--out runs/extragradient",
     )
 
 

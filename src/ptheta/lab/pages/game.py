@@ -151,7 +151,7 @@ def _optimal(asked: Asked) -> Section:
                 ]
             ),
         ],
-        "ptheta ratio runs/gan    # log p / q of examples, by a trained discriminator",
+        "ptheta ratio example:gan    # log p / q of examples, by a trained discriminator",
     )
 
 
@@ -294,7 +294,7 @@ def _training(asked: Asked) -> Section:
             Numbers(_training_numbers(shots, losses, data[:4000])),
         ],
         "ptheta train gan --data points-1d-pair --recipe points --out runs/gan-1d\n"
-        "ptheta density runs/gan-1d --out density.png",
+        "ptheta sample runs/gan-1d -n 2000 --out rows.csv",
     )
 
 
@@ -472,7 +472,7 @@ def _equilibrium(asked: Asked) -> Section:
                 ]
             )
         ],
-        "ptheta compare runs/gan    # its curves have lines at log 2 and log 4",
+        "ptheta compare example:gan --out report    # its curves have lines at log 2 and log 4",
     )
 
 
@@ -601,7 +601,8 @@ def _likelihood(asked: Asked) -> Section:
             "d^*(x) = \\log \\frac{p(x)}{q(x)}",
         ],
         [Numbers(numbers, "Gradients in the mean and the deviation of a Gaussian generator")],
-        "ptheta train gan --data points-1d-unequal --recipe points --loss maximum_likelihood",
+        "ptheta train gan --data points-1d-unequal --recipe points --loss maximum_likelihood "
+        "--out runs/likelihood",
     )
 
 

@@ -89,13 +89,17 @@ def _statement(models: Sequence[Declared], asked: Asked) -> Section:
             "to it. The joint distribution is the product over the variables. It follows that a "
             "variable is independent of all others that are not its descendants, given its "
             "parents. A graph with fewer arrows needs fewer numbers: a table of n binary variables "
-            "has $2^n - 1$, and the product has $2^k$ for a variable with k parents.",
+            "has $2^n - 1$, and the product has $2^k$ for a variable with k parents. Below, pa "
+            "is the set of parents, and I the mutual information, which is 0 where variables are "
+            "independent.",
             "Shaded circles are data, open ones latent variables, double ones functions of their "
             "parents, and tinted ones conditions that are given. A plate is a box whose content is "
             "repeated. Dashed red arrows are the inference model q, which is another factorisation "
             "and not part of p.",
             "The numbers fill each graph with random tables of binary variables, whatever kind of "
             "variables the model has.",
+            "A player is a part of a model that is trained by an optimiser of its own, such as the "
+            "generator and the discriminator of a GAN.",
         ],
         [
             "p(x_1, \\dots, x_n) = \\prod_i p(x_i | \\mathrm{pa}(x_i))",
@@ -252,7 +256,13 @@ def _family(name: str, models: Sequence[Declared]) -> Section:
         parts.append(Figure(_picture(graph), f"{listed}: {_words(graph)}"))
     playing = [one for one in models if one.game is not None]
     if playing:
-        parts.append(Table(("model", "players", "a step"), [*map(_players, playing)], words=True))
+        parts.append(
+            Table(
+                ("model", "players (parameters)", "who moves in a step"),
+                [*map(_players, playing)],
+                words=True,
+            )
+        )
         parts.append(Numbers([_owned(name, playing)]))
     fitted = ", ".join(f"`{one.name}`" for one in models if one.game is None)
     return Section(

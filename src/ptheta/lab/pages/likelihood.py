@@ -82,7 +82,7 @@ def _gaussian(asked: Asked) -> Section:
             ),
         ],
         "ptheta train gaussian --data points-1d-pair --recipe points --out runs/gaussian\n"
-        "ptheta density runs/gaussian --out density.png",
+        "ptheta density runs/gaussian --out density.csv",
     )
 
 
@@ -191,6 +191,7 @@ def _hidden(asked: Asked) -> Section:
     joint = prior.log() + each
     whole, inside = joint.logsumexp(1).sum(), (prior * each).sum()
     (slope,) = torch.autograd.grad(whole, means, retain_graph=True)
+    total = float(whole.detach())
     posterior = joint.softmax(1)
     expected = (posterior * (x[:, None] - means)).sum(0)
     known = float((posterior * (joint - posterior.log())).sum().detach())
@@ -212,18 +213,18 @@ def _hidden(asked: Asked) -> Section:
                 [
                     Number(
                         "sum moved out of the logarithm, nats",
-                        float(inside),
-                        float(whole),
+                        float(inside.detach()),
+                        total,
                         0.0,
                         "<=",
                         "theory: $\\log p(x)$",
                     ),
-                    Number("the same bound with the posterior, nats", known, float(whole), 1e-9),
+                    Number("the same bound with the posterior, nats", known, total, 1e-9),
                     *(
                         Number(
-                            f"gradient of $\\log p(x)$ in the mean of z = {k}",
+                            f"derivative of $\\log p(x)$ by the mean of component z = {k}",
                             float(slope[k]),
-                            float(expected[k]),
+                            float(expected[k].detach()),
                             1e-9,
                             how="theory: by the posterior",
                         )
@@ -299,9 +300,10 @@ def _tables(asked: Asked) -> Section:
             "nade": (ptheta.create("nade", spec, hidden=hidden), 2 * pixels * hidden + pixels),
         }
         for name, (model, theory) in made.items():
+            note = f" with H = {hidden}" if name == "nade" else ""
             numbers.append(
                 Number(
-                    f"{name}, {side}x{side} pixels: parameters that change p(x)",
+                    f"{name}{note}, {side}x{side} pixels: parameters that change p(x)",
                     _used(model, spec, generator),
                     theory,
                 )
@@ -325,7 +327,7 @@ def _tables(asked: Asked) -> Section:
             Table(("pixels", "full table", "fvsbn", "nade, H = 500"), rows),
             Numbers(numbers, "Counted in the models of ptheta"),
         ],
-        "ptheta train nade --data digits --levels 2 --dry-run",
+        "ptheta train nade --data digits --levels 2 --out runs/nade --dry-run",
     )
 
 

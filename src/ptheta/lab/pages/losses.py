@@ -272,7 +272,7 @@ def _table(ring: Ring, asked: Asked) -> Section:
         "ptheta train gan --data points-ring --recipe points --loss wasserstein --penalty gp "
         "--minibatch none --out runs/wgan-gp\n"
         "ptheta train gan --data points-ring --recipe points --loss hinge --out runs/hinge\n"
-        "ptheta compare runs/wgan-gp runs/hinge",
+        "ptheta compare runs/wgan-gp runs/hinge --out report",
     )
 
 

@@ -147,6 +147,7 @@ def test_every_verb_that_reads_data_can_be_told_where_it_lies():
         "decompress",
         "decode",
         "learn",
+        "log",
     }  # of those that take a run
     shared = DATA(click.command()(lambda: None)).params[0]
     assert isinstance(shared, click.Option)

@@ -30,6 +30,13 @@ C = TypeVar("C")
 Watch = Callable[[int, Model], None]
 
 
+@torch.no_grad()
+def _after(update: Callable[[int], None] | None, step: int) -> None:
+    """Updates what a game keeps outside of gradients, if it does."""
+    if update is not None:
+        update(step)
+
+
 @dataclass(frozen=True)
 class Training:
     """How a page trains a model.
@@ -81,9 +88,7 @@ class Training:
                 engine.set_lr(self._rate(engine.share))
                 engine.kl_weight = self.beta * min(1.0, step / max(1, self.warmup))
                 rule(engine, game, step, data.batch(order.integers(0, len(data), self.batch)))
-                if game.after is not None:
-                    with torch.no_grad():
-                        game.after(step)
+                _after(game.after, step)
                 if self.watch is not None and step % self.every == 0:
                     self._show(step, model)
         engine.finite.check()

@@ -108,7 +108,7 @@ def _densities(asked: Asked, name: str) -> Densities:
 def _optimal(asked: Asked) -> Section:
     found = _densities(asked, "optimal")
     best = found.p / (found.p + found.q)
-    logits = _best_logits(found)
+    logits = _best_logits(found, len(found.x))
     learned = logits.sigmoid()
     # where neither density has mass, nothing teaches the discriminator
     taught = (found.p + found.q) > 1e-2
@@ -155,11 +155,15 @@ def _optimal(asked: Asked) -> Section:
     )
 
 
-def _best_logits(found: Densities) -> Tensor:
-    """Those of a discriminator with a free logit for each x, trained by gradient: (N,)."""
-    d = torch.zeros_like(found.x, requires_grad=True)
+def _best_logits(
+    found: Densities, size: int, logits: Callable[[Tensor], Tensor] = lambda d: d
+) -> Tensor:
+    """The logits on the grid of the largest value, trained by gradient: (N,). logits: those of
+    `size` weights, linear in them, so that the problem is concave; by default one weight for each
+    x"""
+    weights = torch.zeros(size, dtype=torch.float64, requires_grad=True)
     optimizer = torch.optim.LBFGS(
-        [d],
+        [weights],
         lr=1,
         max_iter=800,
         tolerance_grad=1e-13,
@@ -169,12 +173,12 @@ def _best_logits(found: Densities) -> Tensor:
 
     def closure() -> Tensor:
         optimizer.zero_grad()
-        loss = -found.value(d)
+        loss = -found.value(logits(weights))
         loss.backward()
         return loss
 
     optimizer.step(closure)
-    return d.detach()
+    return logits(weights).detach()
 
 
 def _draw_optimal(found: Densities, best: Tensor, learned: Tensor, axes: Sequence[Axes]) -> None:
@@ -241,20 +245,9 @@ def _capacity(asked: Asked) -> Section:
 
 
 def _best_value(found: Densities, features: Tensor) -> float:
-    """The largest value of logits that are linear in features (N, K): a concave problem."""
-    weights = torch.zeros(features.shape[1], dtype=torch.float64, requires_grad=True)
-    optimizer = torch.optim.LBFGS(
-        [weights], max_iter=500, tolerance_grad=1e-12, line_search_fn="strong_wolfe"
-    )
-
-    def closure() -> Tensor:
-        optimizer.zero_grad()
-        loss = -found.value(features @ weights)
-        loss.backward()
-        return loss
-
-    optimizer.step(closure)
-    return float(found.value(features @ weights).detach())
+    """The largest value of logits that are linear in features (N, K)."""
+    best = _best_logits(found, features.shape[1], lambda weights: features @ weights)
+    return float(found.value(best))
 
 
 # -- training in one dimension

@@ -213,20 +213,6 @@ def _table(ring: Ring, asked: Asked) -> Section:
         )
         for name, row in ROWS.items()
     }
-    names = [*found]
-    pictures: list[Part] = [
-        Figure(
-            figure(
-                partial(_draw_samples, {n: found[n].samples for n in names[i : i + 3]}, ring),
-                f"Samples of {', '.join(names[i : i + 3])}",
-                count=3,
-                width=8.4,
-                height=2.9,
-            ),
-            f"Samples after {TABLE.steps:,} steps (colour) and the data (grey).",
-        )
-        for i in range(0, len(names), 3)
-    ]
     return Section(
         "Seven losses, and two more",
         [
@@ -245,7 +231,7 @@ def _table(ring: Ring, asked: Asked) -> Section:
                 ("loss", "D minimises", "G minimises"),
                 [(name, f"${r.discriminator}$", f"${r.generator}$") for name, r in ROWS.items()],
             ),
-            *pictures,
+            *_pictures(found, ring),
             Figure(
                 figure(
                     partial(_draw_curves, found),
@@ -274,6 +260,24 @@ def _table(ring: Ring, asked: Asked) -> Section:
         "ptheta train gan --data points-ring --recipe points --loss hinge --out runs/hinge\n"
         "ptheta compare runs/wgan-gp runs/hinge --out report",
     )
+
+
+def _pictures(found: Mapping[str, Trained], ring: Ring) -> list[Part]:
+    """Samples of each loss, three in a figure."""
+    names = [*found]
+    return [
+        Figure(
+            figure(
+                partial(_draw_samples, {n: found[n].samples for n in names[i : i + 3]}, ring),
+                f"Samples of {', '.join(names[i : i + 3])}",
+                count=3,
+                width=8.4,
+                height=2.9,
+            ),
+            f"Samples after {TABLE.steps:,} steps (colour) and the data (grey).",
+        )
+        for i in range(0, len(names), 3)
+    ]
 
 
 def _table_numbers(found: Mapping[str, Trained]) -> list[Number]:
@@ -316,19 +320,7 @@ def _draw_curves(found: Mapping[str, Trained], axes: Sequence[Axes]) -> None:
 
 
 def _tricks(ring: Ring, asked: Asked) -> Section:
-    seeds = [asked.number(f"trick {i}") for i in range(SEEDS)]
-    found = {
-        name: [
-            Trained.by(
-                replace(FRAGILE, options={**FRAGILE.options, **options}, every=FRAGILE.steps),
-                ring,
-                seed,
-                name,
-            )
-            for seed in seeds
-        ]
-        for name, options in WITHOUT_AND_WITH.items()
-    }
+    found = _with_tricks(ring, asked)
     modes = {name: [ring.modes_of(one.samples) for one in runs] for name, runs in found.items()}
     means = {name: float(np.mean([r.distances[-1] for r in runs])) for name, runs in found.items()}
     rows = [
@@ -375,29 +367,49 @@ def _tricks(ring: Ring, asked: Asked) -> Section:
                 ),
                 f"Without a trick, and with the least mean distance ({best}).",
             ),
-            Numbers(
-                [
-                    Number("mean modes without a trick", float(np.mean(modes["without"]))),
-                    Number(
-                        "mean modes with the best trick",
-                        max(float(np.mean(m)) for m in modes.values()),
-                        float(np.mean(modes["without"])),
-                        0.0,
-                        ">=",
-                    ),
-                    Number(
-                        "tricks of the table that cure the collapse",
-                        sum(verdict(modes["without"], m) == "cured" for m in modes.values()),
-                        len(TRICKS),
-                        0.0,
-                        "<=",
-                    ),
-                ]
-            ),
+            Numbers(_trick_numbers(modes)),
         ],
         "ptheta sweep gan --data points-ring --recipe points --vary minibatch=none,discrimination "
         "--seeds 3 --out runs/tricks",
     )
+
+
+def _with_tricks(ring: Ring, asked: Asked) -> dict[str, list[Trained]]:
+    """The runs without and with each trick, one for each seed."""
+    seeds = [asked.number(f"trick {i}") for i in range(SEEDS)]
+    return {
+        name: [
+            Trained.by(
+                replace(FRAGILE, options={**FRAGILE.options, **options}, every=FRAGILE.steps),
+                ring,
+                seed,
+                name,
+            )
+            for seed in seeds
+        ]
+        for name, options in WITHOUT_AND_WITH.items()
+    }
+
+
+def _trick_numbers(modes: Mapping[str, Sequence[int]]) -> list[Number]:
+    """modes: those found with each trick, for each seed"""
+    return [
+        Number("mean modes without a trick", float(np.mean(modes["without"]))),
+        Number(
+            "mean modes with the best trick",
+            max(float(np.mean(m)) for m in modes.values()),
+            float(np.mean(modes["without"])),
+            0.0,
+            ">=",
+        ),
+        Number(
+            "tricks of the table that cure the collapse",
+            sum(verdict(modes["without"], m) == "cured" for m in modes.values()),
+            len(TRICKS),
+            0.0,
+            "<=",
+        ),
+    ]
 
 
 def verdict(without: Sequence[int], modes: Sequence[int]) -> str:

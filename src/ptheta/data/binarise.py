@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ptheta.compute import streams
 from ptheta.data.counter import below
+from ptheta.data.rows import Images
 
 CHUNK = 512  # images at a time
 
@@ -19,7 +20,7 @@ def drawn_afresh(x: Tensor) -> Tensor:
     return (noise < x).to(torch.uint8).mul_(255)
 
 
-def binarised(images: np.ndarray, rows: np.ndarray, numbers: np.ndarray, seed: int) -> np.ndarray:
+def binarised(images: Images, rows: np.ndarray, numbers: np.ndarray, seed: int) -> np.ndarray:
     """These rows of images with values 0 and 255, P(255) = value / 255: uint8 (K, C, H, W), a
     function of their numbers and the seed alone.
 

@@ -16,6 +16,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from ptheta.data.maps import MappedFile, read_at_random
+from ptheta.data.rows import Images, LazyImages
 from ptheta.errors import PthetaError
 from ptheta.files.atomic import remove, temporary, tidy, writing
 from ptheta.files.paths import expand, user_cache
@@ -147,8 +148,10 @@ def cached(
     return stored
 
 
-def origin(array: np.ndarray) -> tuple[object, object]:
+def origin(array: Images) -> tuple[object, object]:
     """(identity, stamp) of an array: those of the memory-mapped file, or a hash of its bytes."""
+    if isinstance(array, LazyImages):
+        return array.origin()
     mapped = MappedFile.of(array)
     if mapped is None:
         digest = hashlib.blake2b(np.ascontiguousarray(array).data, digest_size=16).hexdigest()

@@ -23,7 +23,9 @@ from ptheta.data.lengths import check_lengths
 from ptheta.data.names import shortened
 from ptheta.data.near import Groups
 from ptheta.data.positions import Positions, is_one, positions
+from ptheta.data.rows import Images
 from ptheta.data.values import Kind, Values
+from ptheta.data.windows import Windows
 from ptheta.data.words import Words, check_words
 from ptheta.errors import PthetaError
 from ptheta.files import html
@@ -75,6 +77,7 @@ class Dataset(ABC):
             index.
         resembles: the built-in data set with similar images; "" if unknown.
         resized: whether pictures were resized.
+        order: how training likes to read them; None for any order.
     """
 
     name: str
@@ -99,6 +102,7 @@ class Dataset(ABC):
     numbers: np.ndarray | None = None
     resembles: str = ""
     resized: bool = False
+    order: Windows | None = None
 
     # in messages: what one is called, and several, and what one is that repeats another
     example: ClassVar[str]
@@ -113,8 +117,8 @@ class Dataset(ABC):
 
     @property
     @abstractmethod
-    def stored(self) -> np.ndarray:
-        """The stored rows (N, ...): an array or a memory map."""
+    def stored(self) -> Images:
+        """The stored rows (N, ...): an array, a memory map, or images that are read when needed."""
         ...
 
     @abstractmethod
@@ -163,6 +167,12 @@ class Dataset(ABC):
     def joins(self, other: Dataset) -> bool:
         """Whether examples of both can be compared: of one kind and shape."""
         return type(self) is type(other) and self.stored.shape[1:] == other.stored.shape[1:]
+
+    def expect(self, indices: Positions) -> None:  # noqa: B027
+        """Begin to read the examples at these positions, which are the next batch but few."""
+
+    def approach(self, indices: Positions) -> None:  # noqa: B027
+        """Begin to fetch the files of the examples at these positions, if they are elsewhere."""
 
     @abstractmethod
     def with_levels(self, levels: int, dynamic: bool = False, seed: int = 0) -> Self:

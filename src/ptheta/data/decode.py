@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import islice
 
 import numpy as np
@@ -25,7 +26,7 @@ from ptheta.data.decoder import (
 from ptheta.data.inputs import Inputs, StoredInputs
 from ptheta.data.pairs.palette import VERSION, Colour, Palette, found
 from ptheta.data.pairs.table import Part
-from ptheta.data.picture import Loaded, Raw, Shape, is_grey, load, resize_and_crop
+from ptheta.data.picture import Loaded, Originals, Raw, Shape, is_grey, load, resize_and_crop
 from ptheta.data.request import Request
 from ptheta.data.values import Levels, Values, merged
 from ptheta.errors import PthetaError
@@ -81,6 +82,7 @@ class Pictures:
     resized: whether any of them was resized; values: their stored values
     palette: the colours of label maps; empty for other pictures
     inputs: the inputs, for pairs
+    originals: name and content of the stored picture of each, in order; None for pairs
     """
 
     images: np.ndarray
@@ -93,6 +95,7 @@ class Pictures:
     values: Values
     palette: tuple[Colour, ...] = ()
     inputs: Inputs | None = None
+    originals: Originals | None = None
 
 
 # the pictures of a part by themselves, and the pairs that they may be read as, by `PAIRS`
@@ -137,7 +140,22 @@ def decode(source: RawPictures, request: Request, inputs: RawPictures | None = N
     if whites != stored.about.whites:
         identity = (*identity, sorted(whites.items()))
         stored = cached(request.cache_dir, identity, stamp, build, Decoded)
-    return _pictures(source.name, stored, request)
+    pictures = _pictures(source.name, stored, request)
+    if inputs is not None:
+        return pictures
+    return replace(pictures, originals=partial(_originals, source.items, pictures.positions))
+
+
+def _originals(
+    items: Callable[[], Iterator[tuple[str, Raw]]], positions: np.ndarray
+) -> Iterator[tuple[str, Raw]]:
+    """Those at these positions, in ascending order."""
+    wanted = iter(positions.tolist())
+    due = next(wanted, None)
+    for at, item in enumerate(items()):
+        if at == due:
+            yield item
+            due = next(wanted, None)
 
 
 def _decoded(parts: Mapping[Part, RawPictures], request: Request, writer: Writer) -> Decoded:

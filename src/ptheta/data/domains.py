@@ -48,6 +48,7 @@ def read_domains(table: Table, split: str, caption: str | None, request: Request
         resized=decoded.resized,
         values=decoded.values,
         palette=decoded.palette,
+        originals=decoded.originals,
         resembles=table.resembles,
     )
 

@@ -82,6 +82,7 @@ def read_folder(folder: Tree, request: Request) -> tuple[Dataset, Part]:
         values=decoded.values,
         palette=decoded.palette,
         inputs=decoded.inputs,
+        originals=decoded.originals,
     )
     return data, part
 

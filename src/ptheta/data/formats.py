@@ -11,7 +11,7 @@ import os
 import stat
 from functools import cache
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from PIL import Image
 
@@ -37,6 +37,7 @@ VAGUE = ("DIB", "PCX", "SGI", "TGA")
 MOST_PACKED = 2**30  # bytes of one picture in an archive
 
 
+@runtime_checkable
 class Packed(Protocol):
     """A picture in an archive, unpacked when it is read."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import ClassVar, Self
@@ -16,7 +17,10 @@ from ptheta.data.binarise import binarised, drawn_afresh
 from ptheta.data.dataset import Dataset
 from ptheta.data.inputs import Inputs
 from ptheta.data.maps import PAGE, PageCounter, packed, unpacked
+from ptheta.data.picture import Originals
+from ptheta.data.positions import Positions
 from ptheta.data.preview import Preview, places, preview
+from ptheta.data.rows import Images, LazyImages
 from ptheta.data.values import USUAL, Kind, Values
 from ptheta.errors import PthetaError
 from ptheta.files import html
@@ -44,10 +48,12 @@ class ImageDataset(Dataset):
         palette: the colours of label maps; empty for other pictures.
         values: value range of the source; None if it is equivalent to 8 bits.
         binary: the images after fixed binarisation, cached if they are few.
+        originals: (name, stored picture) of each row, in order; None if they were never files or
+            cells of a table.
         pages: releases the pages of a memory map.
     """
 
-    images: np.ndarray
+    images: Images
     _: KW_ONLY
     levels: int = 256
     dynamic: bool = False
@@ -57,6 +63,7 @@ class ImageDataset(Dataset):
     partners: np.ndarray | None = None
     palette: tuple[Colour, ...] = ()
     values: Values | None = None
+    originals: Originals | None = dataclasses.field(default=None, repr=False, compare=False)
     binary: dict[str, np.ndarray] = dataclasses.field(
         default_factory=dict, repr=False, compare=False
     )
@@ -85,7 +92,8 @@ class ImageDataset(Dataset):
 
     def __getstate__(self) -> dict[str, object]:
         """For another process: a memory map goes as the name of its file, not as its bytes."""
-        return packed(self.__dict__, self.images) | {"binary": {}, "pages": PageCounter()}
+        fresh: dict[str, object] = {"binary": {}, "pages": PageCounter(), "originals": None}
+        return packed(self.__dict__, self.images) | fresh
 
     def __setstate__(self, state: dict[str, object]) -> None:
         self.__dict__.update(unpacked(state))
@@ -98,8 +106,31 @@ class ImageDataset(Dataset):
         return ImageSpec(c, h, w, self.levels)
 
     @property
-    def stored(self) -> np.ndarray:
+    def stored(self) -> Images:
         return self.images
+
+    @property
+    def lazy(self) -> LazyImages | None:
+        """The images, if they are read when they are asked for."""
+        return self.images if isinstance(self.images, LazyImages) else None
+
+    def expect(self, indices: Positions) -> None:
+        if self.lazy is not None:
+            self.lazy.expect(self.rows(indices))
+
+    def approach(self, indices: Positions) -> None:
+        if self.lazy is not None:
+            self.lazy.approach(self.rows(indices))
+
+    def fingerprint(self) -> str:
+        """As for other data; of images that are not in memory, by the hashes of their pixels."""
+        if self.lazy is None:
+            return super().fingerprint()
+        rows = self.rows(slice(None))
+        digest = hashlib.sha256(repr(self._told_apart_by()).encode())
+        digest.update(self.number(rows).astype(np.int64).tobytes())
+        digest.update(self.keys().astype("<u8").tobytes())
+        return digest.hexdigest()[:12]
 
     @property
     def whites(self) -> dict[Kind, float]:

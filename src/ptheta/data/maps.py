@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from ptheta.data.rows import Images
+
 PAGE = 4096  # bytes that are read at least
 # the available hints on pages of a memory map, on systems that have them
 ADVICE = {name: value for name, value in vars(mmap).items() if name.startswith("MADV_")}
@@ -23,7 +25,7 @@ class MappedFile:
     shape: tuple[int, ...]
 
     @classmethod
-    def of(cls, array: np.ndarray) -> MappedFile | None:
+    def of(cls, array: Images) -> MappedFile | None:
         """None for any other array, and for a part of a map: it does not know where it begins."""
         if isinstance(array, np.memmap) and isinstance(array.base, mmap.mmap):
             return cls(Path(str(array.filename)), array.offset, array.shape)
@@ -33,7 +35,7 @@ class MappedFile:
         return np.memmap(self.path, np.uint8, "r", self.offset, self.shape)
 
 
-def packed(state: Mapping[str, object], images: np.ndarray) -> dict[str, object]:
+def packed(state: Mapping[str, object], images: Images) -> dict[str, object]:
     """The state of an object with `images` for pickling: a memory map is sent as its file name, not
     as its bytes."""
     mapped = MappedFile.of(images)
@@ -63,7 +65,7 @@ class PageCounter:
         self.most = most
         self.bytes_read = 0
 
-    def add(self, array: np.ndarray, bytes_read: int) -> None:
+    def add(self, array: Images, bytes_read: int) -> None:
         """So many bytes of an array were read. An array that is no map keeps its memory."""
         if not isinstance(array, np.memmap):
             return

@@ -21,6 +21,7 @@ import numpy as np
 
 from ptheta.data.cache import Nothing, Writer, cached, origin
 from ptheta.data.maps import PageCounter
+from ptheta.data.rows import Images, LazyImages
 
 VERSION = 1  # of the rule below; part of every cache key
 MEAN, ROOT = 3.0, 9.0  # of 255: largest mean and root mean square difference
@@ -29,28 +30,33 @@ FAINT, SPREAD, LEAST_CONTRAST = 4.5, 4.3, 6.0  # of pictures of little contrast
 SIDE = 8  # of the cells that are compared first
 CHUNK = 512  # images in memory at a time
 TILE = 4096  # columns of distances in memory at a time, for CHUNK rows
+MOST_READ = 100_000  # images in shards of which near-duplicates are looked for, not only copies
 FEW = 2000  # images up to which it is quicker to compare again than to keep the answer
 BRIGHTNESS = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601
 
-Part = tuple[np.ndarray, np.ndarray]  # uint8 (N, C, H, W) and the rows of it, int64 (M,)
+Part = tuple[Images, np.ndarray]  # uint8 (N, C, H, W) and the rows of it, int64 (M,)
 
 
 def hashes(part: Part) -> np.ndarray:
     """A 64-bit hash of the pixels of each image, or the bytes of each row, uint64 (M,)."""
+    if isinstance(part[0], LazyImages):
+        known: np.ndarray = part[0].hashes()[part[1]]
+        return known.astype(np.uint64)
     digests = np.empty(len(part[1]), dtype=np.uint64)
     for start, chunk in _chunks(part):
         for i, image in enumerate(chunk, start):
-            digests[i] = _hash(image.data)
+            digests[i] = number64(image.data)
     return digests
 
 
-def _hash(content: bytes | memoryview) -> int:
+def number64(content: bytes | memoryview) -> int:
+    """A hash of some bytes: 64 bits."""
     return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "little")
 
 
 def number_of(word: str) -> int:
     """A hash of a word: 52 bits, exact in float64."""
-    return _hash(word.encode()) >> 12
+    return number64(word.encode()) >> 12
 
 
 class Groups(NamedTuple):
@@ -71,6 +77,8 @@ def find_groups(*parts: Part, place: Path | None = None) -> Groups:
     total = sum(len(rows) for _, rows in parts)
     if total <= FEW:
         return _find_groups(parts)
+    if total > MOST_READ and any(isinstance(images, LazyImages) for images, _ in parts):
+        return equal(np.concatenate([hashes(part) for part in parts]))
 
     def build(writer: Writer) -> Nothing:
         for name, values in _find_groups(parts)._asdict().items():
@@ -85,6 +93,12 @@ def find_groups(*parts: Part, place: Path | None = None) -> Groups:
     stored = cached(place, identity, stamp, build, Nothing).arrays
     columns = {k: np.asarray(stored[k]).view("<u8").reshape(total) for k in Groups._fields}
     return Groups(columns["hashes"].astype(np.uint64), columns["groups"].astype(np.int64))
+
+
+def equal(digests: np.ndarray) -> Groups:
+    """The groups of equal images, by their hashes."""
+    _, first, number = np.unique(digests, return_index=True, return_inverse=True)
+    return Groups(digests, first[number].astype(np.int64))
 
 
 def _find_groups(parts: Sequence[Part]) -> Groups:

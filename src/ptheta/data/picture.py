@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -36,6 +36,7 @@ class Half(NamedTuple):
 
 
 Raw = Whole | Half
+Originals = Callable[[], Iterator[tuple[str, Raw]]]  # (name, picture) of each, in order
 
 
 @dataclass(frozen=True)

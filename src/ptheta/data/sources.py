@@ -29,6 +29,7 @@ from ptheta.data.points.source import open_toy
 from ptheta.data.reader import ReadOnce, SourceReader, with_one_white, with_pairs
 from ptheta.data.request import DataOptions, DataSettings, Request
 from ptheta.data.selection import selected
+from ptheta.data.shards.source import is_shards, open_shards
 from ptheta.data.splits import Part, Sides, mark_repeats, side, sides
 from ptheta.data.values import Levels
 from ptheta.data.vector_data import VectorDataset
@@ -63,6 +64,7 @@ SOURCES: list[PathKind] = [
     PathKind.of_files(*SUFFIXES, open=open_separated),
     PathKind.of_files(".zip", open=open_archive_of_images),
     PathKind(is_idx, open_idx, ("IDX",)),
+    PathKind(is_shards, open_shards),
     PathKind(is_saved, open_saved),
     PathKind(has_parquet, open_parquet),
     PathKind(has_tables, open_separated),

@@ -137,6 +137,7 @@ def read_table(table: Table, request: Request) -> tuple[Dataset, Part]:
         values=decoded.values,
         palette=decoded.palette,
         inputs=decoded.inputs,
+        originals=decoded.originals,
         resembles=table.resembles,
     )
     return data, part

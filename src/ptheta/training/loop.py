@@ -22,6 +22,7 @@ from ptheta.games import Game
 from ptheta.models.base import Plays
 from ptheta.terminal.signals import Request, Requests, Stopped, handled, lasting
 from ptheta.training import checkpoint, turns
+from ptheta.training.ahead import Ahead
 from ptheta.training.averages import NonFinite
 from ptheta.training.batch_norm import synchronise
 from ptheta.training.ema import EMA
@@ -62,6 +63,7 @@ class Trainer:
         self.data, self.folder, self.group = data, folder, group
         self.heading = heading or Heading()
         self.sampler = self._sampler(model)
+        self.ahead = Ahead(data, self.sampler)
         self.total = s.total_steps(self.sampler.per_epoch)
         self.model = channels_last(model.to(group.device))
         if s.sync_batch_norm and group.size > 1:
@@ -188,7 +190,7 @@ class Trainer:
         self.reporter.show()
 
     def _batch(self, step: int) -> Batch:
-        return self.data.batch(self.sampler.indices(step)).to(self.group.device)
+        return self.ahead.take(step).to(self.group.device)
 
     def _share(self) -> float:
         """Fraction of the run that is done."""

@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from torch import nn
 
 from ptheta.data.dataset import Dataset
+from ptheta.data.windows import WindowOrder, Windows
 from ptheta.errors import PthetaError
 from ptheta.models.base import balanced
 from ptheta.training.group import Group
@@ -71,6 +74,42 @@ class BatchSampler(Sampler):
         return self._permutation[place * self.batch_size : (place + 1) * self.batch_size]
 
 
+class WindowSampler(BatchSampler):
+    """Passes over shards, in the order of `ptheta.data.windows`, without gaps between them.
+
+    Every image comes exactly once in a pass, the last of one and the first of the next in the same
+    batch if need be: none is dropped. `per_epoch` is rounded up.
+    """
+
+    def __init__(
+        self, order: WindowOrder, batch_size: int, seed: int, rank: int = 0, size: int = 1
+    ) -> None:
+        super().__init__(order.n, batch_size, seed, rank, size)
+        self.order = order
+        self.per_epoch = math.ceil(order.n / self.batch_size)
+
+    def batch(self, step: int) -> np.ndarray:
+        return self.order.take((step - 1) * self.batch_size, step * self.batch_size)
+
+
+class _Taken(Protocol):
+    """An endless sequence of passes over some positions."""
+
+    def take(self, start: int, stop: int) -> np.ndarray: ...
+
+
+@dataclass(frozen=True)
+class _InShards:
+    """The images of one domain in shards. positions: indices in the data, (n,)"""
+
+    positions: np.ndarray
+    order: WindowOrder
+
+    def take(self, start: int, stop: int) -> np.ndarray:
+        found: np.ndarray = self.positions[self.order.take(start, stop)]
+        return found
+
+
 class _Domain:
     """The images of one domain, as an endless sequence of permutations.
 
@@ -106,6 +145,7 @@ class BalancedSampler(Sampler):
 
     labels: the domain of each image, int64 (N,); names: of the domains
     batch_size: images in a step over all domains and processes; rank of size: as of `BatchSampler`
+    rows, order: the stored row of each image, int64 (N,), and how these are read, if not at random
     """
 
     def __init__(
@@ -116,6 +156,8 @@ class BalancedSampler(Sampler):
         seed: int,
         rank: int = 0,
         size: int = 1,
+        rows: np.ndarray | None = None,
+        order: Windows | None = None,
     ) -> None:
         """Raises PthetaError for an empty domain, and a batch that cannot be shared equally."""
         counts = np.bincount(labels, minlength=len(names))
@@ -133,7 +175,13 @@ class BalancedSampler(Sampler):
                 f"{len(names) * max(size, largest - largest % size)}, or fewer processes"
             )
         super().__init__(len(names) * self.each, math.ceil(largest / self.each), rank, size)
-        self.domains = [_Domain(np.flatnonzero(labels == k), seed, k) for k, _ in enumerate(names)]
+        places = [np.flatnonzero(labels == k) for k, _ in enumerate(names)]
+        self.domains: list[_Taken] = [
+            _Domain(positions, seed, k)
+            if order is None or rows is None
+            else _InShards(positions, order.of(rows[positions], len(positions), (seed, k)))
+            for k, positions in enumerate(places)
+        ]
 
     def batch(self, step: int) -> np.ndarray:
         stop = step * self.each
@@ -158,15 +206,24 @@ def _each(batch_size: int, domains: int, processes: int) -> int:
 def sampler_for(
     model: nn.Module, data: Dataset, batch_size: int, seed: int, group: Group
 ) -> Sampler:
-    """The sampler for a model: balanced over domains if the model needs it.
+    """The sampler for a model: balanced over domains if the model needs it, and in the order that
+    the data are read in.
 
     Raises PthetaError if the data has no domains, or the batch size is not possible."""
+    rows = None if data.index is None else data.rows(slice(None))
     if not balanced(type(model)):
+        if data.order is not None:
+            passes = data.order.of(rows, len(data), (seed,))
+            return WindowSampler(passes, batch_size, seed, group.rank, group.size)
         return BatchSampler(len(data), batch_size, seed, group.rank, group.size)
     if data.labels is None:
         raise PthetaError(
             f"{type(model).__name__} is trained on domains, and {data.name} has no labels for "
             "them: put the images of each domain into a separate folder"
         )
-    labels = data.labels[data.rows(slice(None))]
-    return BalancedSampler(labels, data.classes, batch_size, seed, group.rank, group.size)
+    rows = data.rows(slice(None))
+    return BalancedSampler(
+        *(data.labels[rows], data.classes, batch_size, seed, group.rank, group.size),
+        rows=rows,
+        order=data.order,
+    )

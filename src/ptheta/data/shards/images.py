@@ -1,0 +1,253 @@
+"""The images of a split, decoded from its shards when they are asked for."""
+
+from __future__ import annotations
+
+import os
+import warnings
+import zlib
+from collections import OrderedDict
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import overload
+
+import numpy as np
+
+from ptheta.data.cache import Nothing, Writer, cached
+from ptheta.data.captions import caption
+from ptheta.data.near import number64
+from ptheta.data.picture import Shape, load, resize_and_crop
+from ptheta.data.rows import LazyImages
+from ptheta.data.shards.index import Entry, key_of, starts_of
+from ptheta.data.shards.store import CURE, OpenFiles, Store
+from ptheta.data.values import Levels
+from ptheta.errors import PthetaError
+
+MOST_THREADS = 8
+AT_ONCE = 8  # pictures that a thread decodes in one go
+MOST_AHEAD = 4  # batches that are decoded ahead
+CHUNK = 256  # images at a time, in a pass over all of them
+
+
+@dataclass(frozen=True)
+class Split:
+    """Where the pictures of a split are.
+
+    table: see `table_type`; identity: which set and split it is
+    """
+
+    store: Store
+    shards: tuple[Entry, ...]
+    table: np.ndarray
+    suffixes: tuple[str, ...]
+    identity: str
+
+    @property
+    def starts(self) -> np.ndarray:
+        return starts_of(self.shards)
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def name(self, row: int) -> str:
+        """The file of a row: shard/picture."""
+        shard = self.shards[self.shard_of(np.array([row]))[0]]
+        suffix = self.suffixes[int(self.table["suffix"][row])]
+        return f"{shard.name}/{key_of(row, len(self.table))}{suffix}"
+
+    def shard_of(self, rows: np.ndarray) -> np.ndarray:
+        """The number of the shard of each row: int64."""
+        return np.searchsorted(self.starts, rows, side="right") - 1
+
+
+@dataclass(frozen=True)
+class Look:
+    """How pictures are decoded. own: whether this is how the keys of the table were computed"""
+
+    shape: Shape
+    whites: Levels
+    own: bool
+
+
+@dataclass
+class _Machinery:
+    """What a process needs to read, made when it is first needed."""
+
+    files: OpenFiles
+    pool: ThreadPoolExecutor
+    process: int = field(default_factory=os.getpid)
+    ahead: OrderedDict[bytes, list[Future[np.ndarray]]] = field(default_factory=OrderedDict)
+    last: tuple[bytes, np.ndarray] | None = None
+
+
+class ShardImages(LazyImages):
+    """The images of a split.
+
+    A batch is decoded by several threads (Pillow decodes without holding the interpreter); the next
+    batches are decoded in the background, at most `MOST_AHEAD` of them.
+
+    window: shards that are read at the same time
+    """
+
+    def __init__(self, split: Split, look: Look, window: int) -> None:
+        shape = look.shape
+        self.split, self.look, self.window = split, look, window
+        self.shape = (len(split), shape.channels, shape.height, shape.width)
+        self._made: _Machinery | None = None
+        self._lock = Lock()
+
+    def __getstate__(self) -> dict[str, object]:
+        """For another process, which opens the files anew."""
+        return {**self.__dict__, "_made": None, "_lock": None}
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        self.__dict__.update(state | {"_lock": Lock()})
+
+    def __repr__(self) -> str:
+        return f"ShardImages(uint8 {self.shape} in {self.split.store.place})"
+
+    def __getitem__(self, rows: np.ndarray | slice) -> np.ndarray:
+        if isinstance(rows, slice):
+            rows = np.arange(len(self))[rows]
+        rows = np.asarray(rows)
+        if rows.dtype == bool:
+            rows = np.flatnonzero(rows)
+        rows = np.where(rows < 0, rows + len(self), rows).astype(np.int64)
+        made, key = self._machinery(), rows.tobytes()
+        if made.last is not None and made.last[0] == key:  # as for the inputs of pairs
+            return made.last[1].copy()
+        parts = made.ahead.pop(key, None) or self._begin(rows, made)
+        images = self._joined(parts)
+        made.last = key, images
+        return images.copy()
+
+    def expect(self, rows: np.ndarray) -> None:
+        made, rows = self._machinery(), rows.astype(np.int64)
+        key = rows.tobytes()
+        if key in made.ahead:
+            return
+        while len(made.ahead) >= MOST_AHEAD:
+            for part in made.ahead.popitem(last=False)[1]:
+                part.cancel()
+        made.ahead[key] = self._begin(rows, made)
+
+    def approach(self, rows: np.ndarray) -> None:
+        for number in np.unique(self.split.shard_of(rows)):
+            self.split.store.fetch(self.split.shards[number])
+
+    def origin(self) -> tuple[object, object]:
+        return self._identity(), None
+
+    def hashes(self) -> np.ndarray:
+        if self.look.own:
+            keys: np.ndarray = self.split.table["key"]
+            return keys
+
+        def build(writer: Writer) -> Nothing:
+            """A pass over all of it, once."""
+            for start in range(0, len(self), CHUNK):
+                images = self[start : start + CHUNK]
+                found = np.array([number64(image.tobytes()) for image in images], "<u8")
+                writer.add("keys", found.view(np.uint8).reshape(-1, 8))
+            return Nothing()
+
+        stored = cached(None, ("keys of shards", self._identity()), None, build, Nothing)
+        return np.asarray(stored.arrays["keys"]).view("<u8").reshape(len(self))
+
+    def _identity(self) -> tuple[object, ...]:
+        look = self.look
+        return ("shards", self.split.identity, look.shape, sorted(look.whites.items()))
+
+    # -- reading
+
+    def _machinery(self) -> _Machinery:
+        with self._lock:
+            made = self._made
+            if made is None or made.process != os.getpid():  # threads do not survive a fork
+                threads = min(MOST_THREADS, os.cpu_count() or 1)
+                files = OpenFiles(self.split.store, 2 * self.window + threads)
+                pool = ThreadPoolExecutor(threads, thread_name_prefix="decode")
+                made = self._made = _Machinery(files, pool)
+        return made
+
+    def _begin(self, rows: np.ndarray, made: _Machinery) -> list[Future[np.ndarray]]:
+        return [
+            made.pool.submit(self._decoded, rows[at : at + AT_ONCE], made.files)
+            for at in range(0, len(rows), AT_ONCE)
+        ]
+
+    def _joined(self, parts: list[Future[np.ndarray]]) -> np.ndarray:
+        found = [part.result() for part in parts]
+        return np.concatenate(found) if found else np.empty((0, *self.shape[1:]), np.uint8)
+
+    def _decoded(self, rows: np.ndarray, files: OpenFiles) -> np.ndarray:
+        out = np.empty((len(rows), *self.shape[1:]), np.uint8)
+        for i, (row, shard) in enumerate(zip(rows, self.split.shard_of(rows), strict=True)):
+            record = self.split.table[row]
+            size, offset = int(record["size"]), int(record["offset"])
+            content = files.read(self.split.shards[shard], size, offset)
+            if zlib.crc32(content) != record["crc"]:
+                raise PthetaError(
+                    f"{self.split.store.place}/{self.split.name(int(row))} is damaged (its "
+                    f"checksum differs): {CURE}"
+                )
+            out[i] = self._picture(content, int(row))
+        return out
+
+    def _picture(self, content: bytes, row: int) -> np.ndarray:
+        shape = self.look.shape
+        try:
+            image = load(content, max(shape.height, shape.width), self.look.whites).image
+            return resize_and_crop(image, shape)
+        except Exception as error:  # what a decoder raises
+            text = str(error).splitlines()[0] if str(error) else type(error).__name__
+            where = f"{self.split.store.place}/{self.split.name(row)}"
+            raise PthetaError(f"cannot decode {where}: {text}; pack the data again") from None
+
+
+@dataclass(frozen=True)
+class ShardNames(Sequence[str]):
+    """The files of the rows of a split."""
+
+    split: Split
+
+    def __len__(self) -> int:
+        return len(self.split)
+
+    @overload
+    def __getitem__(self, at: int) -> str: ...
+    @overload
+    def __getitem__(self, at: slice) -> Sequence[str]: ...
+    def __getitem__(self, at: int | slice) -> str | Sequence[str]:
+        if isinstance(at, slice):
+            return [self.split.name(row) for row in range(len(self))[at]]
+        return self.split.name(range(len(self))[at])
+
+
+@dataclass(frozen=True)
+class ShardCaptions(Sequence[str]):
+    """The captions of a split, read when they are asked for."""
+
+    split: Split
+    entry: Entry
+
+    def __len__(self) -> int:
+        return len(self.split)
+
+    @overload
+    def __getitem__(self, at: int) -> str: ...
+    @overload
+    def __getitem__(self, at: slice) -> Sequence[str]: ...
+    def __getitem__(self, at: int | slice) -> str | Sequence[str]:
+        if isinstance(at, slice):
+            return [self[row] for row in range(len(self))[at]]
+        record = self.split.table[at]
+        with self.split.store.path(self.entry).open("rb") as file:
+            content = os.pread(file.fileno(), int(record["length"]), int(record["text"]))
+        return caption(content)
+
+
+def quiet() -> None:
+    """Ignore warnings of Pillow on damaged EXIF data and the like, in all threads."""
+    warnings.filterwarnings("ignore", module="PIL")

@@ -1,0 +1,115 @@
+"""Sets of shards as a source of data."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from ptheta.data.dataset import Dataset
+from ptheta.data.image_data import ImageDataset
+from ptheta.data.picture import Shape
+from ptheta.data.reader import SourceReader
+from ptheta.data.request import Request
+from ptheta.data.shards.images import Look, ShardCaptions, ShardImages, ShardNames, Split
+from ptheta.data.shards.index import (
+    FORMAT,
+    INDEX,
+    Index,
+    SplitEntry,
+    table_type,
+)
+from ptheta.data.shards.store import CURE, LocalStore, Store
+from ptheta.data.splits import Part, choose
+from ptheta.data.values import Values
+from ptheta.data.windows import Windows
+from ptheta.errors import PthetaError
+
+KIND = "tar shards"
+HEAD = 200  # bytes of an index that show what it is
+
+
+def is_shards(path: Path) -> bool:
+    """Whether a folder is a set of shards."""
+    try:
+        with (path / INDEX).open("rb") as file:
+            return f'"{FORMAT}"'.encode() in file.read(HEAD)
+    except OSError:
+        return False
+
+
+def open_shards(path: Path) -> SourceReader:
+    return reader_of_shards(LocalStore(path.resolve()))
+
+
+def reader_of_shards(store: Store) -> SourceReader:
+    """Raises PthetaError if the index cannot be read."""
+    return SourceReader(KIND, partial(_read, store, store.index()))
+
+
+def _read(store: Store, index: Index, request: Request) -> tuple[Dataset, Part]:
+    part = choose(request.split, index.splits, store.place)
+    entry = next(entry for name, entry in index.splits.items() if name == part.name)
+    store.check_room(index.window, entry.shards)
+    table = _table(store, index, entry)
+    whites = request.whites_for(index.tops)
+    shape, own = _shape(index, request)
+    usual = Request().whites_for(index.tops)
+    split = Split(
+        *(store, tuple(entry.shards), table, tuple(index.suffixes)), f"{index.digest}:{part.name}"
+    )
+    look = Look(shape, whites, own and whites == usual)
+    images = ShardImages(split, look, index.window)
+    captions = None if entry.captions is None else ShardCaptions(split, entry.captions)
+    data = ImageDataset(
+        index.name,
+        request.split,
+        images,
+        labels=table["label"] if entry.labelled else None,
+        classes=tuple(index.classes),
+        captions=captions,
+        attributes=table["attributes"] if index.attributes else None,
+        attribute_names=tuple(index.attributes),
+        attribute_values=index.attribute_values,
+        groups=None if part.divide else table["group"],
+        repeats=table["repeat"] if part.name != "train" and table["repeat"].any() else None,
+        numbers=table["number"],
+        files=ShardNames(split),
+        notes=(*entry.notes, *_notes(look, index)),
+        advice=tuple(entry.advice),
+        resembles=index.resembles,
+        resized=index.resized or not own,
+        values=Values(index.tops, whites),
+        order=Windows(split.starts, index.window),
+    )
+    return data, part
+
+
+def _shape(index: Index, request: Request) -> tuple[Shape, bool]:
+    """The shape of images, and whether it is the one that pictures have by default."""
+    c, h, w = index.shape
+    settings = request.settings
+    shape = Shape(settings.channels or c, settings.size or h, settings.size or w)
+    return shape, shape == Shape(c, h, w)
+
+
+def _notes(look: Look, index: Index) -> tuple[str, ...]:
+    shape = look.shape
+    if (shape.channels, shape.height, shape.width) == tuple(index.shape):
+        return ()
+    return (f"pictures are resized and cropped to {shape.width}x{shape.height} pixels (--size)",)
+
+
+def _table(store: Store, index: Index, entry: SplitEntry) -> np.ndarray:
+    """The rows of a split, as a memory map. Raises PthetaError if they are damaged."""
+    path = store.path(entry.table)
+    try:
+        table: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise PthetaError(f"cannot read {path}: {error}; {CURE}") from None
+    if table.dtype != table_type(len(index.attributes), index.attribute_type):
+        raise PthetaError(f"{path} is not a table of shards: {CURE}")
+    if len(table) != entry.samples or sum(s.samples for s in entry.shards) != entry.samples:
+        raise PthetaError(f"{path} has {len(table):,} rows for {entry.samples:,} examples: {CURE}")
+    return table

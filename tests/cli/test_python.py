@@ -26,6 +26,7 @@ OTHERWISE = {
     "models": ("list_models", "ptheta.models is the package"),
     "metrics": ("list_metrics", "ptheta.metrics is the package"),
     "data": ("describe", "ptheta.data is the package"),
+    "data pack": ("pack", "a verb of two words"),
     "report": ("write_report", "ptheta.report is the package"),
 }
 # functions that are no verb of the command line, and why

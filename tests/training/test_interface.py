@@ -283,6 +283,7 @@ VERBS: dict[str, Callable[[Path, Path], Any]] = {
     "tasks.denoise": lambda place, out: tasks.denoise(MODELS["dae"], X, "gaussian", 0.5),
     "tasks.fit": lambda place, out: tasks.fit(MODELS["ae"], CODES, components=2),
     "learn": lambda place, out: ptheta.learn("likelihood", out / "page.html"),
+    "pack": lambda place, out: ptheta.pack(IMAGES, out / "shards", images_per_shard=20),
     "log": lambda place, out: ptheta.log(place / "run", "tensorboard", out=out / "events"),
     "impute": lambda place, out: ptheta.impute(
         place / "table", place / "rows.csv", out=out / "full.csv"

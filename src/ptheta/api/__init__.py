@@ -27,6 +27,7 @@ from ptheta.api.layering import layers
 from ptheta.api.measuring import Unwritten, closest, evaluate, evaluate_images
 from ptheta.api.nearby import Nearby
 from ptheta.api.neighbouring import neighbours
+from ptheta.api.packing import Packed, pack
 from ptheta.api.plugging import register
 from ptheta.api.ratios import Real, ratio
 from ptheta.api.rehearsing import DryRun, dry_run
@@ -66,6 +67,7 @@ __all__ = [
     "ModelInfo",
     "Moved",
     "Nearby",
+    "Packed",
     "Real",
     "Rows",
     "Scattered",
@@ -112,6 +114,7 @@ __all__ = [
     "neighbours",
     "open_data",
     "outliers",
+    "pack",
     "probe",
     "ratio",
     "reconstruct",

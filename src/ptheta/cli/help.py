@@ -81,7 +81,8 @@ class Verb(RichCommand):
 
 
 class Commands(RichGroup):
-    """A group that names the nearest command for a typo."""
+    """A group that names the nearest command for a typo. A command may have a name of two words,
+    such as "data pack" next to "data"."""
 
     command_class = Verb
     context_class = Context
@@ -93,6 +94,8 @@ class Commands(RichGroup):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
+        if len(args) > 1 and f"{args[0]} {args[1]}" in self.commands:
+            args = [f"{args[0]} {args[1]}", *args[2:]]
         name = args[0]
         if ctx.resilient_parsing:  # shell completion: errors are not shown
             return super().resolve_command(ctx, args)

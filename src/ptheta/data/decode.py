@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
+from typing import TypeVar
 
 import numpy as np
 from PIL import Image
@@ -28,10 +29,12 @@ from ptheta.data.pairs.palette import VERSION, Colour, Palette, found
 from ptheta.data.pairs.table import Part
 from ptheta.data.picture import Loaded, Originals, Raw, Shape, is_grey, load, resize_and_crop
 from ptheta.data.request import Request
+from ptheta.data.rows import Images
 from ptheta.data.values import Levels, Values, merged
 from ptheta.errors import PthetaError
 from ptheta.specs import ImageSpec, LabelMapSpec
 
+A = TypeVar("A", np.ndarray, Images)
 PEEK = 64  # images sampled to choose a size
 LARGEST_NATURAL = 128  # pixels: images that all have one size up to this keep it
 DEFAULT_SIDE = 64
@@ -273,7 +276,7 @@ def _pairs(doubles: int, n: int) -> str:
     )
 
 
-def resize(images: np.ndarray, identity: object, stamp: object, request: Request) -> np.ndarray:
+def resize(images: A, identity: object, stamp: object, request: Request) -> A | np.ndarray:
     """Resize and recolour uint8 (N, C, H, W) as requested; the array itself if it fits."""
     _, c, h, w = images.shape
     size, channels = request.settings.size, request.settings.channels

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ptheta.data.maps import PAGE, PageCounter, packed, unpacked
+from ptheta.data.rows import Images
 from ptheta.errors import PthetaError
 from ptheta.specs import ImageSpec, LabelMapSpec, from_levels
 
@@ -39,7 +40,7 @@ class StoredInputs:
     pages: hands back the pages of a memory map
     """
 
-    images: np.ndarray
+    images: Images
     spec: ImageSpec
     pages: PageCounter = field(default_factory=PageCounter, repr=False, compare=False)
 

@@ -141,7 +141,11 @@ def sides(data: Dataset, place: Path | None = None) -> Sides:
         notes.append("partners are on the same side")
     if more := n - len(np.unique(looked.groups)):
         notes.append(f"near-duplicates of other {kind}: {more} of {n}, on the same side")
-    data = dataclasses.replace(data, groups=looked.groups, notes=(*data.notes, *notes))
+    groups = looked.groups
+    if data.index is not None:  # of the stored rows, of which others are not in use
+        groups = np.full(len(data.stored), -1, dtype=np.int64)
+        groups[data.index] = looked.groups
+    data = dataclasses.replace(data, groups=groups, notes=(*data.notes, *notes))
     return Sides(data.learned_from(~held), held, why_none)
 
 

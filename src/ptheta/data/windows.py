@@ -66,22 +66,22 @@ class WindowOrder:
         parts = []
         while start < stop:
             epoch, place = divmod(start, self.n)
-            number, first, order = self._at(epoch, place)
+            first, order = self._at(epoch, place)
             part = order[place - first : place - first + stop - start]
             parts.append(part)
             start += len(part)
         found = np.concatenate(parts) if parts else np.empty(0, np.int64)
         return found if self.by is None else self.by[found]
 
-    def _at(self, epoch: int, place: int) -> tuple[int, int, np.ndarray]:
-        """(number, first place, order) of the window in which a place of an epoch lies."""
+    def _at(self, epoch: int, place: int) -> tuple[int, np.ndarray]:
+        """(first place, order) of the window in which a place of an epoch lies."""
         if epoch != self._epoch:
             shards = np.random.default_rng([*self.seed, epoch]).permutation(len(self.sizes))
             self._shards, self._epoch = shards, epoch
             self._ends = np.cumsum(np.add.reduceat(self.sizes[shards], self._edges()))
         number = int(np.searchsorted(self._ends, place, side="right"))
         first = int(self._ends[number - 1]) if number else 0
-        return number, first, self._window(epoch, number)
+        return first, self._window(epoch, number)
 
     def _edges(self) -> np.ndarray:
         return np.arange(0, len(self.sizes), self.window)

@@ -46,7 +46,7 @@ class OriginalPictures:
 
     def __init__(self, data: ImageDataset, place: Path) -> None:
         self.data = data
-        self.spool: IO[bytes] = TemporaryFile(dir=place)
+        self.spool: IO[bytes] = TemporaryFile(dir=place)  # noqa: SIM115
         self.names: list[str] = []
         self.raws: list[Raw | _Spooled] = []
         if data.originals is not None:
@@ -83,7 +83,9 @@ class OriginalPictures:
             return Picture(content, suffix_of(name, content), name == PNG)
         except OSError as error:
             reason = error.strerror or str(error)
-            raise PthetaError(f"cannot read {name}: {reason}; it changed since it was opened")
+            raise PthetaError(
+                f"cannot read {name}: {reason}; it changed since the data were opened: try again"
+            ) from None
 
     def _content(self, raw: Raw | _Spooled) -> bytes:
         if isinstance(raw, _Spooled):

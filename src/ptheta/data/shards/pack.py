@@ -51,7 +51,9 @@ class Cut:
     images: int | None = None
 
     def full(self, size: int, images: int) -> bool:
-        return images > 0 and (size > self.size or (self.images is not None and images >= self.images))
+        if not images:
+            return False
+        return size > self.size or (self.images is not None and images >= self.images)
 
 
 def opened(source: Source, settings: DataSettings) -> dict[str, ImageDataset]:
@@ -182,8 +184,7 @@ class _SplitWriter:
                 self.drawn |= picture.drawn
                 self.kept |= not picture.drawn
                 members = {picture.suffix: picture.content, **self._more(row)}
-                more = sum(BLOCK + -(-len(content) // BLOCK) * BLOCK for content in members.values())
-                if self.cut.full(shard.offset + more, at - first):
+                if self.cut.full(shard.offset + _size(members), at - first):
                     break
                 key = key_of(at, len(self.rows))
                 record = self.table[at : at + 1]
@@ -240,6 +241,11 @@ def _shard(path: Path) -> Iterator[tarfile.TarFile]:
         yield shard
 
 
+def _size(members: Mapping[str, bytes]) -> int:
+    """Bytes of files in a shard."""
+    return sum(BLOCK + -(-len(content) // BLOCK) * BLOCK for content in members.values())
+
+
 def _add(shard: tarfile.TarFile, name: str, content: bytes) -> None:
     """Add a file without owner and time, so that the same data give the same bytes."""
     info = tarfile.TarInfo(name)
@@ -281,7 +287,7 @@ def _index(
 def _tops(
     splits: Mapping[str, ImageDataset], writers: Mapping[str, _SplitWriter]
 ) -> dict[Kind, float]:
-    """The largest values in the files; pictures that were encoded here have 8 bits and white 255."""
+    """The largest values in the files; of pictures that were encoded here, 255 of 8 bits."""
     tops: list[Levels] = []
     for split, writer in writers.items():
         values = splits[split].values
@@ -290,4 +296,3 @@ def _tops(
         if writer.kept and values is not None:
             tops.append(values.tops)
     return merged(tops)
-

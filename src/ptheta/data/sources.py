@@ -29,7 +29,8 @@ from ptheta.data.points.source import open_toy
 from ptheta.data.reader import ReadOnce, SourceReader, with_one_white, with_pairs
 from ptheta.data.request import DataOptions, DataSettings, Request
 from ptheta.data.selection import selected
-from ptheta.data.shards.source import is_shards, open_shards
+from ptheta.data.shards.remote import RemoteStore, is_address
+from ptheta.data.shards.source import is_shards, open_shards, reader_of_shards
 from ptheta.data.splits import Part, Sides, mark_repeats, side, sides
 from ptheta.data.values import Levels
 from ptheta.data.vector_data import VectorDataset
@@ -92,6 +93,8 @@ def open_data(
             - a path: a folder of images, IDX files, parquet files or tables train.csv and test.csv,
               a folder saved by `datasets`, or an IDX, .npy, .npz, .parquet, .csv, .tsv or .zip
               file;
+            - the address of a set of shards (`ptheta data pack`): https://, s3://, gs:// and others
+              of fsspec;
             - a name on the hub (`mnist`, `org/name`), if no such path exists;
             - data in memory: an array or a tensor of images (N, H, W), (N, H, W, C) or
               (N, C, H, W), or of rows (N, D), a tuple (images, labels), a `Dataset`, or a
@@ -272,6 +275,8 @@ def reader_of(source: Source) -> SourceReader:
 
 
 def _open_place(source: str | Path) -> SourceReader:
+    if is_address(source):
+        return reader_of_shards(RemoteStore(str(source)))
     path, text = expand(source), str(source)
     if not is_name(source) and exists(path):
         reader = _open_path(path)

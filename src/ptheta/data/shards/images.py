@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import os
-import warnings
 import zlib
 from collections import OrderedDict
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import overload
 
 import numpy as np
 
+from ptheta.compute.background import Background, background
 from ptheta.data.cache import Nothing, Writer, cached
 from ptheta.data.captions import caption
 from ptheta.data.near import number64
@@ -75,7 +75,7 @@ class _Machinery:
     """What a process needs to read, made when it is first needed."""
 
     files: OpenFiles
-    pool: ThreadPoolExecutor
+    pool: Background
     process: int = field(default_factory=os.getpid)
     ahead: OrderedDict[bytes, list[Future[np.ndarray]]] = field(default_factory=OrderedDict)
     last: tuple[bytes, np.ndarray] | None = None
@@ -167,8 +167,7 @@ class ShardImages(LazyImages):
             if made is None or made.process != os.getpid():  # threads do not survive a fork
                 threads = min(MOST_THREADS, os.cpu_count() or 1)
                 files = OpenFiles(self.split.store, 2 * self.window + threads)
-                pool = ThreadPoolExecutor(threads, thread_name_prefix="decode")
-                made = self._made = _Machinery(files, pool)
+                made = self._made = _Machinery(files, background("decode", threads))
         return made
 
     def _begin(self, rows: np.ndarray, made: _Machinery) -> list[Future[np.ndarray]]:
@@ -246,8 +245,3 @@ class ShardCaptions(Sequence[str]):
         with self.split.store.path(self.entry).open("rb") as file:
             content = os.pread(file.fileno(), int(record["length"]), int(record["text"]))
         return caption(content)
-
-
-def quiet() -> None:
-    """Ignore warnings of Pillow on damaged EXIF data and the like, in all threads."""
-    warnings.filterwarnings("ignore", module="PIL")

@@ -23,6 +23,10 @@ VERSION = 1
 WINDOW = 8  # shards that are shuffled together in training
 
 
+class Damaged(PthetaError):
+    """An index that is not as it was written."""
+
+
 class Entry(BaseModel):
     """A file of the set."""
 
@@ -115,8 +119,8 @@ def _sum(content: dict[str, object]) -> str:
     return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
 
 
-def _damaged(place: object, why: str) -> PthetaError:
-    return PthetaError(
+def _damaged(place: object, why: str) -> Damaged:
+    return Damaged(
         f"{place} is not an index of shards: {why}; pack the data again (ptheta data pack)"
     )
 

@@ -127,6 +127,9 @@ class OpenFiles:
         with self._lock:
             self._users[handle] -= 1
 
+    def __del__(self) -> None:
+        self.close()
+
     def close(self) -> None:
         with self._lock:
             for handle in self._files.values():

@@ -7,6 +7,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -36,6 +37,7 @@ class Server(ThreadingHTTPServer):
         self.folder, self.asked = folder, Counter[str]()
         self.fault: Callable[[Handler], None] | None = None
         self.named, self.times = "", 0
+        self.choose: Callable[[], Callable[[Handler], None] | None] = lambda: None
         super().__init__(("127.0.0.1", 0), Handler)
 
     def handle_error(self, *_: object) -> None:
@@ -64,6 +66,8 @@ class Handler(SimpleHTTPRequestHandler):
         if self.server.fault is not None and self.server.named in name and self.server.times > 0:
             self.server.times -= 1
             self.server.fault(self)
+        elif (fault := self.server.choose()) is not None:
+            fault(self)
         else:
             super().do_GET()
 
@@ -124,18 +128,26 @@ def packed(tmp_path_factory) -> Path:
     return ptheta.pack((X, Y), tmp_path_factory.mktemp("w") / "s", images_per_shard=5).folder.parent
 
 
+@contextmanager
+def start(made: Server) -> Iterator[Server]:
+    """Context in which the server answers."""
+    thread = threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield made
+    finally:
+        made.shutdown()
+        thread.join()
+        made.server_close()
+
+
 @pytest.fixture
 def server(packed, tmp_path, monkeypatch) -> Iterator[Server]:
     monkeypatch.setenv("PTHETA_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(remote, "STALL", 0.3)
     monkeypatch.setattr(remote, "WAIT", 0.01)
-    made = Server(packed)
-    thread = threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield made
-    made.shutdown()
-    thread.join()
-    made.server_close()
+    with start(Server(packed)) as made:
+        yield made
 
 
 def cached(tmp_path: Path) -> list[Path]:

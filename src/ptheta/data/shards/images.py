@@ -8,6 +8,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import cached_property
 from threading import Lock
 from typing import overload
 
@@ -43,7 +44,7 @@ class Split:
     suffixes: tuple[str, ...]
     identity: str
 
-    @property
+    @cached_property
     def starts(self) -> np.ndarray:
         return starts_of(self.shards)
 
@@ -79,6 +80,11 @@ class _Machinery:
     process: int = field(default_factory=os.getpid)
     ahead: OrderedDict[bytes, list[Future[np.ndarray]]] = field(default_factory=OrderedDict)
     last: tuple[bytes, np.ndarray] | None = None
+
+
+def workers() -> int:
+    """Number of threads that decode."""
+    return min(MOST_THREADS, os.cpu_count() or 1)
 
 
 class ShardImages(LazyImages):
@@ -165,7 +171,7 @@ class ShardImages(LazyImages):
         with self._lock:
             made = self._made
             if made is None or made.process != os.getpid():  # threads do not survive a fork
-                threads = min(MOST_THREADS, os.cpu_count() or 1)
+                threads = workers()
                 files = OpenFiles(self.split.store, 2 * self.window + threads)
                 made = self._made = _Machinery(files, background("decode", threads))
         return made

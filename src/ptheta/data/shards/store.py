@@ -8,6 +8,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
+from weakref import finalize
 
 from ptheta.data.shards.index import INDEX, Entry, Index
 from ptheta.errors import PthetaError
@@ -80,6 +81,8 @@ class OpenFiles:
         self._files: OrderedDict[str, int] = OrderedDict()
         self._users: dict[int, int] = {}
         self._lock = Lock()
+        self._closing = finalize(self, _close, self._files)
+        self._closing.atexit = False  # the process ends
 
     def read(self, entry: Entry, size: int, offset: int) -> bytes:
         """Some bytes of a file, fewer at its end."""
@@ -127,12 +130,11 @@ class OpenFiles:
         with self._lock:
             self._users[handle] -= 1
 
-    def __del__(self) -> None:
-        self.close()
-
     def close(self) -> None:
-        with self._lock:
-            for handle in self._files.values():
-                os.close(handle)
-            self._files.clear()
-            self._users.clear()
+        """Close what is open; also done when this object is no longer used."""
+        self._closing()
+
+
+def _close(files: OrderedDict[str, int]) -> None:
+    while files:
+        os.close(files.popitem()[1])

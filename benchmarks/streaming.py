@@ -152,7 +152,7 @@ def training(source: Path, out: Path, steps: int) -> float:
         evaluate_every=0,
         sample_every=0,
         checkpoint_every=0,
-        best="last",
+        best="none",
     )
     lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
     timed = [line for line in lines if "seconds" in line and "step" in line]

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import load_file
 
+import ptheta
 from ptheta.data.windows import Windows
 from ptheta.errors import PthetaError
 from ptheta.training.sampler import BalancedSampler, WindowSampler
@@ -129,3 +135,43 @@ def test_domains_in_shards_come_equally_often():
 def test_batches_that_cannot_be_shared_are_refused():
     with pytest.raises(PthetaError, match="does not divide among 3 processes"):
         sampler(np.full(3, 10), 2, 4, size=3)
+
+
+KILLED = """
+import os, sys, threading, time
+from pathlib import Path
+import ptheta
+
+def kill():
+    while len(list(Path(sys.argv[2]).glob("state/*"))) < int(sys.argv[4]):
+        time.sleep(0.002)
+    os.killpg(0, 9)
+
+if __name__ == "__main__":
+    os.setpgid(0, 0)
+    if int(sys.argv[4]):
+        threading.Thread(target=kill, daemon=True).start()
+    ptheta.train(
+        "vae", sys.argv[1], sys.argv[2], steps=60, processes=int(sys.argv[3]), resume=True,
+        hidden=(8,), latent=2, batch_size=12, checkpoint_every=4, evaluate_every=0,
+        sample_every=0, threads=1, best="none",
+    )
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("killed", [((1, 2), (1, 0)), ((2, 1), (1, 0)), ((1, 1), (2, 1), (2, 0))])
+def test_runs_that_are_killed_go_on_in_the_middle_of_a_shard(tmp_path, killed):
+    """killed: (processes, checkpoints after which all are killed, 0 for never) of each start"""
+    x = np.random.default_rng(0).integers(0, 256, (150, 8, 8), dtype=np.uint8)
+    shards = str(ptheta.pack(x, tmp_path / "s", images_per_shard=11).folder)
+    starts = {"whole": [(1, 0)], "parts": killed}
+    for name, each in starts.items():
+        for processes, checkpoints in each:
+            words = [shards, str(tmp_path / name), str(processes), str(checkpoints)]
+            done = subprocess.run([sys.executable, "-c", KILLED, *words], capture_output=True)
+            assert done.returncode == (-9 if checkpoints else 0), done.stderr.decode()
+    a, b = (load_file(tmp_path / name / "model.safetensors") for name in starts)
+    alone = all(processes == 1 for processes, _ in killed)
+    for name, values in a.items():
+        assert torch.equal(values, b[name]) if alone else torch.allclose(values, b[name], atol=1e-5)

@@ -157,7 +157,8 @@ def training(source: Path, out: Path, steps: int) -> float:
     lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
     timed = [line for line in lines if "seconds" in line and "step" in line]
     first, last = timed[0], timed[-1]
-    return 64 * (last["step"] - first["step"]) / (last["seconds"] - first["seconds"])
+    rate: float = 64 * (last["step"] - first["step"]) / (last["seconds"] - first["seconds"])
+    return rate
 
 
 def speed(place: Path) -> dict[str, object]:

@@ -128,6 +128,7 @@ class Data(_File):
     notes: list[str] = []
     white: dict[str, Annotated[float, Gt(0)]] = {}
     fingerprint: str | None = None
+    order: str | None = None
 
 
 class Plugged(_File):

@@ -343,6 +343,11 @@ def test_a_run_on_shards_is_resumed_and_evaluated_by_its_index(tmp_path):
     moved = folder.rename(tmp_path / "moved")
     assert whole.look(str(moved)).kind == "same"
     assert whole.look((x, y)).kind == "same"
+    again = pack((x, y), tmp_path / "again", images_per_shard=40)
+    for place, were in ((again, "other shards"), ((x, y), "other shards")):
+        assert whole.look(place).kind == "same"
+        with pytest.raises(PthetaError, match=f"read them from {were}: the order of training"):
+            ptheta.train("vae", place, tmp_path / "parts", steps=50, resume=True, **tiny)
     other = pack((noise(200, 8, 8), y), tmp_path / "other")
     assert whole.look(str(other)).foreign
 

@@ -21,10 +21,12 @@ class Windows:
 
     starts: the first stored row of each shard, ascending, int64 (S,)
     window: number of shards that are shuffled together
+    identity: another for other shards; a run remembers it
     """
 
     starts: np.ndarray
     window: int
+    identity: str = ""
 
     def of(self, rows: np.ndarray | None, total: int, seed: Sequence[int]) -> WindowOrder:
         """The order of some examples.

@@ -213,9 +213,23 @@ def go_on(run: Run, p: Plan, more: bool, source: Source | None = None) -> Ready:
             f"{p.source} has {len(found.new):,} training {data.examples} that {run.path} was not "
             "trained on: add --more-data to train on them as well, or remove them"
         )
+    _check_order(run, p, data)
     if found.new is not None:
         data = joined(data, found.new)
     return Ready(data, found.reserve, Record.of(data, found.reserve), name, run.condition)
+
+
+def _check_order(run: Run, p: Plan, data: Dataset) -> None:
+    """Raises PthetaError if the images would come in another order than before, so that some would
+    come twice in an epoch and others not at all."""
+    now, before = None if data.order is None else data.order.identity, run.about.dataset.order
+    if now != before:
+        were = "other data than shards" if before is None else "other shards"
+        raise PthetaError(
+            f"{p.source} has the training images of {run.path}, which read them from {were}: the "
+            "order of training would change; give the data as they were with --data, or train "
+            "anew with another --out"
+        )
 
 
 def _about(p: Plan, ready: Ready, model: nn.Module) -> Config:
@@ -235,6 +249,7 @@ def _about(p: Plan, ready: Ready, model: nn.Module) -> Config:
                 "notes": list(split.notes),
                 "white": split.whites,
                 "fingerprint": None if ready.record is None else ready.record.fingerprint,
+                "order": None if ready.data.order is None else ready.data.order.identity,
             },
             "parameters": sum(q.numel() for q in model.parameters()),
             "versions": _versions(),

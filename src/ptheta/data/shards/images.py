@@ -237,6 +237,17 @@ class ShardCaptions(Sequence[str]):
     split: Split
     entry: Entry
 
+    def __getstate__(self) -> dict[str, object]:
+        """For another process, which opens the file anew."""
+        return {"split": self.split, "entry": self.entry}
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        self.__dict__.update(state)
+
+    @cached_property
+    def _file(self) -> OpenFiles:
+        return OpenFiles(self.split.store, 1)
+
     def __len__(self) -> int:
         return len(self.split)
 
@@ -248,6 +259,4 @@ class ShardCaptions(Sequence[str]):
         if isinstance(at, slice):
             return [self[row] for row in range(len(self))[at]]
         record = self.split.table[at]
-        with self.split.store.path(self.entry).open("rb") as file:
-            content = os.pread(file.fileno(), int(record["length"]), int(record["text"]))
-        return caption(content)
+        return caption(self._file.read(self.entry, int(record["length"]), int(record["text"])))

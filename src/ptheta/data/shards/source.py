@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from functools import partial
 from pathlib import Path
 
@@ -81,9 +82,15 @@ def _read(store: Store, index: Index, request: Request) -> tuple[Dataset, Part]:
         resembles=index.resembles,
         resized=index.resized or not own,
         values=Values(index.tops, whites),
-        order=Windows(split.starts, index.window),
+        order=Windows(split.starts, index.window, _identity(index, entry)),
     )
     return data, part
+
+
+def _identity(index: Index, entry: SplitEntry) -> str:
+    """Twelve hex digits on which the order of training depends."""
+    content = (index.window, [shard.sha256 for shard in entry.shards])
+    return hashlib.sha256(repr(content).encode()).hexdigest()[:12]
 
 
 def _shape(index: Index, request: Request) -> tuple[Shape, bool]:

@@ -22,6 +22,7 @@ from ptheta.data.identity import keys
 from ptheta.data.image_data import ImageDataset
 from ptheta.data.rows import LazyImages
 from ptheta.data.shards import pack as packing
+from ptheta.data.shards.index import Index
 from ptheta.errors import PthetaError
 from ptheta.files.atomic import digest
 from tests.data.makers import COLOUR, GREY, LABELS, noise, png, write_folder, write_parquet
@@ -245,6 +246,22 @@ def truncate_index(folder: Path) -> None:
     (folder / "index.json").write_text(text[:500])
 
 
+def lead_outside(folder: Path) -> None:
+    index = Index.parse((folder / "index.json").read_bytes(), folder)
+    train = index.splits["train"]
+    moved = train.model_copy(
+        update={"shards": [s.model_copy(update={"name": f"../{s.name}"}) for s in train.shards]}
+    )
+    text = index.model_copy(update={"splits": {**index.splits, "train": moved}}).text()
+    (folder / "index.json").write_text(text)
+
+
+def spoil_places(folder: Path) -> None:
+    table = np.load(folder / "train.npy")
+    table["size"] = 2**63
+    np.save(folder / "train.npy", table)
+
+
 def later(folder: Path) -> None:
     text = (folder / "index.json").read_text()
     (folder / "index.json").write_text(text.replace('"version": 1', '"version": 99'))
@@ -259,6 +276,8 @@ def later(folder: Path) -> None:
         (spoil_table, "cannot read .*train.npy"),
         (spoil_index, "does not have the digest"),
         (truncate_index, "not an index of shards: it is not JSON"),
+        (lead_outside, r"shards.0.name: String should match pattern"),
+        (spoil_places, r"is damaged \(its checksum differs\)"),
         (later, "version 99 of the format .* install a newer ptheta"),
     ],
 )

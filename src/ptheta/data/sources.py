@@ -90,9 +90,9 @@ def open_data(
 
             - the name of a built-in data set (`ptheta.data.EMBEDDED`), which is never a path (but
               `./digits` is);
-            - a path: a folder of images, IDX files, parquet files or tables train.csv and test.csv,
-              a folder saved by `datasets`, or an IDX, .npy, .npz, .parquet, .csv, .tsv or .zip
-              file;
+            - a path: a folder of images, shards, IDX files, parquet files or tables train.csv and
+              test.csv, a folder saved by `datasets`, or an IDX, .npy, .npz, .parquet, .csv, .tsv
+              or .zip file;
             - the address of a set of shards (`ptheta data pack`): https://, s3://, gs:// and others
               of fsspec;
             - a name on the hub (`mnist`, `org/name`), if no such path exists;

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from threading import Lock
 from typing import overload
 
@@ -54,7 +55,8 @@ class Split:
     def name(self, row: int) -> str:
         """The file of a row: shard/picture."""
         shard = self.shards[self.shard_of(np.array([row]))[0]]
-        suffix = self.suffixes[int(self.table["suffix"][row])]
+        number = int(self.table["suffix"][row])
+        suffix = self.suffixes[number] if number < len(self.suffixes) else ""
         return f"{shard.name}/{key_of(row, len(self.table))}{suffix}"
 
     def shard_of(self, rows: np.ndarray) -> np.ndarray:
@@ -93,11 +95,11 @@ class ShardImages(LazyImages):
     A batch is decoded by several threads (Pillow decodes without holding the interpreter); the next
     batches are decoded in the background, at most `MOST_AHEAD` of them.
 
-    window: shards that are read at the same time
+    window: shards that are read at the same time; place: the cache folder, None for the user's own
     """
 
-    def __init__(self, split: Split, look: Look, window: int) -> None:
-        shape = look.shape
+    def __init__(self, split: Split, look: Look, window: int, place: Path | None = None) -> None:
+        shape, self.place = look.shape, place
         self.split, self.look, self.window = split, look, window
         self.shape = (len(split), shape.channels, shape.height, shape.width)
         self._made: _Machinery | None = None
@@ -158,7 +160,7 @@ class ShardImages(LazyImages):
                 writer.add("keys", found.view(np.uint8).reshape(-1, 8))
             return Nothing()
 
-        stored = cached(None, ("keys of shards", self._identity()), None, build, Nothing)
+        stored = cached(self.place, ("keys of shards", self._identity()), None, build, Nothing)
         return np.asarray(stored.arrays["keys"]).view("<u8").reshape(len(self))
 
     def _identity(self) -> tuple[object, ...]:

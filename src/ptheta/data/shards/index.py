@@ -10,17 +10,22 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError
+from annotated_types import Ge, Le
+from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
+from ptheta.config import Side
 from ptheta.errors import PthetaError
 
 INDEX = "index.json"
 FORMAT = "ptheta-shards"
 VERSION = 1
 WINDOW = 8  # shards that are shuffled together in training
+
+
+Natural = Annotated[int, Ge(0), Le(2**62)]
 
 
 class Damaged(PthetaError):
@@ -32,10 +37,10 @@ class Entry(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
-    name: str
-    bytes: int
-    sha256: str
-    samples: int = 0
+    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+    bytes: Natural
+    sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+    samples: Natural = 0
 
 
 class SplitEntry(BaseModel):
@@ -44,7 +49,7 @@ class SplitEntry(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
-    samples: int
+    samples: Natural
     shards: list[Entry]
     table: Entry
     labelled: bool
@@ -68,16 +73,16 @@ class Index(BaseModel):
     format: Literal["ptheta-shards"]
     version: int
     name: str
-    shape: tuple[int, int, int]
+    shape: tuple[Literal[1, 3], Side, Side]
     resized: bool
     tops: dict[Literal["8-bit", "integer", "float"], float]
     classes: list[str]
     attributes: list[str]
     attribute_values: dict[str, dict[str, float]]
-    attribute_type: str
+    attribute_type: Annotated[str, StringConstraints(pattern=r"^[<|][fiub][1248]$")]
     resembles: str
     suffixes: list[str]
-    window: int
+    window: Annotated[int, Ge(1)]
     splits: dict[Literal["train", "val", "test"], SplitEntry]
     digest: str = ""
 

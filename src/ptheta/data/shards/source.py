@@ -61,7 +61,7 @@ def _read(store: Store, index: Index, request: Request) -> tuple[Dataset, Part]:
         *(store, tuple(entry.shards), table, tuple(index.suffixes)), f"{index.digest}:{part.name}"
     )
     look = Look(shape, whites, own and whites == usual)
-    images = ShardImages(split, look, index.window)
+    images = ShardImages(split, look, index.window, request.cache_dir)
     captions = None if entry.captions is None else ShardCaptions(split, entry.captions)
     data = ImageDataset(
         index.name,
@@ -117,6 +117,11 @@ def _table(store: Store, index: Index, entry: SplitEntry) -> np.ndarray:
         raise PthetaError(f"cannot read {path}: {error}; {CURE}") from None
     if table.dtype != table_type(len(index.attributes), index.attribute_type):
         raise PthetaError(f"{path} is not a table of shards: {CURE}")
+    names = [shard.name for shard in entry.shards]
+    if len(set(names)) < len(names) or (
+        len(table) and table["suffix"].max() >= len(index.suffixes)
+    ):
+        raise PthetaError(f"{path} does not belong to its index: {CURE}")
     if len(table) != entry.samples or sum(s.samples for s in entry.shards) != entry.samples:
         raise PthetaError(f"{path} has {len(table):,} rows for {entry.samples:,} examples: {CURE}")
     return table

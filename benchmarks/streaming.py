@@ -176,6 +176,11 @@ def training(source: Path, out: Path) -> tuple[float, float]:
 
 
 def speed(place: Path) -> dict[str, object]:
+    with mock.patch.object(shard_images, "SMALL", 0):
+        return _speed(place)
+
+
+def _speed(place: Path) -> dict[str, object]:
     found: dict[str, object] = {"threads_of_torch": int(os.environ.get("OMP_NUM_THREADS", "0"))}
     for suffix in (".png", ".jpg"):
         folder = photos(place / f"f{suffix}", 3000, SIDE, suffix)
@@ -195,9 +200,18 @@ def speed(place: Path) -> dict[str, object]:
             **_rates("training_by_processor_time", processor),
             "reading_mapped_per_s": round(reading(ptheta.open_images(folder), 60)),
             "reading_shards_per_s": round(reading(ptheta.open_images(shards), 60)),
+            "reading_kept_per_s": round(kept(shards)),
             "decoding_threads": shard_images.workers(),
         }
     return found
+
+
+def kept(shards: Path) -> float:
+    """Images per second of reading alone, once the images of a small set are in memory."""
+    with mock.patch.object(shard_images, "SMALL", 2**28):
+        data = ptheta.open_images(shards)
+        reading(data, 60)
+        return reading(data, 60)
 
 
 def _rates(what: str, pairs: list[tuple[float, float]]) -> dict[str, float]:

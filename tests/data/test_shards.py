@@ -21,6 +21,7 @@ from ptheta.cli.commands import cli
 from ptheta.data.identity import keys
 from ptheta.data.image_data import ImageDataset
 from ptheta.data.rows import LazyImages
+from ptheta.data.shards import images as shard_images
 from ptheta.data.shards import pack as packing
 from ptheta.data.shards.index import Index
 from ptheta.errors import PthetaError
@@ -307,7 +308,9 @@ def test_data_in_shards_are_as_others(tmp_path):
     assert torch.equal(taken, data.batch(slice(None)).x)
 
 
-def test_reading_ahead_changes_nothing(tmp_path):
+@pytest.mark.parametrize("small", [0, 2**28])
+def test_reading_ahead_changes_nothing(tmp_path, monkeypatch, small):
+    monkeypatch.setattr(shard_images, "SMALL", small)
     data = opened(pack(noise(60, 8, 8), tmp_path / "s"))
     plain = data.batch(slice(None)).x
     for first in range(0, 40, 7):

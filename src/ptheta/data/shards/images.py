@@ -29,6 +29,7 @@ from ptheta.errors import PthetaError
 MOST_THREADS = 8
 AT_ONCE = 8  # pictures that a thread decodes in one go
 MOST_AHEAD = 4  # batches that are decoded ahead
+SMALL = 2**28  # bytes of a split up to which its decoded images stay in memory
 CHUNK = 256  # images at a time, in a pass over all of them
 
 
@@ -73,12 +74,28 @@ class Look:
     own: bool
 
 
+class _Kept:
+    """The images of a small split that were decoded before."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self.images = np.empty(shape, np.uint8)  # takes memory where it is filled
+        self.there = np.zeros(shape[0], bool)
+
+    def has(self, rows: np.ndarray) -> bool:
+        return bool(self.there[rows].all())
+
+    def add(self, rows: np.ndarray, images: np.ndarray) -> None:
+        self.images[rows] = images
+        self.there[rows] = True
+
+
 @dataclass
 class _Machinery:
     """What a process needs to read, made when it is first needed."""
 
     files: OpenFiles
     pool: Background
+    kept: _Kept | None
     process: int = field(default_factory=os.getpid)
     ahead: OrderedDict[bytes, list[Future[np.ndarray]]] = field(default_factory=OrderedDict)
     last: tuple[bytes, np.ndarray] | None = None
@@ -93,7 +110,8 @@ class ShardImages(LazyImages):
     """The images of a split.
 
     A batch is decoded by several threads (Pillow decodes without holding the interpreter); the next
-    batches are decoded in the background, at most `MOST_AHEAD` of them.
+    batches are decoded in the background, at most `MOST_AHEAD` of them. A split of up to 256 MB of
+    decoded images is decoded once.
 
     window: shards that are read at the same time; place: the cache folder, None for the user's own
     """
@@ -123,17 +141,23 @@ class ShardImages(LazyImages):
             rows = np.flatnonzero(rows)
         rows = np.where(rows < 0, rows + len(self), rows).astype(np.int64)
         made, key = self._machinery(), rows.tobytes()
+        if made.kept is not None and made.kept.has(rows):
+            found: np.ndarray = made.kept.images[rows]
+            return found
         if made.last is not None and made.last[0] == key:  # as for the inputs of pairs
             return made.last[1].copy()
         parts = made.ahead.pop(key, None) or self._begin(rows, made)
         images = self._joined(parts)
+        if made.kept is not None:
+            made.kept.add(rows, images)
+            return images
         made.last = key, images
         return images.copy()
 
     def expect(self, rows: np.ndarray) -> None:
         made, rows = self._machinery(), rows.astype(np.int64)
         key = rows.tobytes()
-        if key in made.ahead:
+        if key in made.ahead or (made.kept is not None and made.kept.has(rows)):
             return
         while len(made.ahead) >= MOST_AHEAD:
             for part in made.ahead.popitem(last=False)[1]:
@@ -175,7 +199,8 @@ class ShardImages(LazyImages):
             if made is None or made.process != os.getpid():  # threads do not survive a fork
                 threads = workers()
                 files = OpenFiles(self.split.store, 2 * self.window + threads)
-                made = self._made = _Machinery(files, background("decode", threads))
+                kept = _Kept(self.shape) if self.nbytes <= SMALL else None
+                made = self._made = _Machinery(files, background("decode", threads), kept)
         return made
 
     def _begin(self, rows: np.ndarray, made: _Machinery) -> list[Future[np.ndarray]]:

@@ -77,12 +77,18 @@ def load(raw: Raw, near: int | None = None, whites: Levels = USUAL) -> Loaded:
     with opened(raw) as image:
         if near is not None:
             image.draft(None, (2 * near, 2 * near))
-        return _plain(image, whites)
+        image.load()
+        ImageOps.exif_transpose(image, in_place=True)
+        return _read(image, whites)
 
 
 def _plain(image: Image.Image, whites: Levels) -> Loaded:
+    """Of a picture that belongs to others."""
     image.load()
-    image = ImageOps.exif_transpose(image)
+    return _read(ImageOps.exif_transpose(image), whites)
+
+
+def _read(image: Image.Image, whites: Levels) -> Loaded:
     usual = _composited if "transparency" in image.info else _coloured
     return MODES.get(image.mode, usual)(image, whites)
 
@@ -103,7 +109,12 @@ def _composited(image: Image.Image, whites: Levels) -> Loaded:
 
 
 def _coloured(image: Image.Image, whites: Levels) -> Loaded:
-    return _scaled(image.convert(PLAIN_MODES.get(image.mode, "RGB")), whites)
+    return _scaled(_in_mode(image, PLAIN_MODES.get(image.mode, "RGB")), whites)
+
+
+def _in_mode(image: Image.Image, mode: str) -> Image.Image:
+    """Converted, without a copy where it is of this mode already."""
+    return image if image.mode == mode else image.convert(mode)
 
 
 # how pictures of a mode of Pillow are read, where not as colours of 8 bits
@@ -146,8 +157,8 @@ def resize_and_crop(image: Image.Image, shape: Shape) -> np.ndarray:
 def pixels(image: Image.Image, channels: int) -> np.ndarray:
     """At its own size, in grey (1 channel) or colour (3): uint8 (C, H, W)."""
     if channels == 1:
-        return np.asarray(image.convert("L"))[None]
-    return np.ascontiguousarray(np.asarray(image.convert("RGB")).transpose(2, 0, 1))
+        return np.asarray(_in_mode(image, "L"))[None]
+    return np.ascontiguousarray(np.asarray(_in_mode(image, "RGB")).transpose(2, 0, 1))
 
 
 def is_grey(image: Image.Image) -> bool:

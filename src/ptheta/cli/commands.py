@@ -8,7 +8,7 @@ from ptheta.cli.common import cli
 from ptheta.cli.help import sections
 
 PARTS = (
-    *("train", "listing", "measure"),
+    *("train", "listing", "packing", "measure"),
     *("images", "contexts", "repairing", "imputing", "outliers", "usefulness"),
     *(
         "coding",
@@ -22,7 +22,7 @@ PARTS = (
         "chains",
     ),
     *("classify", "cluster", "compressing", "density", "ratio", "tradeoff"),
-    *("study", "study_report", "tracking", "learning", "packing"),
+    *("study", "study_report", "tracking", "learning"),
 )
 
 for section in sections():

@@ -18,7 +18,7 @@ from torch.distributed import PrefixStore
 
 from ptheta.errors import Interrupted, PthetaError
 from ptheta.files.atomic import make_folder, temporary, tidy, writing
-from ptheta.terminal.signals import Stopped
+from ptheta.terminal.signals import Stopped, handled
 from ptheta.training.group import Group
 from ptheta.training.launchers import Place, timeout
 from ptheta.training.meeting import ROOT, Met, connect, interface, listed, meet
@@ -109,7 +109,8 @@ class Member:
             for name in names:
                 with (folder / name).open("rb") as file:
                     while data := file.read(CHUNK):
-                        distributed.broadcast(torch.frombuffer(bytearray(data), dtype=torch.uint8))
+                        chunk = torch.frombuffer(bytearray(data), dtype=torch.uint8)
+                        distributed.broadcast(chunk, src=0)
             return folder
         told = self.told("files")
         assert isinstance(told, list)
@@ -125,7 +126,7 @@ class Member:
             with path.open("wb") as file:
                 for start in range(0, size, CHUNK):
                     chunk = torch.empty(min(CHUNK, size - start), dtype=torch.uint8)
-                    distributed.broadcast(chunk)
+                    distributed.broadcast(chunk, src=0)
                     file.write(chunk.numpy().tobytes())
 
 
@@ -158,7 +159,9 @@ def joined(place: Place, run: Mapping[str, str]) -> Iterator[Member]:
                 yield member
                 watch.leave()
         except BaseException as error:
-            raise _end_of(member, error) from None
+            with handled(lambda _: None):  # launchers send a signal to those that are left
+                end = _end_of(member, error)
+            raise end from None
         finally:
             clean()
             with suppress(RuntimeError, ValueError):

@@ -118,16 +118,18 @@ class Watch:
     def _run(self) -> None:
         while True:
             self._woken.wait(EVERY)
-            orphan = os.getppid() != self._parent
-            flags = torch.tensor([self._failed or orphan, not self._done], dtype=torch.int32)
-            if orphan:
-                self._tell_orphan()
+            orphan = (self.rank + 1) * (os.getppid() != self._parent)
+            flags = torch.tensor([self._failed, orphan, not self._done], dtype=torch.int32)
             try:
                 self._group.allreduce([flags], self._most).wait()
             except (distributed.DistError, RuntimeError):
+                del self._group  # closes the connections, so that the others notice as well
                 self._end(self._explained(lost=True))
                 return
-            failed, busy = flags.tolist()
+            failed, orphan, busy = flags.tolist()
+            if orphan:  # its launcher may have held the store
+                self._end(Cause(f"the launcher of {self.met.called(orphan - 1)} has ended"))
+                return
             if failed:
                 self._end(self._explained(lost=False))
                 return
@@ -135,12 +137,6 @@ class Watch:
                 return
             if self._done:  # only wait for the others
                 time.sleep(EVERY / 5)
-
-    def _tell_orphan(self) -> None:
-        text = f"the launcher of {self.met.called(self.rank)} has ended"
-        with suppress(RuntimeError, distributed.DistError):
-            told = {"rank": None, "text": text, "status": FAULT}
-            self.store.compare_set(REASON, "", json.dumps(told))
 
     def _explained(self, *, lost: bool) -> Cause:
         """The cause of the end. Where the store cannot be reached, its operations may never end."""

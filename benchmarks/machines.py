@@ -163,10 +163,13 @@ def world(
     more: Sequence[str] = (),
     variables: Sequence[dict[str, str]] | None = None,
     static: bool = False,
+    own: Sequence[Sequence[str]] = ((), ()),
+    program: Sequence[str] = ("-m", "ptheta"),
 ) -> Iterator[World]:
     """Agents that train `words` into out[i], on each host; they are ended at the end.
 
     more: options of torchrun; variables: of the environment of each; static: without rendezvous
+    own: further words of each; program: what torchrun starts
     """
     port, found = free_port(), World()
     try:
@@ -182,7 +185,7 @@ def world(
             log = logs / f"agent-{i}.log"
             told = variables[i] if variables else {}
             command = [*host.inside, sys.executable, "-m", "torch.distributed.run", *where]
-            command += ["--nproc-per-node", str(each), *more, "-m", "ptheta", *words]
+            command += ["--nproc-per-node", str(each), *more, *program, *words, *own[i]]
             with log.open("wb") as stream:
                 process = subprocess.Popen(
                     [*command, "--out", str(folder)],
@@ -338,7 +341,9 @@ def once(name: str, hosts: Sequence[Host], cable: Cable | None, place: Path) -> 
 
 def _of_ranks(running: World) -> str:
     """What was said, without the report of torchrun on its own failure."""
-    return "\n".join(re.split(r"(?m)^Traceback|^\[?[EW]\d{4}|^={20}", a.said)[0] for a in running.agents)
+    return "\n".join(
+        re.split(r"(?m)^Traceback|^\[?[EW]\d{4}|^={20}", a.said)[0] for a in running.agents
+    )
 
 
 def counted(names: Sequence[str], times: int) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -361,7 +366,10 @@ def counted(names: Sequence[str], times: int) -> Iterator[tuple[str, dict[str, A
             {
                 "tried": len(found),
                 "faults": sum(bool(outcome.faults) for outcome in found),
-                "seconds": [round(min(o.seconds for o in found), 1), round(max(o.seconds for o in found), 1)],
+                "seconds": [
+                    round(min(o.seconds for o in found), 1),
+                    round(max(o.seconds for o in found), 1),
+                ],
                 "hosts": "network namespaces" if namespaces else "loopback",
                 "lines": found[-1].lines,
                 "first": [fault[:2000] for fault in faults[:3]],

@@ -8,11 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from benchmarks.machines import free_port
 from hypothesis import given
 from hypothesis import strategies as st
 
 import ptheta
-from benchmarks.machines import free_port
 from ptheta.errors import PthetaError
 from ptheta.training import meeting
 from ptheta.training.launchers import (

@@ -90,10 +90,14 @@ def launch(
         if not line.isprintable():
             raise PthetaError(f"{brief(line)}: want one line of printable characters")
     told = {
-        **{"job-name": words[0], "nodes": nodes, "ntasks-per-node": each},
+        "job-name": words[0],
+        "nodes": nodes,
+        "ntasks-per-node": each,
         **({"gpus-per-node": gpus} if gpus else {}),
         **({"cpus-per-task": cpus} if cpus else {}),
-        **{"time": time, "signal": f"B:USR1@{grace}", "open-mode": "append"},
+        "time": time,
+        "signal": f"B:USR1@{grace}",
+        "open-mode": "append",
     }
     lines = [f"--{name}={value}" for name, value in told.items()]
     return SCRIPT.format(

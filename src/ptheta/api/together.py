@@ -33,9 +33,7 @@ if TYPE_CHECKING:
     from ptheta.api.training import Asked
 
 
-def together(
-    asked: Asked, out: str | Path, options: dict[str, object], place: Place
-) -> Run:
+def together(asked: Asked, out: str | Path, options: dict[str, object], place: Place) -> Run:
     """`train` in one of several processes. Raises as `train` does, in every process."""
     asked, options = _checked(asked, options, place)
     folder = expand(out)

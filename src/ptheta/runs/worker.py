@@ -101,9 +101,7 @@ def work(
     # one random stream for all processes: see `ptheta.compute.streams`
     torch.manual_seed(p.train.seed + 1_000_003)
     notes = (*given.notes, *_notes(p, ready))
-    heading = Heading(
-        f"{p.model} on {data.name}", notes, given.callbacks, data.examples, reserve
-    )
+    heading = Heading(f"{p.model} on {data.name}", notes, given.callbacks, data.examples, reserve)
     learner = _learner(model, p)
     trainer = learner(model, data, p.train, folder, group, score=score, heading=heading)
     if started:

@@ -92,9 +92,7 @@ def meet(place: Place, run: Mapping[str, str], seconds: float) -> Met:
         raise PthetaError(f"{_lost(place, seconds)} ({_brief(error)})") from None
 
 
-def _call(
-    place: Place, root: PrefixStore, mine: Card, deadline: float, seconds: float
-) -> Met:
+def _call(place: Place, root: PrefixStore, mine: Card, deadline: float, seconds: float) -> Met:
     """Rank 0: calls a meeting, and publishes its verdict once all have signed in."""
     name = secrets.token_hex(8)
     store = PrefixStore(name, root)
@@ -123,9 +121,7 @@ def _publish(store: PrefixStore, cards: list[Card], fault: str) -> None:
     store.set("verdict", json.dumps(verdict))
 
 
-def _sign_in(
-    place: Place, root: PrefixStore, mine: Card, deadline: float, seconds: float
-) -> Met:
+def _sign_in(place: Place, root: PrefixStore, mine: Card, deadline: float, seconds: float) -> Met:
     """Another rank: signs in to the meeting that rank 0 calls, and waits for the verdict on it.
 
     A restarted process may find an earlier meeting first; its verdict does not have this card.

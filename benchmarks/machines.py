@@ -24,7 +24,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -122,8 +122,9 @@ class Agent:
 
 @dataclass
 class World:
-    """The agents of one training."""
+    """The agents of one training. out: the run folder of the first"""
 
+    out: Path
     agents: list[Agent] = field(default_factory=list)
 
     def ranks(self, agent: int | None = None) -> list[int]:
@@ -171,7 +172,7 @@ def world(
     more: options of torchrun; variables: of the environment of each; static: without rendezvous
     own: further words of each; program: what torchrun starts
     """
-    port, found = free_port(), World()
+    port, found = free_port(), World(out[0])
     try:
         for i, (host, folder) in enumerate(zip(hosts, out, strict=True)):
             where = ["--rdzv-backend", "c10d", "--rdzv-endpoint", f"{hosts[0].address}:{port}"]
@@ -278,10 +279,23 @@ def cut(running: World, cable: Cable | None) -> list[int]:
     return []
 
 
-def stop(running: World, _: Cable | None) -> list[int]:
-    """A rank that does nothing any more, as one of a machine without memory."""
-    os.kill(running.ranks()[3], signal.SIGSTOP)
+def fill(running: World, _: Cable | None) -> list[int]:
+    """The disk of the run folder, which is small."""
+    with suppress(OSError), (running.out / "ballast").open("wb", buffering=0) as file:
+        while file.write(bytes(4096)):
+            pass
     return []
+
+
+@contextmanager
+def small_disk(folder: Path, size: str = "8m") -> Iterator[None]:
+    """A file system of that size at `folder`; needs the right to mount one."""
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "none", folder], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", folder], check=True)
 
 
 Fault = Callable[[World, "Cable | None"], list[int]]
@@ -295,6 +309,7 @@ FAULTS: dict[str, tuple[Fault, float]] = {
     "kill of the first machine": (kill_machine(0), WITHIN),
     "kill of the second machine": (kill_machine(1), WITHIN),
     "the cable is cut": (cut, PATIENCE + WITHIN),
+    "the disk of rank 0 is full": (fill, WITHIN),
 }
 
 
@@ -310,10 +325,13 @@ class Outcome:
 def once(name: str, hosts: Sequence[Host], cable: Cable | None, place: Path) -> Outcome:
     """One training with one fault."""
     act, limit = FAULTS[name]
-    out = place / "r"
+    out = place / "disk" / "r"
     words = ["train", "vae", "--data", "digits", *ENDLESS.split()]
     told = {"PTHETA_TIMEOUT": str(PATIENCE)}
-    with world(words, [out] * 2, place, hosts, variables=[told, told]) as running:
+    with (
+        small_disk(out.parent) if act is fill else nullcontext(),
+        world(words, [out] * 2, place, hosts, variables=[told, told]) as running,
+    ):
         until_a_checkpoint(out, running)
         pids = running.ranks()
         time.sleep(random.random())
@@ -351,7 +369,7 @@ def counted(names: Sequence[str], times: int) -> Iterator[tuple[str, dict[str, A
     namespaces = may_have_hosts()
     for name in names or FAULTS:
         found: list[Outcome] = []
-        if name == "the cable is cut" and not namespaces:
+        if FAULTS[name][0] in (cut, fill) and not namespaces:  # the same right
             continue
         for _ in range(times):
             with tempfile.TemporaryDirectory() as place:

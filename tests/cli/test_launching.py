@@ -1,4 +1,4 @@
-"""`ptheta launch slurm`: a script of which shellcheck has nothing to say, and that queues itself."""
+"""`ptheta launch slurm`: a script that shellcheck likes, and that queues itself again."""
 
 from __future__ import annotations
 

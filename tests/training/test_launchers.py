@@ -106,10 +106,12 @@ def test_the_first_machine_of_a_node_list(nodes, host, monkeypatch, tmp_path):
 
 @given(st.text(max_size=20))
 def test_any_text_is_a_time_out_or_refused(text):
+    refused = False
     try:
-        assert 1 <= timeout({"PTHETA_TIMEOUT": text}) <= 86_400
-    except PthetaError as error:
-        assert "PTHETA_TIMEOUT=" in str(error)
+        seconds = timeout({"PTHETA_TIMEOUT": text})
+    except PthetaError:
+        refused = True
+    assert refused or 1 <= seconds <= 86_400
 
 
 # -- meetings, of threads
@@ -179,8 +181,8 @@ def test_differences_name_what_and_where():
     cards = [Card("a", 1, 0, {"--lr": "1"}), Card("b", 2, 0, {"--lr": "1", "--ema": "0.9"})]
     assert difference(cards[:1]) == ""
     assert "rank 1 on b: --ema is 0.9, and not given in rank 0 on a" in difference(cards)
-    assert json.loads(cards[0].to_bytes())["host"] == "a"
-    assert Card.read(cards[1].to_bytes()) == cards[1]
+    assert json.loads(cards[0].to_text())["host"] == "a"
+    assert Card.read(cards[1].to_text()) == cards[1]
 
 
 def test_many_ranks_are_listed_briefly():

@@ -1,4 +1,4 @@
-"""One run on several machines, of real agents of torchrun: the same numbers, and every fault told."""
+"""One run on several machines, by agents of torchrun: the same numbers, and faults in one line."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -23,6 +24,7 @@ from benchmarks.machines import (
     alive,
     may_have_hosts,
     once,
+    small_disk,
     until_a_checkpoint,
     world,
 )
@@ -39,10 +41,16 @@ pytestmark = pytest.mark.slow
 LONG = 600.0  # seconds, on a busy machine
 TOLD = [{"PTHETA_TIMEOUT": "30"}] * 2
 TRAIN = ["train", "vae", "--data", "digits"]
-QUIET = {"evaluate_every": 0, "sample_every": 0, "held_out": 0, "threads": 1, "device": "cpu"}
+QUIET: dict[str, Any] = {
+    "evaluate_every": 0,
+    "sample_every": 0,
+    "held_out": 0,
+    "threads": 1,
+    "device": "cpu",
+}
 QUIET |= {"steps": 50, "batch_size": 8, "log_every": 25, "checkpoint_every": 25}
 # games without batch statistics, with noise of their own
-MODELS: dict[str, dict[str, object]] = {
+MODELS: dict[str, dict[str, Any]] = {
     "vae": {"hidden": (8,), "latent": 2},
     "made": {"hidden": (8,), "orders": 2},
 }
@@ -82,7 +90,7 @@ def ended(running: World, status: int = 0) -> str:
     return running.said
 
 
-def script(place: Path, games: dict[str, dict[str, object]], out: Path, each: int) -> None:
+def script(place: Path, games: dict[str, dict[str, Any]], out: Path, each: int) -> None:
     """Trains games one after the other in two agents of `each` processes."""
     file = place / "script.py"
     file.write_text(RUNS)
@@ -253,6 +261,27 @@ def test_a_second_trainer_is_refused_in_every_process(tmp_path):
         assert len(second.lines) == 2
         assert all("is in use: process" in line for line in second.lines)
         assert all(map(alive, first.ranks()))
+
+
+@pytest.mark.skipif(not may_have_hosts(), reason="no right to mount a small disk")
+def test_a_full_temporary_disk_of_one_machine_is_told_by_all(tmp_path):
+    """Where the other machine keeps the checkpoint while it resumes."""
+    out = tmp_path / "r"
+    words = [*TRAIN, *SMALL.split(), "--resume"]
+    with world([*words, "--steps", "20"], [out] * 2, tmp_path, each=1, variables=TOLD) as running:
+        ended(running)
+    with small_disk(tmp_path / "small", "16k"):
+        told = [TOLD[0], {**TOLD[0], "TMPDIR": str(tmp_path / "small")}]
+        with world(
+            [*words, "--steps", "40"], [out] * 2, tmp_path, each=1, variables=told
+        ) as running:
+            ended(running, 1)
+    assert len(running.lines) == 2
+    assert all("No space left on device" in line for line in running.lines)
+    assert running.lines[0].startswith("ptheta: rank 1 on ")
+    last = checkpoint.latest(out / "state")
+    assert last is not None
+    assert checkpoint.step_of(last) == 20
 
 
 def test_without_a_route_each_process_says_so_in_time(tmp_path):

@@ -49,11 +49,11 @@ class Card:
         return cls(socket.gethostname(), os.getpid(), place.attempt, run)
 
     @classmethod
-    def read(cls, text: bytes) -> Card:
+    def read(cls, text: str | bytes) -> Card:
         return cls(**json.loads(text))
 
-    def to_bytes(self) -> bytes:
-        return json.dumps(asdict(self)).encode()
+    def to_text(self) -> str:
+        return json.dumps(asdict(self))
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ def _sign_in(place: Place, root: PrefixStore, mine: Card, deadline: float, secon
     while time.monotonic() < deadline:
         if root.check([CURRENT]) and (name := root.get(CURRENT).decode()) != known:
             known, store = name, PrefixStore(name, root)
-            store.set(f"card/{place.rank}", mine.to_bytes())
+            store.set(f"card/{place.rank}", mine.to_text())
         if known and store.check(["verdict"]):
             verdict = json.loads(store.get("verdict"))
             cards = tuple(Card(**card) for card in verdict["cards"])

@@ -70,7 +70,7 @@ class Watch:
             PrefixStore("watch", store), rank, self.size, timedelta(seconds=seconds)
         )
         self._most = distributed.AllreduceOptions()
-        self._most.reduceOp = distributed.ReduceOp.MAX
+        self._most.reduceOp = distributed.ReduceOp.MAX  # type: ignore[assignment]
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
         self._thread.start()
 
@@ -121,7 +121,7 @@ class Watch:
             orphan = (self.rank + 1) * (os.getppid() != self._parent)
             flags = torch.tensor([self._failed, orphan, not self._done], dtype=torch.int32)
             try:
-                self._group.allreduce([flags], self._most).wait()
+                self._group.allreduce([flags], self._most).wait()  # type: ignore[attr-defined]
             except (distributed.DistError, RuntimeError):
                 del self._group  # closes the connections, so that the others notice as well
                 self._end(self._explained(lost=True))

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -284,19 +287,33 @@ def test_a_full_temporary_disk_of_one_machine_is_told_by_all(tmp_path):
     assert checkpoint.step_of(last) == 20
 
 
-def test_without_a_route_each_process_says_so_in_time(tmp_path):
-    place = {"RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "0", "MASTER_ADDR": "203.0.113.1"}
-    place |= {"MASTER_PORT": "29999", "TORCHELASTIC_RUN_ID": "r", "PTHETA_TIMEOUT": "2"}
+@pytest.mark.parametrize("other", [False, True])
+def test_without_a_way_to_rank_0_a_process_says_so_in_time(other, tmp_path):
+    """Nothing listens there, or another program does."""
+    server = socket.create_server(("127.0.0.1", 0))
+    place = {"RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "0", "MASTER_ADDR": "127.0.0.1"}
+    place |= {"MASTER_PORT": str(server.getsockname()[1]), "TORCHELASTIC_RUN_ID": "r"}
+
+    def answer() -> None:
+        with suppress(OSError):
+            while True:
+                server.accept()[0].sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+    if other:
+        threading.Thread(target=answer, daemon=True).start()
+    else:
+        server.close()
     start = time.monotonic()
     done = subprocess.run(
         [sys.executable, "-m", "ptheta", *TRAIN, "--steps", "1", "--out", str(tmp_path / "r")],
-        env={**os.environ, **place},
+        env={**os.environ, **place, "PTHETA_TIMEOUT": "2"},
         capture_output=True,
         text=True,
         timeout=100,
     )
+    server.close()
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 1
-    assert "did not meet rank 0 at 203.0.113.1:29999 within 2 s" in done.stderr
+    assert "did not meet rank 0 at 127.0.0.1:" in done.stderr
     assert time.monotonic() - start < 60
     assert not (tmp_path / "r").exists()

@@ -100,12 +100,14 @@ def place_in(environment: Mapping[str, str]) -> Place | None:
         place = _of_slurm(environment)
     else:
         return None
-    if place is not None and not 0 <= place.rank < place.size:
+    if place is None or place.size == 1:
+        return None
+    if not 0 <= place.rank < place.size:
         raise PthetaError(
             f"{place.launcher} says rank {place.rank} of {place.size} processes: start the command "
             "again"
         )
-    return None if place is None or place.size == 1 else place
+    return place
 
 
 def attempts(environment: Mapping[str, str]) -> int:

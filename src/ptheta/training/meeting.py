@@ -190,7 +190,13 @@ def connect(place: Place, seconds: float) -> TCPStore:
     if place.first and not place.hosted:
         return _opened(place.port, seconds, place.address)
     _until_it_listens(place, seconds)
-    return _client(place.address, place.port, seconds)
+    try:
+        return TCPStore(
+            *(place.address, place.port, None, False, timedelta(seconds=seconds)),
+            wait_for_workers=False,
+        )
+    except (distributed.DistError, RuntimeError) as error:
+        raise PthetaError(f"{_lost(place, seconds)} ({_brief(error)})") from None
 
 
 @lru_cache(maxsize=1)  # open until the process ends, since the others may still use it
@@ -203,17 +209,6 @@ def _opened(port: int, seconds: float, address: str) -> TCPStore:
         raise PthetaError(
             f"rank 0 cannot listen on port {port} of {address} ({_brief(error)}): set MASTER_ADDR "
             "and MASTER_PORT to another port"
-        ) from None
-
-
-def _client(address: str, port: int, seconds: float) -> TCPStore:
-    try:
-        return TCPStore(
-            *(address, port, None, False, timedelta(seconds=seconds)), wait_for_workers=False
-        )
-    except (distributed.DistError, RuntimeError) as error:
-        raise PthetaError(
-            f"cannot connect to rank 0 at {address}:{port}: {_brief(error)}"
         ) from None
 
 

@@ -120,7 +120,8 @@ def agree(found: Path, expected: Path) -> None:
             [*map(json.loads, (out / name / "metrics.jsonl").open())] for out in (found, expected)
         )
         for line, other in zip(logged, same, strict=True):
-            for key in other.keys() - {"seconds", "images_per_s"}:
+            # active units are a mean over the processes
+            for key in other.keys() - {"seconds", "images_per_s", "vae/active_units"}:
                 assert line[key] == pytest.approx(other[key], rel=1e-4, abs=1e-5), (name, key)
 
 

@@ -4,8 +4,9 @@
 
 Parts: malformed (malformed input of every kind), points (a kill before every file operation of
 every command that writes), random (kills of a training at random moments), full (disks of 28 sizes;
-needs the right to mount one). What was counted before stays where a part is not named, so the
-command may be stopped and called again.
+needs the right to mount one), machines (two agents of torchrun, of which processes, agents and the
+network fail: hours). What was counted before stays where a part is not named, so the command may be
+stopped and called again.
 """
 
 from __future__ import annotations
@@ -20,16 +21,17 @@ from typing import Any
 import torch
 
 import ptheta
-from benchmarks import kills, malformed
+from benchmarks import kills, machines, malformed
 
 RESULTS = Path(__file__).parent / "results" / "faults.json"
-PARTS = ("malformed", "points", "random", "full")
+PARTS = ("malformed", "points", "random", "full", "machines")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Counts faults.")
     parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
     parser.add_argument("--random", type=int, default=200, help="kills at random moments")
+    parser.add_argument("--machines", type=int, default=20, help="trials of each fault of machines")
     parser.add_argument("--out", type=Path, default=RESULTS)
     args = parser.parse_args()
     if strange := set(args.parts) - set(PARTS):
@@ -44,14 +46,14 @@ def main() -> None:
         "python": platform.python_version(),
     }
     for part in args.parts or PARTS:
-        for name, counts in _counted(part, args.random):
+        for name, counts in _counted(part, args.random, args.machines):
             found.setdefault(part, {})[name] = counts
             print(f"{part}, {name}: {counts}", flush=True)
             args.out.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     sys.exit(any(counts["faults"] for part in PARTS for counts in found.get(part, {}).values()))
 
 
-def _counted(part: str, times: int) -> Any:
+def _counted(part: str, times: int, trials: int) -> Any:
     """(what was tried, how often and with how many faults), one after another."""
     if part == "malformed":
         told = malformed.run(tell=True)
@@ -64,6 +66,8 @@ def _counted(part: str, times: int) -> Any:
             yield command.name, kills.points(command).to_json()
     elif part == "random":
         yield "train", kills.at_random(times).to_json()
+    elif part == "machines":
+        yield from machines.counted((), trials)
     else:
         yield "train", kills.full_disk(kills.SIZES).to_json()
 

@@ -13,6 +13,7 @@ from scripts import site_pages
 from scripts.draw_gallery import PICTURES
 
 from ptheta.cli.commands import cli
+from ptheta.cli.train import train
 from ptheta.models import registry
 
 ROOT = Path(__file__).parents[2]
@@ -39,7 +40,12 @@ def parse(command: str) -> None:
         name, found, words = group.resolve_command(context, words)
         assert found is not None
         group, context = found, click.Context(found, parent=context, info_name=name)
-    known = {flag for p in group.get_params(context) for flag in (*p.opts, *p.secondary_opts)}
+    params = group.get_params(context)
+    if group.name == "launch":  # which takes the options of a training as well
+        training = train.get_command(context, words[1])
+        assert training is not None
+        params += training.params
+    known = {flag for p in params for flag in (*p.opts, *p.secondary_opts)}
     given = {word.partition("=")[0] for word in words if re.match(r"--?[a-z]", word)}
     assert given <= known, f"{command}: {', '.join(given - known)}"
 

@@ -234,7 +234,7 @@ def test_options_of_gradients_are_named_and_change_nothing(strokes, tmp_path, ca
 
 
 def test_what_cannot_be_fitted_is_said_in_one_line(strokes, tmp_path, monkeypatch):
-    with pytest.raises(PthetaError, match="2 processes cannot share: leave --processes out"):
+    with pytest.raises(PthetaError, match="2 processes cannot share: train with one process"):
         ptheta.train("gaussian", strokes, tmp_path / "a", processes=2, device="cpu", **QUIET)
 
     def broken(self: Toy, batches: Iterable[Batch]) -> Iterator[dict[str, float]]:

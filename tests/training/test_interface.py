@@ -282,6 +282,7 @@ VERBS: dict[str, Callable[[Path, Path], Any]] = {
     "tasks.scatter": lambda place, out: tasks.scatter(MODELS["vae"], X),
     "tasks.denoise": lambda place, out: tasks.denoise(MODELS["dae"], X, "gaussian", 0.5),
     "tasks.fit": lambda place, out: tasks.fit(MODELS["ae"], CODES, components=2),
+    "launch": lambda place, out: ptheta.launch("slurm", ["vae", "--out", str(out)], nodes=2),
     "learn": lambda place, out: ptheta.learn("likelihood", out / "page.html"),
     "pack": lambda place, out: ptheta.pack(IMAGES, out / "shards", images_per_shard=20),
     "log": lambda place, out: ptheta.log(place / "run", "tensorboard", out=out / "events"),

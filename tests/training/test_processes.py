@@ -38,7 +38,8 @@ from ptheta.training import checkpoint, ranks
 from ptheta.training.averages import NonFinite
 from ptheta.training.engine import Engine, Weighing
 from ptheta.training.group import Group
-from ptheta.training.processes import launch, started_by
+from ptheta.training.launchers import started_by
+from ptheta.training.processes import launch
 from ptheta.training.rank import Done, Ended, Failed, Outcome, Refused
 from ptheta.training.ranks import Member, RankFailed
 from ptheta.training.settings import TrainSettings
@@ -48,15 +49,15 @@ SLURM |= {"SLURM_NODEID": "0", "SLURM_NODELIST": "node[1-2]", "SLURM_NNODES": "2
 STEP = {"SLURM_STEP_ID": "0"}
 TORCH = {"RANK": "3", "WORLD_SIZE": "4", "LOCAL_RANK": "3", "NODE_RANK": "1", "GROUP_RANK": "1"}
 TORCH |= {"MASTER_ADDR": "elsewhere", "MASTER_PORT": "22", "LOCAL_WORLD_SIZE": "4"}
-# (variables, how many times who has started this command)
+# (variables, how many times who has started this command, as runs of their own)
 ENVIRONMENTS: dict[str, tuple[dict[str, str], tuple[str, int] | None]] = {
     "none": ({}, None),
     "sbatch, no srun": (SLURM | {"SLURM_JOB_NAME": "train"}, None),
     "salloc": (SLURM | {"SLURM_JOB_NAME": "interactive"}, None),
     "srun of one task": (SLURM | STEP | {"SLURM_STEP_NUM_TASKS": "1"}, None),
-    "srun of two tasks": (SLURM | STEP | {"SLURM_STEP_NUM_TASKS": "2"}, ("srun", 2)),
+    "srun of two tasks": (SLURM | STEP | {"SLURM_STEP_NUM_TASKS": "2"}, None),
     "torchrun, left over": (TORCH, None),
-    "torchrun": (TORCH | {"TORCHELASTIC_RUN_ID": "none", "RANK": "0"}, ("torchrun", 4)),
+    "torchrun": (TORCH | {"TORCHELASTIC_RUN_ID": "none", "RANK": "0"}, None),
     "torchrun of one": (TORCH | {"TORCHELASTIC_RUN_ID": "none", "WORLD_SIZE": "1"}, None),
     "Open MPI of one": ({"OMPI_COMM_WORLD_SIZE": "1", "OMPI_COMM_WORLD_RANK": "0"}, None),
     "Open MPI": ({"OMPI_COMM_WORLD_SIZE": "2", "OMPI_COMM_WORLD_RANK": "0"}, ("mpirun", 2)),
@@ -77,7 +78,8 @@ def itself(group: Group) -> Group:
 @pytest.mark.parametrize("name", ENVIRONMENTS)
 @pytest.mark.filterwarnings("ignore:.*trains by itself")
 def test_the_settings_say_how_many_processes_there_are(name, monkeypatch):
-    """Whatever job or launcher the variables are of: one process is one, on its own."""
+    """Whatever job or launcher the variables are of: one process is one, on its own, unless `train`
+    has joined a run of torchrun or srun before."""
     variables, expected = ENVIRONMENTS[name]
     for key, value in variables.items():
         monkeypatch.setenv(key, value)

@@ -133,7 +133,12 @@ IDLE = re.compile(
 def check(names: tuple[str, ...], processes: int, steps: int) -> None:
     settings = TrainSettings(steps=steps, device="cpu", processes=processes)
     found = launch(settings, all_of_them, names, steps)
-    for name, wanted in all_of_them(Group(), names, steps).items():
+    compare(found, all_of_them(Group(), names, steps))
+
+
+def compare(found: dict[str, dict[str, Tensor]], expected: dict[str, dict[str, Tensor]]) -> None:
+    """Raises AssertionError if weights or statistics differ by more than 1e-6."""
+    for name, wanted in expected.items():
         assert found[name].keys() == wanted.keys(), name
         for key, value in wanted.items():
             if not IDLE.fullmatch(f"{name} {key}"):

@@ -23,6 +23,7 @@ from ptheta.api.imputing import Imputed, impute, score_imputation
 from ptheta.api.inpainting import inpaint
 from ptheta.api.inverting import Inversions, invert
 from ptheta.api.latent import fit, latents, manifold, probe
+from ptheta.api.launching import launch
 from ptheta.api.layering import layers
 from ptheta.api.measuring import Unwritten, closest, evaluate, evaluate_images
 from ptheta.api.nearby import Nearby
@@ -103,6 +104,7 @@ __all__ = [
     "invert",
     "is_run",
     "latents",
+    "launch",
     "layers",
     "list_datasets",
     "list_metrics",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -11,6 +12,7 @@ from torch import nn
 
 from ptheta import config
 from ptheta.api.plugging import for_processes
+from ptheta.api.together import together
 from ptheta.callbacks import Callback
 from ptheta.compute.streams import undisturbed
 from ptheta.conditions import ConditionSpec, is_condition, word
@@ -31,6 +33,7 @@ from ptheta.runs.folder import Run
 from ptheta.runs.worker import FromProgram, work
 from ptheta.specs import DataSpec
 from ptheta.terminal.signals import Stopped
+from ptheta.training import launchers
 from ptheta.training.checkpoint import latest, step_of
 from ptheta.training.processes import launch
 from ptheta.training.ranks import refuse_unguarded
@@ -106,9 +109,14 @@ def train(
     refuse_unguarded()
     if more_data and not resume:
         raise PthetaError("--more-data needs --resume: add it, or leave --more-data out")
+    asked = Asked(named(model), data, recipe, resume, more_data, tuple(callbacks))
+    place = launchers.here()
+    if place is not None:
+        return together(asked, out, options, place)
+    if launchers.attempts(os.environ):  # torchrun starts a command again as it was
+        asked = asked._replace(resume=True)
     folder = checked_out(out)
     with locked(folder, "training"):
-        asked = Asked(named(model), data, recipe, resume, more_data, tuple(callbacks))
         return _train(asked, folder, options)
 
 
@@ -144,39 +152,48 @@ class Asked(NamedTuple):
     more_data: bool
     callbacks: tuple[Callback, ...]
 
+    def given(self, bring: Callable[[], None] | None = None) -> FromProgram:
+        """The objects that the training processes need. bring: registers the program's entries"""
+        handed = None if isinstance(self.data, str | Path) else Handed(self.data)
+        return FromProgram(handed, _scorer, self.callbacks, bring)
 
-def _train(asked: Asked, folder: Path, options: dict[str, object]) -> Run:
-    """`train`, once the folder is locked."""
+
+def planned(asked: Asked, folder: Path, options: dict[str, object]) -> plan.Plan:
+    """The plan of a new or resumed run. Raises PthetaError if the folder holds another one."""
     model, data = asked.model, asked.data
     started = has_config(folder)
     if not (started and asked.resume):
         refuse_taken(folder)
-    if started:
-        old = Run.open(folder).plan
-        if old.model != model:
-            raise PthetaError(
-                f"{folder} was trained with model {old.model}, not {model}: choose another --out"
-            )
-        place = record(data) if isinstance(data, str | Path) else old.source
-        new = replace(plan.extend(old, options), source=place)
-    else:
+    if not started:
         if isinstance(data, ImageDataset) and data.levels != 256:
             options = {"levels": data.levels, "dynamic": data.dynamic} | options
-        new = plan.make(model, data, options, asked.recipe)
+        return plan.make(model, data, options, asked.recipe)
+    old = Run.open(folder).plan
+    if old.model != model:
+        raise PthetaError(
+            f"{folder} was trained with model {old.model}, not {model}: choose another --out"
+        )
+    place = record(data) if isinstance(data, str | Path) else old.source
+    return replace(plan.extend(old, options), source=place)
+
+
+def _train(asked: Asked, folder: Path, options: dict[str, object]) -> Run:
+    """`train`, once the folder is locked."""
+    started = has_config(folder)
+    new = planned(asked, folder, options)
     if asked.callbacks and new.train.processes > 1:
         raise PthetaError(
             "callbacks work only in single-process training, and processes is "
             f"{new.train.processes}: leave processes out, or read metrics.jsonl"
         )
-    handed = None if isinstance(data, str | Path) else Handed(data)
     try:
-        given = FromProgram(handed, _scorer, asked.callbacks, for_processes(new))
+        given = asked.given(for_processes(new))
         how = (new.to_json(), str(folder), started, asked.more_data, given)
         stopped = launch(new.train, work, *how)
         if stopped is not None:
             raise Stopped(stopped)
     except (Interrupted, Stopped) as by:
-        raise Interrupted(f"{by}; {_what_is_left(folder)}", by.number) from None
+        raise Interrupted(f"{by}; {what_is_left(folder)}", by.number) from None
     return Run.open(folder)
 
 
@@ -214,11 +231,16 @@ def sweep(
     Raises:
         PthetaError: for invalid settings, before any training
     """
+    if (place := launchers.here()) is not None:
+        raise PthetaError(
+            f"{place.launcher} has started {place.size} processes for one run, and a sweep has "
+            "several: start the sweep once"
+        )
     trainings = sweeps.Trainings(named(model), data, settings, seeds, recipe, options)
     return sweeps.sweep(train, trainings, out)
 
 
-def _what_is_left(folder: Path) -> str:
+def what_is_left(folder: Path) -> str:
     """How to continue a run that was ended by a signal."""
     last = latest(folder / "state")
     if last is not None:

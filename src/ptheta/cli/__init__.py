@@ -22,6 +22,7 @@ from ptheta.terminal.signals import ENDING, ending, lasting, name_of
 
 NO_MEMORY = ("can't allocate memory", "out of memory", "Storage size calculation overflowed")
 GONE = (errno.EPIPE, errno.EBADF)  # the reader of the output has closed it
+STARTERS = {"TORCHELASTIC_RUN_ID", "SLURM_STEP_ID"}  # variables of processes of several machines
 UNREAD = 128 + signal.SIGPIPE  # exit status when the output has no reader
 
 
@@ -33,6 +34,8 @@ def main(argv: list[str] | None = None) -> None:
         _say("standard output is closed: open it, or redirect it to /dev/null")
         sys.exit(2)
     _escape_what_cannot_be_written()
+    if not STARTERS.isdisjoint(os.environ):  # torch would report each try to reach another process
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "FATAL")
     warnings.showwarning = _Warnings()
     atexit.register(gc.freeze)  # skips a slow garbage collection of torch objects at exit
     status, text = 0, ""

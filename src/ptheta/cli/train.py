@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -253,6 +254,10 @@ def _train_command(name: str) -> click.Command:
             more_data=more_data,
             **_given(options),
         )
+        from ptheta.training.launchers import speaks
+
+        if not speaks(os.environ):
+            return
         after = after_training(name, done.path, done.spec, done.condition)
         click.echo(f"{done.path}: trained; next: {after}")
 

@@ -167,6 +167,7 @@ SIDE = Whole(1, MOST_SIDE)
 TILE = Whole(64, MOST_SIDE)  # minimum of `ptheta.tasks.tiling`
 THREADS = Whole(0, MOST_THREADS)
 PROCESSES = Whole(1, MOST_THREADS)
+PROCESSES_OR_NONE = Whole(0, MOST_THREADS)
 SOURCE = Source()
 NAMES = Names()
 IMAGE = Pictured()

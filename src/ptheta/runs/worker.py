@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import platform
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -36,6 +38,7 @@ from ptheta.training.checkpoint import latest
 from ptheta.training.fitting import Fitter
 from ptheta.training.group import Group
 from ptheta.training.loop import Trainer
+from ptheta.training.meeting import listed
 from ptheta.training.reporter import Heading
 from ptheta.training.scoring import Score
 
@@ -68,12 +71,14 @@ class FromProgram(NamedTuple):
         keeps the last
     callbacks: callbacks of the training, if it has one process
     bring: registers the program's own entries in another process
+    notes: lines to print at the start
     """
 
     handed: Handed | None = None
     scorer: Callable[[Dataset], Score] | None = None
     callbacks: tuple[Callback, ...] = ()
     bring: Callable[[], None] | None = None
+    notes: tuple[str, ...] = ()
 
 
 def work(
@@ -88,15 +93,15 @@ def work(
     _use_processor(p, group)
     ready = go_on(Run.open(folder), p, more, source) if started else begin(p, source)
     data, spec = ready.data, ready.data.spec
+    _check_same(group, ready)
     torch.manual_seed(p.train.seed)
     model = build_model(p, spec, ready.condition, to_train=on_cpu)
     scorer, reserve = given.scorer, ready.reserve
     score = None if reserve is None or scorer is None else scorer(reserve)
     # one random stream for all processes: see `ptheta.compute.streams`
     torch.manual_seed(p.train.seed + 1_000_003)
-    heading = Heading(
-        f"{p.model} on {data.name}", _notes(p, ready), given.callbacks, data.examples, reserve
-    )
+    notes = (*given.notes, *_notes(p, ready))
+    heading = Heading(f"{p.model} on {data.name}", notes, given.callbacks, data.examples, reserve)
     learner = _learner(model, p)
     trainer = learner(model, data, p.train, folder, group, score=score, heading=heading)
     if started:
@@ -122,7 +127,24 @@ def _use_processor(p: Plan, group: Group) -> None:
     if p.train.threads:
         torch.set_num_threads(p.train.threads)
     elif group.size > 1 and on_cpu:
-        torch.set_num_threads(max(1, torch.get_num_threads() // group.size))
+        torch.set_num_threads(max(1, torch.get_num_threads() // group.local))
+
+
+def _check_same(group: Group, ready: Ready) -> None:
+    """Raises PthetaError, in every process, if they have different examples, labels or order."""
+    if group.size == 1:
+        return
+    data, record = ready.data, ready.record
+    found = hashlib.sha256(repr(data.spec).encode())
+    found.update((keys(data) if record is None else record.images).tobytes())
+    if data.labels is not None:
+        found.update(np.ascontiguousarray(data.labels[data.rows(slice(None))]).tobytes())
+    every = group.each(float(int(found.hexdigest()[:12], 16)))  # 48 bits, exact
+    if other := [rank for rank, each in enumerate(every) if each != every[0]]:
+        raise PthetaError(
+            f"the training data of {listed(other)} is not that of rank 0: give --data with the "
+            f"same {data.examples}, in the same order, to all processes"
+        )
 
 
 def _learner(model: nn.Module, p: Plan) -> type[Trainer]:

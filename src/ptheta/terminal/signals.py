@@ -1,4 +1,5 @@
-"""Signals that ask a program to end: SIGINT (Ctrl-C), SIGTERM, and SIGHUP (a closed session).
+"""Signals that ask a program to end: SIGINT (Ctrl-C), SIGTERM, SIGHUP (a closed session), and
+SIGUSR1 (a job that is about to be preempted).
 
 Also keeps programs running if their output has no reader.
 """
@@ -15,7 +16,8 @@ from contextlib import contextmanager, suppress
 from enum import Enum, auto
 from typing import Any, NoReturn, TextIO, cast
 
-ENDING = tuple(s for s in signal.Signals if s.name in ("SIGINT", "SIGTERM", "SIGHUP"))
+NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1")
+ENDING = tuple(s for s in signal.Signals if s.name in NAMES)
 REPEATED = 0.5  # seconds: `timeout` and a closing session send signals twice
 INSISTING = 1.0  # seconds after which Stopped is raised again if it was swallowed
 

@@ -44,10 +44,11 @@ class Plain(TypedDict):
 
 
 class Interval(TypedDict, total=False):
-    """State between two log lines: (sum, count) of each metric, and the state of the game's
-    monitor."""
+    """State between two log lines: (sum, count) of each metric, the state of the game's monitor,
+    and with fp16 (scale, steps since its last change) of each player's loss."""
 
     sums: dict[str, tuple[float, int]]
+    scales: Mapping[str, tuple[float, int]]
     alarm: Mapping[str, object]
 
 

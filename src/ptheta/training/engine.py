@@ -17,6 +17,7 @@ from ptheta.games import Clock, Game, Move, S, Terms, check_terms, freeze_others
 from ptheta.training import moments
 from ptheta.training.averages import Averages, FiniteCheck
 from ptheta.training.group import Group
+from ptheta.training.scaling import Scale, Scaling
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -67,6 +68,8 @@ class Engine:
             name: [b for b in player.buffers() if b.is_floating_point()] if group.size > 1 else []
             for name, player in game.players.items()
         }
+        fp16 = group.half is torch.float16
+        self.scales = {name: Scaling(group.device) for name in game.players} if fp16 else {}
         self.averages, self.finite = Averages(group.device), FiniteCheck(group.device)
         self.kept: dict[str, list[Tensor]] = {}
         self.checked: set[int] = set()  # moves, by id, whose terms have been checked
@@ -103,7 +106,10 @@ class Engine:
                 self._backward(move, batch, shared)
 
     def update(self, player: str) -> None:
-        self.optimizers[player].step()
+        if player in self.scales:
+            self.scales[player].step(self.optimizers[player])
+        else:
+            self.optimizers[player].step()
 
     def remember(self, player: str) -> None:
         self.kept[player] = [p.detach().clone() for p in self.parameters[player]]
@@ -136,7 +142,8 @@ class Engine:
             self.checked.add(id(move))
         means = {name: _mean(term) for name, term in terms.items()}
         total = reduce(add, (self._cost(n, terms[n], mean) for n, mean in means.items()))
-        total.backward()
+        scaling = self.scales.get(player)
+        (total if scaling is None else scaling.scaled(total)).backward()
         grads = [p.grad for p in self.parameters[player] if p.grad is not None]
         detached = {name: mean.detach() for name, mean in means.items()}
         logs = {name: value.detach().float().mean() for name, value in batch.logs.items()}
@@ -144,6 +151,8 @@ class Engine:
         # .data: a pending backward pass may have saved the statistics
         statistics = [b.data for b in self.statistics[player]]
         self.group.average([*grads, *detached.values(), *logs.values(), *statistics])
+        if scaling is not None:
+            scaling.unscale(self.optimizers[player])
         for name, mean in detached.items():
             self.finite.see(self.step, player, f"loss term {name!r}", mean)
             if name not in self.terms[player]:
@@ -156,10 +165,13 @@ class Engine:
         """Clips the gradient of a player, and records its norm if computed or requested."""
         if self.weighing.clip:
             norm = nn.utils.clip_grad_norm_(self.parameters[player], self.weighing.clip)
-            self.finite.see(self.step, player, "gradient norm", norm)
+            if not self.scales:
+                self.finite.see(self.step, player, "gradient norm", norm)
         elif self.measure_norms:
             norm = nn.utils.get_total_norm(grads)
         else:
+            return
+        if self.scales and not norm.isfinite():  # this step is left out
             return
         self.averages.record(f"{player}/gradient_norm", norm)
 
@@ -198,7 +210,16 @@ class Engine:
         """Whether all players have moved and none has a kl term."""
         return all(self.terms.values()) and not any(KL in terms for terms in self.terms.values())
 
-    # -- optimizer state
+    # -- state of the scales and optimizers
+
+    def scale_state(self) -> dict[str, Scale]:
+        """The scale of each player's loss; empty unless the precision is fp16."""
+        return {name: scaling.state() for name, scaling in self.scales.items()}
+
+    def load_scales(self, state: Mapping[str, Scale]) -> None:
+        """Loads the scales. Raises KeyError, TypeError or ValueError if they are invalid."""
+        for name, scaling in self.scales.items():
+            scaling.load(state[name])
 
     def state(self) -> dict[str, Tensor]:
         """Every optimizer's state as named tensors."""

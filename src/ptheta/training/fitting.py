@@ -68,7 +68,7 @@ class Fitter(Trainer):
         if group.size > 1:
             raise PthetaError(
                 f"{type(model).__name__} is fitted in passes over the data, which {group.size} "
-                "processes cannot share: leave --processes out"
+                "processes cannot share: train with one process"
             )
         settings, ignored = without_gradients(settings)
         heading = heading or Heading()

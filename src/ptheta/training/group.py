@@ -49,12 +49,14 @@ class Group:
     device: device of the computation
     rank: 0, 1, ..., of `size` processes
     half: autocast dtype, or None for float32 throughout
+    local: number of them on this machine
     """
 
     device: torch.device = CPU
     rank: int = 0
     size: int = 1
     half: torch.dtype | None = None
+    local: int = 1
 
     @property
     def on_cpu(self) -> bool:
@@ -93,6 +95,15 @@ class Group:
         all_of_them = torch.tensor(numbers, dtype=torch.float64, device=self.device)
         distributed.all_reduce(all_of_them, op=distributed.ReduceOp.MAX)
         return all_of_them.tolist()
+
+    def each(self, number: float) -> list[float]:
+        """The number of every process, in order of rank."""
+        if self.size == 1:
+            return [number]
+        numbers = torch.zeros(self.size, dtype=torch.float64, device=self.device)
+        numbers[self.rank] = number
+        distributed.all_reduce(numbers)
+        return numbers.tolist()
 
     def everywhere(self, here: bool) -> bool:
         """Whether something holds in every process."""

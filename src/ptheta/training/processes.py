@@ -17,6 +17,7 @@ from torch import distributed
 
 from ptheta.errors import PthetaError
 from ptheta.training.group import Group
+from ptheta.training.launchers import started_by
 from ptheta.training.ranks import spread
 from ptheta.training.settings import TrainSettings
 
@@ -58,38 +59,6 @@ HERE = "127.0.0.1"
 PATIENCE = timedelta(days=7)
 
 
-@dataclass(frozen=True)
-class Launcher:
-    """A program that starts a command several times, recognised by its environment variables.
-
-    command: how to start the command once; tasks, rank: its variables; mark: a variable that is
-        only set in processes it started, if `tasks` may be inherited
-    """
-
-    name: str
-    command: str
-    tasks: str
-    rank: str
-    mark: str
-
-
-LAUNCHERS = (
-    Launcher("srun", "srun --ntasks=1", "SLURM_STEP_NUM_TASKS", "SLURM_PROCID", "SLURM_STEP_ID"),
-    Launcher("torchrun", "python -m ptheta.cli", "WORLD_SIZE", "RANK", "TORCHELASTIC_RUN_ID"),
-    Launcher(
-        "mpirun",
-        "mpirun -n 1",
-        "OMPI_COMM_WORLD_SIZE",
-        "OMPI_COMM_WORLD_RANK",
-        "OMPI_COMM_WORLD_SIZE",
-    ),
-    Launcher("mpirun", "mpirun -n 1", "PMI_SIZE", "PMI_RANK", "PMI_SIZE"),
-    Launcher(
-        "jsrun", "jsrun -n 1", "JSM_NAMESPACE_SIZE", "JSM_NAMESPACE_RANK", "JSM_NAMESPACE_SIZE"
-    ),
-)
-
-
 def launch(settings: TrainSettings, work: Callable[[Group, *Ts], T], *args: *Ts) -> T:
     """Calls work(group, *args) in each process; returns the result of the first one.
 
@@ -98,26 +67,22 @@ def launch(settings: TrainSettings, work: Callable[[Group, *Ts], T], *args: *Ts)
     Raises PthetaError if the device or the number of processes is not available; Interrupted if a
     signal ended one of several processes before its work was done.
     """
+    _heed(os.environ, settings.processes)
+    device, half = chosen(settings)
+    if settings.processes > 1:
+        return _several(settings.processes, device, half, work, args)
+    return work(Group(device_of(device, 0), half=half), *args)
+
+
+def chosen(settings: TrainSettings) -> tuple[str, torch.dtype | None]:
+    """(device name, autocast dtype or None). Raises PthetaError if they are not available."""
     device = device_name(settings)
     if settings.compile and device == "cpu" and not any(map(shutil.which, COMPILERS)):
         raise PthetaError(
             f"--compile needs a C++ compiler ({' or '.join(COMPILERS)}) on the PATH: "
             "install one, or drop --compile"
         )
-    _heed(os.environ, settings.processes)
-    half = _half(settings, device)
-    if settings.processes > 1:
-        return _several(settings.processes, device, half, work, args)
-    return work(Group(_place(device, 0), half=half), *args)
-
-
-def started_by(environment: Mapping[str, str]) -> tuple[Launcher, int] | None:
-    """(the launcher that started this command several times, the number of times), or None."""
-    for launcher in LAUNCHERS:
-        tasks = environment.get(launcher.tasks, "")
-        if launcher.mark in environment and tasks.isdecimal() and int(tasks) > 1:
-            return launcher, int(tasks)
-    return None
+    return device, _half(settings, device)
 
 
 def _heed(environment: Mapping[str, str], processes: int) -> None:
@@ -136,12 +101,13 @@ def _heed(environment: Mapping[str, str], processes: int) -> None:
 
 def _half(settings: TrainSettings, device: str) -> torch.dtype | None:
     """The autocast dtype, or None."""
-    mixed = {
-        "bf16-mixed": True,
-        "auto": DEVICES[device].has_bfloat16(),
-        "32-true": False,
+    dtypes = {
+        "bf16-mixed": torch.bfloat16,
+        "fp16-mixed": torch.float16,
+        "auto": torch.bfloat16 if DEVICES[device].has_bfloat16() else None,
+        "32-true": None,
     }
-    return torch.bfloat16 if mixed[settings.precision] else None
+    return dtypes[settings.precision]
 
 
 def device_name(settings: TrainSettings) -> str:
@@ -162,7 +128,7 @@ def device_name(settings: TrainSettings) -> str:
     return name
 
 
-def _place(device: str, rank: int) -> torch.device:
+def device_of(device: str, rank: int) -> torch.device:
     return torch.device(device, rank) if DEVICES[device].own else torch.device(device)
 
 
@@ -224,7 +190,7 @@ def _join(rank: int, meeting: _Meeting[T]) -> T:
         "lo0",
     }:  # all processes are on this machine, whatever its name resolves to
         os.environ["GLOO_SOCKET_IFNAME"] = loopback
-    kind, device = DEVICES[meeting.device], _place(meeting.device, rank)
+    kind, device = DEVICES[meeting.device], device_of(meeting.device, rank)
     if kind.own:
         torch.cuda.set_device(device)
     distributed.init_process_group(
@@ -239,6 +205,6 @@ def _join(rank: int, meeting: _Meeting[T]) -> T:
     )
     # trusted bytes from the parent process: see `_Meeting`
     work, args = pickle.loads(meeting.work)
-    result: T = work(Group(device, rank, meeting.size, meeting.half), *args)
+    result: T = work(Group(device, rank, meeting.size, meeting.half, local=meeting.size), *args)
     distributed.destroy_process_group()
     return result

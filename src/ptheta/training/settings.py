@@ -100,8 +100,9 @@ class TrainSettings:
         False,
         "with several processes, batch normalisation over the whole batch instead of each share",
     )
-    precision: Literal["auto", "32-true", "bf16-mixed"] = option(
-        "auto", "auto: bf16-mixed on a GPU that supports it, else 32-true"
+    precision: Literal["auto", "32-true", "bf16-mixed", "fp16-mixed"] = option(
+        "auto",
+        "auto: bf16-mixed on a GPU that supports it, else 32-true; fp16-mixed scales the losses",
     )
     compile: bool = option(False, "torch.compile the losses")
     threads: Threads = option(0, "CPU threads per process; 0: torch's default")

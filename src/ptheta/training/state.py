@@ -86,6 +86,8 @@ class Checkpoints:
         found: checkpoint.Interval = {"sums": self.engine.averages.interval()}
         if (monitor := self._remembering()) is not None:
             found["alarm"] = monitor.memory()
+        if self.engine.scales:
+            found["scales"] = self.engine.scale_state()
         return found
 
     def _remembering(self) -> Remembering | None:
@@ -146,8 +148,9 @@ class Checkpoints:
             monitor = self._remembering()
             if monitor is not None and "alarm" in found:
                 monitor.recall(found["alarm"])
+            self.engine.load_scales(found.get("scales", {}))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise PthetaError(f"{folder} contains invalid sums: {error}") from None
+            raise PthetaError(f"{folder} contains invalid sums or scales: {error}") from None
 
     def _cut(self, progress: Progress, faults: list[str]) -> None:
         """Truncates the log files to the step from which the run resumes."""

@@ -1,0 +1,128 @@
+"""The `launch` function: a job script that trains one run on several machines."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Sequence
+
+from ptheta.config import brief
+from ptheta.errors import PthetaError, unknown
+
+SCHEDULERS = ("slurm",)
+TIME = re.compile(r"(?:\d{1,3}-)?\d{1,3}(?::\d{2}){0,2}")  # as sbatch reads it
+MOST = 100_000  # machines, and processes of a machine
+OWN = ("--processes", "--dry-run")  # options of `ptheta train` that a job cannot have
+SCRIPT = """\
+#!/bin/bash
+{directives}
+
+# Written by `ptheta launch slurm`. {tasks} train one run: srun tells each its place.
+# USR1 comes {grace} s before the time is over: the run writes a checkpoint and ends, and the job is
+# queued again, to go on from there.
+set -u
+{setup}
+srun --kill-on-bad-exit=0 {command} &
+step=$!
+preempted=''
+trap 'preempted=yes; kill -USR1 "$step"' USR1
+while true; do # a signal ends the waiting, not the step
+    wait "$step"
+    status=$?
+    kill -0 "$step" 2> /dev/null || break
+done
+if [ -n "$preempted" ] && [ "$status" -gt 128 ]; then
+    scontrol requeue "$SLURM_JOB_ID"
+fi
+exit "$status"
+"""
+
+
+def launch(
+    scheduler: str,
+    command: Sequence[str],
+    *,
+    nodes: int = 1,
+    gpus: int = 0,
+    tasks: int | None = None,
+    cpus: int | None = None,
+    time: str = "1:00:00",
+    grace: int = 120,
+    setup: Sequence[str] = (),
+    directives: Sequence[str] = (),
+) -> str:
+    """A job script that trains one run with the processes of several machines.
+
+    Shortly before its time is over the run writes a checkpoint, and the job queues itself again
+    and goes on from it. The folder of the run must be on a disk that the first machine keeps.
+
+    Args:
+        scheduler: "slurm"
+        command: what follows `ptheta train`: the model and its options
+        nodes: number of machines
+        gpus: GPUs of each machine
+        tasks: processes of each machine; by default one for each GPU, else one
+        cpus: cores of each process
+        time: limit of each part of the job, as sbatch reads it
+        grace: seconds before that limit in which the checkpoint is written
+        setup: lines of shell before the training, such as "source .venv/bin/activate"
+        directives: further options of sbatch, such as "--partition=gpu"
+
+    Returns:
+        The text of the script.
+
+    Raises:
+        PthetaError: for invalid values, or options that a job cannot have
+    """
+    if scheduler not in SCHEDULERS:
+        raise unknown("scheduler", scheduler, SCHEDULERS)
+    words = _checked(command)
+    each = max(1, gpus) if tasks is None else tasks
+    for name, value, least in (
+        *(("--nodes", nodes, 1), ("--gpus", gpus, 0), ("--tasks", each, 1)),
+        *(("--cpus", cpus or 1, 1), ("--grace", grace, 1)),
+    ):
+        if not least <= value <= MOST:
+            raise PthetaError(f"{name} {value}: want a number from {least} to {MOST}")
+    if TIME.fullmatch(time) is None:
+        raise PthetaError(f"--time {brief(time)}: want minutes, H:MM:SS or D-H:MM:SS")
+    for line in (*setup, *directives):
+        if not line.isprintable():
+            raise PthetaError(f"{brief(line)}: want one line of printable characters")
+    told = {
+        "job-name": words[0],
+        "nodes": nodes,
+        "ntasks-per-node": each,
+        **({"gpus-per-node": gpus} if gpus else {}),
+        **({"cpus-per-task": cpus} if cpus else {}),
+        "time": time,
+        "signal": f"B:USR1@{grace}",
+        "open-mode": "append",
+    }
+    lines = [f"--{name}={value}" for name, value in told.items()]
+    return SCRIPT.format(
+        directives="\n".join(f"#SBATCH {line}" for line in (*lines, "--requeue", *directives)),
+        tasks=f"{nodes * each} processes" if nodes * each > 1 else "One process",
+        grace=grace,
+        setup="".join(f"{line}\n" for line in setup),
+        command=shlex.join(["ptheta", "train", *words]),
+    )
+
+
+def _checked(command: Sequence[str]) -> list[str]:
+    """The words after `ptheta train`, with --resume, which a job needs when it is queued again."""
+    words = list(command)
+    if not words or words[0].startswith("-"):
+        raise PthetaError(
+            "no model to train: give what follows `ptheta train`, such as vae --data digits --out "
+            "runs/vae"
+        )
+    for word in words:
+        if word.partition("=")[0] in OWN:
+            raise PthetaError(
+                f"{word.partition('=')[0]} is not for a job: --nodes, --gpus and --tasks say how "
+                "many processes there are"
+            )
+        if not word.isprintable():
+            raise PthetaError(f"{brief(word)}: want printable characters")
+    return words if "--resume" in words else [*words, "--resume"]

@@ -9,7 +9,9 @@ import torch
 import ptheta
 from ptheta.lab.asked import Asked
 from ptheta.lab.pages import autoencoders
-from ptheta.lab.pages.autoencoders import Coded, hole
+from ptheta.lab.pages.autoencoders_codes import Coded, codes, ellipses
+from ptheta.lab.pages.autoencoders_paths import hole
+from ptheta.lab.pages.autoencoders_sizes import _linear
 from ptheta.lab.parts import Page
 from ptheta.lab.trained import Training, digits
 from ptheta.tasks.denoise.principal import Principal
@@ -34,7 +36,7 @@ def coded() -> dict[str, Coded]:
 
 def test_codes_by_the_kl_alone_are_the_prior_and_say_nothing(coded: dict[str, Coded]):
     train, _ = digits()
-    section = autoencoders._codes(coded, train)
+    section = codes(coded, train)
     numbers = Page("", "", [section]).numbers()
     assert all(n.holds for n in numbers)
 
@@ -44,7 +46,7 @@ def test_without_the_kl_posteriors_are_points(coded: dict[str, Coded]):
     assert free.std is not None
     assert both.std is not None
     assert free.std.median() < both.std.median() / 2
-    page = Page("", "", [autoencoders._ellipses(coded)])
+    page = Page("", "", [ellipses(coded)])
     assert all(n.holds for n in page.numbers() if n.theory == 1.0)
 
 
@@ -60,7 +62,7 @@ def test_a_linear_autoencoder_is_no_better_than_principal_components():
     train = ptheta.open_data("digits").subset(slice(0, 500))
     x = train.batch(slice(None)).x
     model = Training("ae", {"net": "linear", "latent": 4}, 100).run(train, 0)
-    error, fade = autoencoders._linear(model, x)
+    error, fade = _linear(model, x)
     u, components = x.flatten(1).double() / 255, Principal.of(x)
     along = (u - components.mean) @ components.axes[:, :4]
     least = float((u - components.mean - along @ components.axes[:, :4].T).square().mean())

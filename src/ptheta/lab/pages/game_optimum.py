@@ -56,7 +56,7 @@ def _normal(x: Tensor, mean: float, deviation: float) -> Tensor:
 def _densities(asked: Asked, name: str) -> Densities:
     """p is a mixture of two Gaussians, q is one."""
     rng = asked.rng(name)
-    x = torch.linspace(-7, 7, 701, dtype=torch.float64)
+    x = torch.linspace(-14, 14, 1401, dtype=torch.float64)  # 5 deviations of any q, and more
     share = float(rng.uniform(0.3, 0.7))
     parts = [
         (share, float(rng.uniform(-2.5, -1)), float(rng.uniform(0.5, 0.9))),
@@ -131,7 +131,7 @@ def _best_logits(
     """The logits on the grid of the largest value, trained by gradient: (N,). logits: those of
     `size` weights, linear in them, so that the problem is concave; by default one weight for each
     x"""
-    weights = torch.zeros(size, dtype=torch.float64, requires_grad=True)
+    weights = torch.full((size,), 0.5, dtype=torch.float64, requires_grad=True)
     optimizer = torch.optim.LBFGS(
         [weights],
         lr=1,
@@ -156,6 +156,7 @@ def _draw_optimal(found: Densities, best: Tensor, learned: Tensor, axes: Sequenc
     axes[0].plot(found.x, found.q, color=COLOURS[1], label="model q")
     axes[0].plot(found.x, best, color=COLOURS[0], label="p / (p + q)")
     axes[0].plot(found.x[::14], learned[::14], ".", color=COLOURS[0], label="learned D")
+    axes[0].set_xlim(-7, 7)
     axes[0].legend(fontsize=8, frameon=False)
     label(axes[0], "x", "")
 
@@ -170,7 +171,8 @@ def capacity(asked: Asked) -> Section:
     numbers, least = [], -math.inf
     for degree in (0, 1, 2, 4):
         features = torch.stack([scaled**k for k in range(degree + 1)], 1)
-        value = _best_value(found, features)
+        best = _best_linear(found, features)
+        value = float(found.value(best))
         numbers.append(
             Number(
                 f"value with a logit of degree {degree}",
@@ -184,40 +186,42 @@ def capacity(asked: Asked) -> Section:
         numbers.append(
             Number(f"degree {degree}, at least that of a smaller degree", value, least, 1e-6, ">=")
             if degree
-            else Number("best constant output D", 0.5, 0.5)
+            else Number("best constant output D", float(best[0].sigmoid()), 0.5, 1e-6)
         )
         least = value
-    # two densities with the same mean and variance: no logit of degree 2 separates them
-    mean = float((found.x * found.p).sum() * found.cell)
-    variance = float(((found.x - mean) ** 2 * found.p).sum() * found.cell)
-    alike = replace(found, q=_normal(found.x, mean, math.sqrt(variance)))
-    blind = _best_value(alike, torch.stack([scaled**k for k in range(2)], 1))
-    numbers.append(
-        Number(
-            "p against a Gaussian with its mean: value with a logit of degree 1",
-            blind,
-            -2 * LOG2,
-            1e-3,
-            how="although JS is " + f"{alike.jensen_shannon():.4f}",
-        )
-    )
+    numbers.append(_blind(found, scaled))
     return Section(
         "A discriminator of finite capacity",
         [
             "Theory assumes a discriminator that can be any function. One whose logit is a "
             "polynomial of x has a smaller value, so that the generator minimises a lower bound of "
-            "the divergence. If the discriminator only sees the mean, every model with the right "
-            "mean is at the equilibrium, however different its density is.",
+            "the divergence. With a logit of degree 2 the discriminator only sees mean and "
+            "variance: every model in which both are right is at the equilibrium, however "
+            "different its density is.",
         ],
         ["\\max_{D \\in \\mathcal{F}} V(D) \\le 2\\, \\mathrm{JS}(p, q) - \\log 4"],
         [Numbers(numbers)],
     )
 
 
-def _best_value(found: Densities, features: Tensor) -> float:
-    """The largest value of logits that are linear in features (N, K)."""
-    best = _best_logits(found, features.shape[1], lambda weights: features @ weights)
-    return float(found.value(best))
+def _blind(found: Densities, scaled: Tensor) -> Number:
+    """Of two densities with the same mean and variance, which no logit of degree 2 separates."""
+    mean = float((found.x * found.p).sum() * found.cell)
+    variance = float(((found.x - mean) ** 2 * found.p).sum() * found.cell)
+    alike = replace(found, q=_normal(found.x, mean, math.sqrt(variance)))
+    best = _best_linear(alike, torch.stack([scaled**k for k in range(3)], 1))
+    return Number(
+        "p against a Gaussian with its mean and variance: value with a logit of degree 2",
+        float(alike.value(best)),
+        -2 * LOG2,
+        1e-6,
+        how=f"although JS is {alike.jensen_shannon():.4f}",
+    )
+
+
+def _best_linear(found: Densities, features: Tensor) -> Tensor:
+    """The logits of the largest value that are linear in features (N, K)."""
+    return _best_logits(found, features.shape[1], lambda weights: features @ weights)
 
 
 # -- the maximum-likelihood game
@@ -237,20 +241,20 @@ def likelihood(asked: Asked) -> Section:
     )
     js = _js_gradient(found, theta)
     difference = "KL(q, p) - 2 JS(p, q) (Arjovsky & Bottou 2017, theorem 2.5)"
-    theory = {  # loss -> the divergence, its gradient, the scale of the error
-        "maximum_likelihood": ("KL(p, q)", kl, 1 + kl.abs()),
-        "minimax": ("2 JS(p, q)", 2 * js, torch.ones_like(js)),
-        "non_saturating": (difference, reverse - 2 * js, 1 + reverse.abs()),
+    theory = {  # loss -> the divergence, its gradient
+        "maximum_likelihood": ("KL(p, q)", kl),
+        "minimax": ("2 JS(p, q)", 2 * js),
+        "non_saturating": (difference, reverse - 2 * js),
     }
     numbers = [
         Number(
             f"{loss}: gradient in ${name}$",
             float(_through_samples(found, theta, LOSSES[loss].generator)[i]),
             float(gradient[i]),
-            2e-3 * float(scale[i]),
+            1e-5,
             how=f"theory: of {divergence}",
         )
-        for loss, (divergence, gradient, scale) in theory.items()
+        for loss, (divergence, gradient) in theory.items()
         for i, name in enumerate(("\\mu", "\\sigma"))
     ]
     return Section(
@@ -275,7 +279,7 @@ def _through_samples(
     found: Densities, theta: Tensor, loss: Callable[[Tensor, Tensor], Tensor]
 ) -> Tensor:
     """The gradient of E_z loss(d*(G(z))) in theta; z on a grid, d* fixed and interpolated."""
-    z = torch.linspace(-4.2, 4.2, 20_001, dtype=torch.float64)
+    z = torch.linspace(-8, 8, 20_001, dtype=torch.float64)
     weight = _normal(z, 0.0, 1.0)
     weight = weight / weight.sum()
     mean, deviation = theta.detach()

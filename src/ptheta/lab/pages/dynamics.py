@@ -342,8 +342,8 @@ def _dirac(asked: Asked) -> Section:
             "A step of an update rule has the eigenvalues in the last columns: a largest modulus "
             "below 1 converges. Losses and penalties are those of `ptheta train gan`.",
             "The penalty of WGAN-GP, $\\gamma (|\\psi| - 1)^2$, has a corner at the equilibrium "
-            "and no Jacobian there. It asks for a gradient of norm 1, so that $\\psi$ is moved away "
-            "from 0 wherever $|\\theta| < \\gamma / 2$ and $|\\psi| < 1/2$: no step size lets it "
+            "and no Jacobian there. It asks for a gradient of norm 1: it moves $\\psi$ away from 0 "
+            "wherever $|\\theta| < \\gamma / 2$ and $|\\psi| < 1/2$: no step size lets it "
             "converge.",
         ],
         ["\\lambda = -\\frac{\\gamma}{2} \\pm \\sqrt{\\frac{\\gamma^2}{4} - f'(0)\\, g'(0)}"],

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from ptheta.data.dataset import Dataset
+from ptheta.errors import PthetaError
 from ptheta.lab.asked import Asked
 from ptheta.lab.pages.autoencoders_codes import Coded, codes, ellipses
 from ptheta.lab.pages.autoencoders_paths import between, holes
@@ -12,7 +13,7 @@ from ptheta.lab.pages.autoencoders_sizes import sizes
 from ptheta.lab.parts import Page
 from ptheta.lab.trained import Training, given, labelled
 from ptheta.tasks.needs import Autoencodes
-from ptheta.tasks.scatter import scatter
+from ptheta.tasks.scatter import Scatter, scatter
 
 SHOWN = 1500  # test images whose codes are drawn
 PLANE: dict[str, object] = {"latent": 2, "hidden": (256, 128), "lr": 4e-3}
@@ -31,7 +32,7 @@ def page(asked: Asked) -> Page:
     some = test.shuffled(seed).subset(slice(0, SHOWN)).batch(slice(None))
     assert isinstance(some.condition, Tensor)
     coded = {
-        name: Coded(name, model, scatter(model, some.x, seed=seed), some.condition)
+        name: Coded(name, model, _seen(name, model, some.x, seed), some.condition, bool(asked.runs))
         for name, model in models.items()
     }
     return Page(
@@ -40,10 +41,10 @@ def page(asked: Asked) -> Page:
         "overlap and fill the prior, so that any draw of the prior can be decoded.",
         [
             codes(coded, train),
-            ellipses(coded),
-            holes(coded),
+            *ellipses(coded),
+            *holes(coded),
             between(coded, asked, train, test),
-            sizes(asked, train, test),
+            sizes(coded, asked, train, test),
         ],
         [
             "Hinton & Salakhutdinov 2006 (autoencoders and principal components)",
@@ -51,6 +52,14 @@ def page(asked: Asked) -> Page:
             "Kingma & Welling 2014, arXiv:1312.6114",
         ],
     )
+
+
+def _seen(name: str, model: nn.Module, x: Tensor, seed: int) -> Scatter:
+    """The codes of images x. Raises PthetaError that names the model if they fill no plane."""
+    try:
+        return scatter(model, x, seed=seed)
+    except PthetaError as error:
+        raise PthetaError(f"--runs, {name}: {error}") from None
 
 
 def _models(asked: Asked, train: Dataset) -> dict[str, nn.Module]:

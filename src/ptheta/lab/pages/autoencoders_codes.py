@@ -36,12 +36,14 @@ class Coded:
         model: Encodes and decodes.
         seen: Codes in a plane.
         labels: Of the images, (N,).
+        given: Whether it is a run that was given, about which theory says less.
     """
 
     name: str
     model: nn.Module
     seen: Scatter
     labels: Tensor
+    given: bool = False
 
     @property
     def spread(self) -> float:
@@ -65,49 +67,37 @@ class Coded:
 # -- codes by class
 
 
+def is_given(coded: dict[str, Coded]) -> bool:
+    """Whether the models are given runs."""
+    return any(one.given for one in coded.values())
+
+
 def codes(coded: dict[str, Coded], train: Dataset) -> Section:
-    numbers = []
-    for one in coded.values():
-        share = by_neighbour(one.seen.drawn, one.labels)
-        chance = float((torch.bincount(one.labels).double() / len(one.labels)).square().sum())
-        known = chance if one.name == "KL only" else None
-        error = SE * math.sqrt(chance * (1 - chance) / len(one.labels))
-        how = "theory: by chance" if known is not None else ""
-        numbers.append(
-            Number(
-                f"{one.name}: nearest code has the same class", share.value, known, error, "=", how
-            )
-        )
-        overlap = one.seen.overlap()
-        if overlap is not None:
-            numbers.append(
-                Number(
-                    f"{one.name}: share of codes in the region that holds 95 % of the prior",
-                    overlap[0].value,
-                    0.95 if one.name == "KL only" else None,
-                    0.03,
-                )
-            )
     parts: list[Part] = [
         Figure(
             figure(
                 partial(_draw_codes, list(coded.values())),
-                "Codes of test digits coloured by class, for each model",
+                "Codes of test images coloured by class, for each model",
                 count=len(coded),
                 width=2.9 * len(coded),
                 height=3.3,
             ),
-            "Codes of test digits, coloured by class; the circle holds 95 % of the prior. The axes "
+            "Codes of test images, coloured by class; the circle holds 95 % of N(0, I). The axes "
             "have different scales.",
         ),
-        Numbers(numbers),
-        Numbers(_terms(coded, train), "Both terms of the loss after training"),
+        Numbers([n for one in coded.values() for n in _shares(one)]),
     ]
+    if terms := _terms(coded, train):
+        parts.append(Numbers(terms, "Both terms of the loss after training"))
+    four = (
+        "Four models with a code of two numbers: an autoencoder, and a VAE trained with the "
+        "reconstruction term only, the KL term only, and both."
+    )
+    shown = "The given runs, and what their training says of them."
     return Section(
         "Codes by class: reconstruction only, KL only, both",
         [
-            "Four models with a code of two numbers: an autoencoder, and a VAE trained with the "
-            "reconstruction term only, the KL term only, and both. With the reconstruction alone "
+            f"{shown if is_given(coded) else four} With the reconstruction alone "
             "the classes separate, but their codes lie anywhere. With the KL alone every image "
             "has the same distribution of codes, the prior, and the codes say nothing. With both "
             "the classes stay separate and are packed around 0.",
@@ -125,6 +115,23 @@ def codes(coded: dict[str, Coded], train: Dataset) -> Section:
         "ptheta learn autoencoders --runs runs/free --runs runs/kl --runs runs/both "
         "--out page.html",
     )
+
+
+def _shares(one: Coded) -> list[Number]:
+    """How many codes have a neighbour of their class, and how many lie where the prior does."""
+    share = by_neighbour(one.seen.drawn, one.labels)
+    chance = float((torch.bincount(one.labels).double() / len(one.labels)).square().sum())
+    known = chance if one.name == "KL only" else None
+    error = SE * math.sqrt(chance * (1 - chance) / len(one.labels))
+    how = "theory: by chance" if known is not None else ""
+    name = f"{one.name}: nearest code has the same class"
+    numbers = [Number(name, share.value, known, error, "=", how)]
+    overlap = one.seen.overlap()
+    if overlap is not None:
+        name = f"{one.name}: share of codes in the region that holds 95 % of the prior"
+        known = 0.95 if one.name == "KL only" else None
+        numbers.append(Number(name, overlap[0].value, known, 0.03))
+    return numbers
 
 
 def _terms(coded: dict[str, Coded], train: Dataset) -> list[Number]:
@@ -183,40 +190,23 @@ def _prior_circle(axis: Axes, one: Coded) -> None:
 # -- posteriors
 
 
-def ellipses(coded: dict[str, Coded]) -> Section:
+def ellipses(coded: dict[str, Coded]) -> list[Section]:
+    """None for models without posteriors."""
     shown = [one for one in coded.values() if one.seen.codes.std is not None]
-    numbers = []
-    for one in shown:
-        mean, std = one.seen.codes.z, one.seen.codes.std
-        assert std is not None
-        within = float(std.square().mean())
-        total = float(mean.var(0).mean()) + within
-        theory = {"KL only": (1.0, 0.01), "reconstruction only": (0.0, 0.01)}.get(one.name)
-        numbers += [
-            Number(f"{one.name}: largest |mean| of a posterior", float(mean.abs().max())),
-            Number(f"{one.name}: median standard deviation of a posterior", float(std.median())),
-            Number(
-                f"{one.name}: share of the variance of q(z) that is within posteriors",
-                within / total,
-                None if theory is None else theory[0],
-                0.0 if theory is None else theory[1],
-            ),
-        ]
-    parts: list[Part] = [Numbers(numbers)]
-    if shown:
-        drawing = figure(
-            partial(_draw_ellipses, shown),
-            "Posteriors as ellipses of two standard deviations, coloured by class",
-            count=len(shown),
-            width=3.6 * len(shown),
-            height=3.6,
-        )
-        caption = (
-            f"The posteriors of {ELLIPSES} images: ellipses of two standard deviations, coloured "
-            "by class. With the reconstruction alone they are points."
-        )
-        parts.insert(0, Figure(drawing, caption))
-    return Section(
+    if not shown:
+        return []
+    drawing = figure(
+        partial(_draw_ellipses, shown),
+        "Posteriors as ellipses of two standard deviations, coloured by class",
+        count=len(shown),
+        width=3.6 * len(shown),
+        height=3.6,
+    )
+    caption = (
+        f"The posteriors of {ELLIPSES} images: ellipses of two standard deviations, coloured by "
+        "class. With the reconstruction alone they are points."
+    )
+    section = Section(
         "What the encoder ends up with",
         [
             "Without the KL term nothing stops the encoder from moving the means apart and making "
@@ -231,9 +221,28 @@ def ellipses(coded: dict[str, Coded]) -> Section:
             "\\tfrac12 (\\mu^2 + \\sigma^2 - \\log \\sigma^2 - 1)",
             "\\mathrm{Var}[z] = \\mathrm{Var}[\\mu(x)] + E[\\sigma^2(x)]",
         ],
-        parts,
+        [Figure(drawing, caption), Numbers([n for one in shown for n in _posteriors(one)])],
         "ptheta latents runs/both --out latents.png\nptheta scatter runs/both --out scatter.png",
     )
+    return [section]
+
+
+def _posteriors(one: Coded) -> list[Number]:
+    mean, std = one.seen.codes.z, one.seen.codes.std
+    assert std is not None
+    within = float(std.square().mean())
+    total = float(mean.var(0).mean()) + within
+    theory = {"KL only": (1.0, 0.01), "reconstruction only": (0.0, 0.01)}.get(one.name)
+    return [
+        Number(f"{one.name}: largest |mean| of a posterior", float(mean.abs().max())),
+        Number(f"{one.name}: median standard deviation of a posterior", float(std.median())),
+        Number(
+            f"{one.name}: share of the variance of q(z) that is within posteriors",
+            within / total,
+            None if theory is None else theory[0],
+            0.0 if theory is None else theory[1],
+        ),
+    ]
 
 
 def _draw_ellipses(shown: Sequence[Coded], axes: Sequence[Axes]) -> None:

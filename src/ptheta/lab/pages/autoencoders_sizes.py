@@ -15,6 +15,7 @@ from ptheta.capabilities import Generates
 from ptheta.data.dataset import Dataset
 from ptheta.lab.asked import Asked
 from ptheta.lab.draw import COLOURS, figure, label
+from ptheta.lab.pages.autoencoders_codes import Coded, is_given
 from ptheta.lab.parts import Figure, Number, Numbers, Section, Table
 from ptheta.lab.trained import Training
 from ptheta.models.base import Model
@@ -27,6 +28,7 @@ from ptheta.tasks.reconstruct import reconstruct
 SIZES = (1, 2, 4, 8, 16, 32)
 DEEP = Training("ae", {"hidden": (256, 128), "lr": 3e-3}, 700)
 LINEAR = Training("ae", {"net": "linear", "lr": 2e-3}, 1500)
+PRINCIPAL, HIDDEN = "principal components", "two hidden layers"
 
 
 @dataclass(frozen=True)
@@ -47,24 +49,9 @@ class Sized:
     fade: float
 
 
-def sizes(asked: Asked, train: Dataset, test: Dataset) -> Section:
-    found = _given_sizes(asked, train, test) if asked.runs else _sized(asked)
-    numbers = []
-    for size, least in found.principal.items():
-        numbers.append(
-            Number(
-                f"linear autoencoder, code of {size}: error per pixel",
-                found.linear[size],
-                least,
-                0.0,
-                ">=",
-                f"{100 * (found.linear[size] / least - 1):.1f} % above principal components",
-            )
-        )
-    if found.linear:
-        name = "linear autoencoder: middle of two codes, minus the mean of both images"
-        how = "largest of all pixels: its interpolation is a cross-fade"
-        numbers.append(Number(name, found.fade, 0.0, 1e-4, how=how))
+def sizes(coded: dict[str, Coded], asked: Asked, train: Dataset, test: Dataset) -> Section:
+    found = _given_sizes(coded, train, test) if is_given(coded) else _sized(asked)
+    numbers = _numbers(found)
     rows = [
         [
             str(size),
@@ -75,11 +62,11 @@ def sizes(asked: Asked, train: Dataset, test: Dataset) -> Section:
     return Section(
         "Error against the size of the code",
         [
-            "Principal components are the linear code with the least squared error, and a linear "
-            "autoencoder can do no better on the images it was fitted to. It finds them slowly: "
-            "gradient descent learns directions of little variance last. With hidden layers, a "
-            "short code has a smaller error than principal components. With a long code and this "
-            "short training the difference vanishes.",
+            "Principal components are the linear code with the least squared error, of images "
+            "minus their mean, and a linear autoencoder can do no better on the images it was "
+            "fitted to. It finds them slowly: gradient descent learns directions of little "
+            "variance last.",
+            *([] if is_given(coded) else [_compared(found)]),
         ],
         [
             "\\min_{W, V} \\sum_i |x_i - V W x_i|^2 = n \\sum_{j > k} \\lambda_j, \\qquad "
@@ -103,6 +90,37 @@ def sizes(asked: Asked, train: Dataset, test: Dataset) -> Section:
     )
 
 
+def _numbers(found: Sized) -> list[Number]:
+    numbers = []
+    for size, least in found.principal.items():
+        above = f"{100 * (found.linear[size] / least - 1):.1f} % above principal components"
+        name = f"linear autoencoder, code of {size}: error per pixel"
+        numbers.append(Number(name, found.linear[size], least, 0.0, ">=", above))
+    if found.linear:
+        name = "linear autoencoder: middle of two codes, minus the mean of both images"
+        how = "largest of all pixels: its interpolation is a cross-fade"
+        numbers.append(Number(name, found.fade, 0.0, 1e-4, how=how))
+    return numbers
+
+
+def _compared(found: Sized) -> str:
+    """Which sizes of a code pay for hidden layers, in words."""
+    deep, principal = found.test[HIDDEN], found.test[PRINCIPAL]
+    better = [size for size in SIZES if deep[size] < principal[size]]
+    rest = [size for size in SIZES if size not in better]
+    words = f"Here codes of {_listed(better)} have a smaller error with hidden layers than "
+    words += "principal components"
+    return (
+        f"{words}, and with this short training those of {_listed(rest)} do not."
+        if rest
+        else f"{words}."
+    )
+
+
+def _listed(sizes: Sequence[int]) -> str:
+    return ", ".join(map(str, sizes)) or "no size"
+
+
 def _sized(asked: Asked) -> Sized:
     train, test = (ptheta.open_data("digits", part) for part in ("train", "test"))
     x, held = train.batch(slice(None)).x, test.batch(slice(None)).x
@@ -111,11 +129,11 @@ def _sized(asked: Asked) -> Sized:
     whole = float((u - mean).square().mean())
     along = ((u - mean) @ axes).square().mean(0) / u.shape[1]
     principal = {size: whole - float(along[:size].sum()) for size in SIZES}
-    errors: dict[str, dict[int, float]] = {"principal components": {}}
+    errors: dict[str, dict[int, float]] = {PRINCIPAL: {}}
     for size in SIZES:
-        errors["principal components"][size] = _error(components.image(held, size), held)
+        errors[PRINCIPAL][size] = _error(components.image(held, size), held)
     linear, fade = {}, 0.0
-    for name, training in (("linear autoencoder", LINEAR), ("two hidden layers", DEEP)):
+    for name, training in (("linear autoencoder", LINEAR), (HIDDEN, DEEP)):
         errors[name] = {}
         for size in SIZES:
             model = training.sized(size).run(
@@ -127,16 +145,15 @@ def _sized(asked: Asked) -> Sized:
     return Sized(principal, linear, errors, fade)
 
 
-def _given_sizes(asked: Asked, train: Dataset, test: Dataset) -> Sized:
+def _given_sizes(coded: dict[str, Coded], train: Dataset, test: Dataset) -> Sized:
     """Of the runs, and principal components of the same sizes."""
     held = test.batch(slice(None)).x
     components = Principal.of(train.batch(slice(None)).x)
-    errors: dict[str, dict[int, float]] = {"principal components": {}}
-    for run in asked.runs:
-        model = run.model()
-        size = encode(model, held[:2]).z.shape[1]
-        errors[run.name] = {size: _error(reconstruct(model, held), held)}
-        errors["principal components"][size] = _error(components.image(held, size), held)
+    errors: dict[str, dict[int, float]] = {PRINCIPAL: {}}
+    for name, one in coded.items():
+        size = encode(one.model, held[:2]).z.shape[1]
+        errors[name] = {size: _error(reconstruct(one.model, held), held)}
+        errors[PRINCIPAL][size] = _error(components.image(held, size), held)
     return Sized({}, {}, errors, 0.0)
 
 

@@ -44,6 +44,7 @@ REAL, COPIES, ONE, NOISE, FOOLING = (
     "noise",
     "noise made for the classifier",
 )
+OTHERS = ("Gaussian draws", "k-means centres")
 REAL_SCORE = "theory: of test digits"
 WIDTHS = (0.08, 0.11, 0.15, 0.2, 0.27)  # of Parzen windows, white - black = 1
 
@@ -112,7 +113,8 @@ def page(asked: Asked) -> Page:
 
 def _sets(asked: Asked, train: Dataset, test: Dataset) -> dict[str, Tensor]:
     source = asked if asked.runs else Asked(runs=[Run.open(EXAMPLE)])
-    runs = given(source, "evaluation", Samples, "draw samples", train)
+    own = (REAL, COPIES, ONE, NOISE, FOOLING, *OTHERS)
+    runs = given(source, "evaluation", Samples, "draw samples", train, own)
     rng = asked.rng("sets")
     seed = int(rng.integers(2**31))
     ones = train.shuffled(seed).batch(slice(0, N))

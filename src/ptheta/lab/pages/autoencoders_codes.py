@@ -95,7 +95,7 @@ def codes(coded: dict[str, Coded], train: Dataset) -> Section:
     )
     shown = "The given runs, and what their training says of them."
     return Section(
-        "Codes by class: reconstruction only, KL only, both",
+        "Codes by class" + ("" if is_given(coded) else ": reconstruction only, KL only, both"),
         [
             f"{shown if is_given(coded) else four} With the reconstruction alone "
             "the classes separate, but their codes lie anywhere. With the KL alone every image "

@@ -256,7 +256,7 @@ def _ladder(asked: Asked, train: Dataset, x: Tensor) -> Section:
 
 def _compared(up: Tensor, down: Tensor) -> str:
     """The KL of the layers of both models, (layers,) each, in words."""
-    shares = [f"{float(kl[1:].sum() / kl.sum()):.0%}" for kl in (up, down)]
+    shares = [f"{100 * float(kl[1:].sum() / kl.sum()):.0f} %" for kl in (up, down)]
     return (
         f"After {LADDER.steps} steps the two upper layers have {shares[0]} of the nats if "
         f"inference goes up, and {shares[1]} with a ladder, which has {float(down.sum()):.1f} nats "

@@ -270,7 +270,7 @@ def _section(problem: Problem, dims: int) -> Section:
             "KL(p, q) is large where p has mass and q has none, so q covers both modes and puts "
             "mass between them. KL(q, p) is large where q has mass and p has none, so q sits on "
             f"the heavier mode. Samples of the first look wrong, samples of the second miss "
-            f"{problem.weights.min():.0%} of the data.",
+            f"{100 * problem.weights.min():.0f} % of the data.",
             f"Jensen-Shannon, between the two, {seen(problem, found['JS(p, q)'])} here. MMD "
             f"compares densities that are smoothed by its kernel, of width {KERNEL:g}, and "
             f"{seen(problem, found['MMD'])}.",
@@ -360,7 +360,9 @@ def _drawn_line(problem: Problem, found: dict[str, np.ndarray]) -> Callable[[], 
         x, axis = problem.points[:, 0], axes[0]
         axis.fill_between(x, problem.density(), color=GREY, alpha=0.45, label="data p")
         for (name, theta), colour in zip(found.items(), COLOURS, strict=False):
-            axis.plot(x, problem.fitted(theta[None])[0], color=colour, label=name)
+            q = problem.fitted(theta[None])[0]
+            # which may be the same curve as that of KL(q, p)
+            axis.plot(x, q, "--" if name == "JS(p, q)" else "-", color=colour, label=name)
         axis.set(xlim=(-6, 6))
         axis.legend(fontsize=8, frameon=False)
         label(axis, "x", "density")

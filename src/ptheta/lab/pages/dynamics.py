@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from torch import Tensor
 
 from ptheta.lab.asked import Asked
-from ptheta.lab.draw import COLOURS, GREY, figure, label, square
+from ptheta.lab.draw import COLOURS, figure, label, square
 from ptheta.lab.parts import Figure, Film, Frame, Number, Numbers, Page, Section, Table
 from ptheta.lab.scalars import Loss, linearised, play
 from ptheta.losses.adversarial import LOSSES
@@ -247,12 +247,12 @@ def _rock_paper_scissors(asked: Asked) -> Section:
     )
     begin = ((0.5 * rng.normal(size=3)).tolist(), (0.5 * rng.normal(size=3)).tolist())
     found = {
-        rule: play(losses, begin, rule=rule, lr=1.0, steps=800)[:, :3].softmax(1) for rule in RULES
+        rule: play(losses, begin, rule=rule, lr=1.0, steps=400)[:, :3].softmax(1) for rule in RULES
     }
     gaps = {rule: (path - fair).abs().sum(1) / 2 for rule, path in found.items()}
     numbers = [
         Number(
-            f"extragradient: probability of {name} after 800 steps",
+            f"extragradient: probability of {name} after 400 steps",
             float(found["extragradient"][-1, i]),
             float(fair[i]),
             2e-2,
@@ -296,8 +296,8 @@ def _rock_paper_scissors(asked: Asked) -> Section:
 def _draw_gaps(gaps: dict[str, Tensor], axes: Sequence[Axes]) -> None:
     for (rule, gap), colour in zip(gaps.items(), COLOURS, strict=False):
         axes[0].plot(gap, color=colour, lw=1, label=rule)
-    axes[0].legend(fontsize=8, frameon=False)
-    axes[0].axhline(0, color=GREY, lw=0.6)
+    axes[0].set_ylim(0, 1.05)
+    axes[0].legend(fontsize=8, frameon=False, ncols=3, loc="upper center")
     label(axes[0], "step", "distance to the equilibrium")
 
 
@@ -314,7 +314,7 @@ SLOPES = {
     "wasserstein": (1.0, 1.0),
     "hinge": (1.0, 1.0),
 }
-AWAY = 1000  # steps without convergence
+AWAY = 400  # steps without convergence
 
 
 def _dirac(asked: Asked) -> Section:

@@ -180,7 +180,7 @@ def capacity(asked: Asked) -> Section:
                 -2 * LOG2 if degree == 0 else 2 * divergence - math.log(4),
                 1e-4,
                 "=" if degree == 0 else "<=",
-                "theory: $-\\log 4$" if degree == 0 else "theory: $2\\,JS - \\log 4$",
+                "theory: $-\\log 4$" if degree == 0 else "theory: $2\\,\\mathrm{JS} - \\log 4$",
             )
         )
         numbers.append(

@@ -45,6 +45,12 @@ def test_a_dimension_that_the_decoder_ignores_changes_nothing():
     assert change(Decoder(), torch.zeros(2), 0) == pytest.approx(100 / 255)
 
 
+def test_the_upper_layers_are_compared_by_what_was_measured():
+    said = collapse._compared(torch.tensor([8.0, 1.0, 1.0]), torch.tensor([3.0, 2.0, 0.0]))
+    assert "20 % of the nats if inference goes up, and 40 % with a ladder" in said
+    assert "5.0 nats in all against 10.0" in said
+
+
 def test_runs_are_shown_in_place_of_models_that_are_trained(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(collapse, "FLAT", replace(collapse.FLAT, steps=2))
     page = ptheta.learn("collapse", runs=["example:vae"]).page

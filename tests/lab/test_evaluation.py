@@ -10,7 +10,7 @@ import torch
 import ptheta
 from ptheta.capabilities import HasChain, Samples
 from ptheta.lab.asked import Asked
-from ptheta.lab.pages.evaluation import Judged, alike, fooling, parzen
+from ptheta.lab.pages.evaluation import Judged, alike, clearest, fooling, parzen
 from ptheta.lab.trained import given
 from ptheta.measures import frechet
 from ptheta.measures.two_sample import two_sample
@@ -26,6 +26,11 @@ def test_noise_can_be_made_that_scores_better_than_digits():
     assert made.score > Judged.of(real).score
     within, marginal = made.entropies
     assert made.score == pytest.approx(math.exp(marginal - within))
+
+
+def test_the_clearest_image_of_each_class_has_the_highest_score():
+    x = ptheta.open_data("digits", "test").batch(slice(0, 400)).x
+    assert Judged.of(clearest(x)).score > 9.9
 
 
 def test_the_frechet_distance_of_draws_with_the_same_moments_is_0():
@@ -69,6 +74,8 @@ def test_a_run_that_cannot_do_what_a_page_needs_is_refused():
     data = ptheta.open_data("digits", "test", levels=4)
     asked = Asked(runs=[Run.open("example:vae")])
     assert [one.name for one in given(asked, "evaluation", Samples, "sample", data)] == ["vae"]
+    (other,) = given(asked, "evaluation", Samples, "sample", data, ("vae", "noise"))
+    assert other.name == "example:vae"  # where the page has another row of that name
     with pytest.raises(ptheta.PthetaError, match=r"models that can chain, and vae cannot"):
         given(asked, "evaluation", HasChain, "chain", data)
     with pytest.raises(ptheta.PthetaError, match="runs on the same examples"):

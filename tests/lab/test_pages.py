@@ -12,11 +12,11 @@ import pytest
 
 import ptheta
 from ptheta.lab import pages
-from ptheta.lab.html import html
+from ptheta.lab.html import apart, html
 from ptheta.lab.make import LARGEST, Learned
 from ptheta.lab.parts import Film, Number, Page, Section
 from ptheta.lab.table import PAGES, Entry
-from ptheta.lab.text import formula, inline
+from ptheta.lab.text import formula, inline, plain
 from tests.docs.commands import parsed, words_of
 
 SHORT = ModuleType("short")
@@ -61,6 +61,9 @@ def test_the_file_is_whole_and_small(made: tuple[str, Learned, Learned]):
     assert len(text.encode()) < LARGEST
     assert not re.search(r"(src|href)=\"https?:", text)
     assert "\\frac" not in text
+    ids = re.findall(r'\bid="([^"]*)"', text)
+    assert all(re.fullmatch(r"content|s\d+|sources|d\d+-.+", name) for name in ids)
+    assert all('aria-label="' in one for one in re.findall(r"<svg[^>]*>", text))
     assert text.count('<input type="range"') == sum(
         isinstance(part, Film) for s in learned.page.sections for part in s.parts
     )
@@ -105,6 +108,31 @@ def test_names_of_functions_stand_apart_from_their_arguments():
     assert 'lspace="0" rspace="0.167em">log</mo><mi>p</mi>' in formula("\\log p(x)")
     assert 'rspace="0">exp</mo><mo stretchy="false">' in formula("\\exp(x)")
     assert '</mo><mo form="prefix" lspace="0.167em" rspace="0.167em">log' in formula("p(x) \\log q")
+
+
+def test_formulas_are_typed_in_terminals_and_labels():
+    for latex, typed in {
+        "\\mathrm{KL}(q(z | x), p(z))": "KL(q(z | x), p(z))",
+        "\\sqrt{\\frac{\\gamma^2}{4} - 1}": "sqrt((gamma^2)/(4) - 1)",
+        "E \\log \\frac1K \\sum_k w_k": "E log 1/K sum_k w_k",
+        "x_{t+1} = x_t,\\; 2^{40000} \\le \\hat\\mu": "x_(t+1) = x_t, 2^40000 <= mu",
+    }.items():
+        assert plain(f"the ${latex}$") == f"the {typed}"
+
+
+def test_ids_of_drawings_differ():
+    svg = '<svg><path id="a"/><use xlink:href="#a"/><g clip-path="url(#a)"/></svg>'
+    assert apart(f'<h2 id="a">{svg}{svg}') == f'<h2 id="a">{_own(svg, 1)}{_own(svg, 2)}'
+
+
+def _own(svg: str, k: int) -> str:
+    return svg.replace('id="', f'id="d{k}-').replace("#", f"#d{k}-")
+
+
+@pytest.mark.parametrize("seed", [-1, 2**64, 1.5, "0", True])
+def test_a_seed_out_of_range_is_refused_in_one_line(seed: int):
+    with pytest.raises(ptheta.PthetaError, match="--seed"):
+        ptheta.learn("elbo", seed=seed)
 
 
 def test_options_of_commands_are_not_broken_at_their_hyphens():

@@ -101,6 +101,9 @@ def _say(found: Learned) -> None:
         agree = "" if shown.holds is None else "yes" if shown.holds else "no"
         lines.append([shown.computed, shown.theory, agree, plain(number.name)])
     print_wrapped(lines)
+    if not found.numbers:
+        print_flowing("theory gives no value for the numbers of these runs")
+        return
     print_flowing(
         f"{len(found.numbers) - len(found.disagree)} of {len(found.numbers)} numbers agree with "
         "theory"

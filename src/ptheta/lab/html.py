@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from itertools import count
 from typing import NamedTuple
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, select_autoescape
@@ -11,6 +13,8 @@ import ptheta
 from ptheta.lab.parts import Figure, Film, Number, Numbers, Page, Picture, Table
 from ptheta.lab.text import command, formula, inline, plain
 
+DRAWING = re.compile(r"<svg\b.*?</svg>", re.DOTALL)
+ID = re.compile(r'\bid="|url\(#|href="#')
 RELATIONS = {"=": "=", "<=": "at most", ">=": "at least"}
 
 
@@ -42,7 +46,7 @@ def html(name: str, page: Page, seed: int) -> str:
         table=lambda part: isinstance(part, Table),
     )
     known = [n for n in page.numbers() if n.theory is not None]
-    return environment.get_template("page.html").render(
+    text = environment.get_template("page.html").render(
         name=name,
         page=page,
         seed=seed,
@@ -51,6 +55,18 @@ def html(name: str, page: Page, seed: int) -> str:
         agree=sum(n.holds for n in known),
         row=row,
     )
+    return apart(text)
+
+
+def apart(text: str) -> str:
+    """The page with ids that differ between its drawings. An id is looked up in the whole page, and
+    what a drawing refers to would otherwise be in another one, which may be hidden."""
+    numbers = count(1)
+
+    def renamed(drawing: re.Match[str]) -> str:
+        return ID.sub(rf"\g<0>d{next(numbers)}-", drawing[0])
+
+    return DRAWING.sub(renamed, text)
 
 
 def row(number: Number) -> Row:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ptheta.api.limits import check_numbers
 from ptheta.compute.streams import undisturbed
 from ptheta.errors import PthetaError
 from ptheta.files.atomic import make_folder, write_text
@@ -48,7 +49,7 @@ def learn(
     out: str | Path | None = None,
     *,
     seed: int = 0,
-    runs: Sequence[str | Path | Run] = (),
+    runs: str | Path | Run | Sequence[str | Path | Run] = (),
     force: bool = False,
 ) -> Learned:
     """Computes a page of the theory lab and writes it as one self-contained HTML file.
@@ -57,21 +58,23 @@ def learn(
         name: The page; see `ptheta.lab.PAGES` or `ptheta learn`.
         out: The file, ending in .html; None writes nothing.
         seed: Seed of every random number on the page.
-        runs: Trained runs to show where the page would otherwise train models itself.
+        runs: Trained runs, or one, to show where the page would otherwise train models itself.
         force: Replace the file if it exists.
 
     Returns:
         The page with its numbers.
 
     Raises:
-        PthetaError: If there is no such page, the file cannot be written or exists, or the page
-            does not use runs.
+        PthetaError: If there is no such page, the seed is out of range, the file cannot be
+            written or exists, or the page does not use runs.
     """
     found = entry(name)
+    check_numbers(seed=seed)
     place = check_new(out, (".html",), "--out", force)
     if runs and not found.shows:
         raise PthetaError(f"--runs: the page {name} shows no given runs; leave --runs out")
-    page = found.load()(Asked(seed, tuple(Run.open(run) for run in runs)))
+    several = (runs,) if isinstance(runs, str | Path | Run) else tuple(runs)
+    page = found.load()(Asked(seed, tuple(Run.open(run) for run in several)))
     if place is not None:
         make_folder(place.parent)
         write_text(place, html(name, page, seed))

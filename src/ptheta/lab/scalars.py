@@ -36,6 +36,13 @@ class Pair(nn.Module):
         """The numbers of both, (Dx + Dy,)."""
         return torch.cat([self.x.values, self.y.values]).detach()
 
+    @torch.no_grad()
+    def put(self, numbers: Sequence[float]) -> None:
+        """Sets the numbers of both, (Dx + Dy,)."""
+        both = torch.tensor(list(numbers), dtype=torch.float64)
+        self.x.values.copy_(both[: len(self.x.values)])
+        self.y.values.copy_(both[len(self.x.values) :])
+
     def game(self, losses: tuple[Loss, Loss], lr: float) -> Game[None]:
         """The players in turn, each with plain gradient descent."""
 
@@ -81,14 +88,16 @@ def play(
 
 def linearised(losses: tuple[Loss, Loss], at: tuple[float, float], rule: str, lr: float) -> Tensor:
     """The Jacobian of one step at a fixed point, by central differences: float64 (2, 2)."""
+    pair, batch = Pair([at[0]], [at[1]]), Batch(torch.zeros(1))
+    game = pair.game(losses, lr)
+    engine = Engine(pair, game, Group())  # without momentum: a step depends on the numbers alone
     columns = []
     for i in range(2):
         ends = []
         for sign in (1, -1):
-            start = [at[0], at[1]]
-            start[i] += sign * NUDGE
-            path = play(losses, ([start[0]], [start[1]]), rule=rule, lr=lr, steps=1)
-            ends.append(path[1])
+            pair.put([at[0] + sign * NUDGE * (i == 0), at[1] + sign * NUDGE * (i == 1)])
+            DYNAMICS[rule].rule(engine, game, 1, batch)
+            ends.append(pair.now())
         columns.append((ends[0] - ends[1]) / (2 * NUDGE))
     return torch.stack(columns, 1)
 

@@ -12,6 +12,21 @@ PIECE = re.compile(r"\$([^$]+)\$|`([^`]+)`")
 FUNCTION = re.compile(
     r"(</mi>|</mn>|</msub>|</mrow>|&#x00029;</mo>)?<mi>(log|exp)</mi>(<mo|<mrow><mo)?"
 )
+INSIDE = r"\{([^{}]*)\}"
+TYPED = [  # what a formula becomes in a line of text, in this order
+    (re.compile(r"\\(?:left|right)(?![a-z])"), ""),
+    (re.compile(r"\\(?:,|;|q?quad(?![a-z]))"), " "),
+    (re.compile(r"\\(?:mathrm|mathcal|text)" + INSIDE), r"\1"),
+    (re.compile(r"\\t?frac(\w)(\w)"), r"\1/\2"),
+    (re.compile(r"([_^])\{(\w*)\}"), r"\1\2"),
+    (re.compile(r"([_^])" + INSIDE), r"\1(\2)"),
+    (re.compile(r"\\sqrt" + INSIDE), r"sqrt(\1)"),
+    (re.compile(r"\\t?frac" + INSIDE + INSIDE), r"(\1)/(\2)"),
+    (re.compile(r"\\(?:hat|tilde) *(\\?[A-Za-z]+)"), r"\1"),
+    (re.compile(r"\\le(?![a-z])"), "<="),
+    (re.compile(r"\\ge(?![a-z])"), ">="),
+    (re.compile(r"\\cdot(?![a-z])"), "*"),
+]
 SPACE = "0.167em"  # a thin space, as LaTeX sets it next to the name of a function
 
 
@@ -28,7 +43,17 @@ def inline(text: str) -> Markup:
 
 def plain(text: str) -> str:
     """The same without marks, for terminals and labels."""
-    return PIECE.sub(lambda match: match.group(1) or match.group(2), text)
+    return PIECE.sub(lambda match: spoken(match.group(1)) if match.group(1) else match[2], text)
+
+
+def spoken(latex: str) -> str:
+    """A formula as it is typed into a line of text: KL(q, p), sqrt(1 + eta^2), 1/2 r (r + 1)."""
+    before = ""
+    while latex != before:  # arguments may be nested
+        before = latex
+        for pattern, to in TYPED:
+            latex = pattern.sub(to, latex)
+    return " ".join(latex.replace("\\", "").split())
 
 
 @cache

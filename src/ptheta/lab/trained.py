@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -21,6 +22,7 @@ from ptheta.lab.asked import Asked
 from ptheta.models import registry
 from ptheta.models.base import Model, Plays
 from ptheta.runs.folder import Run
+from ptheta.specs import ImageSpec
 from ptheta.tasks.needs import able_models
 from ptheta.terminal.progress import watched
 from ptheta.training.engine import Engine
@@ -121,14 +123,18 @@ class Given:
 
     run: Run
     model: nn.Module
-
-    @property
-    def name(self) -> str:
-        return self.run.name
+    name: str
 
 
-def given(asked: Asked, page: str, capability: type[C], verb: str, data: Dataset) -> list[Given]:
-    """The models of the runs that a page was given.
+def given(
+    asked: Asked,
+    page: str,
+    capability: type[C],
+    verb: str,
+    data: Dataset,
+    taken: Collection[str] = (),
+) -> list[Given]:
+    """The models of the runs that a page was given, under names that differ.
 
     Args:
         asked: What the page is made for.
@@ -136,13 +142,17 @@ def given(asked: Asked, page: str, capability: type[C], verb: str, data: Dataset
         capability: What every model must be able to do.
         verb: The same in words, such as "encode and decode".
         data: The examples that the page shows, all of one kind.
+        taken: Names of other rows of the page.
 
     Raises:
-        PthetaError: In one line, for a run whose model cannot do that, that takes conditions, or
-            that learned another kind of examples.
+        PthetaError: In one line, for a run whose model cannot do that, that takes conditions, that
+            learned another kind of examples, or that is given twice.
     """
-    found = []
+    found: list[Given] = []
+    names = Counter(run.name for run in asked.runs)
     for run in asked.runs:
+        if any(run.path.resolve() == one.run.path.resolve() for one in found):
+            raise PthetaError(f"--runs {run.called}: this run is given twice; give it once")
         model = run.model()
         start = f"--runs {run.called}: the page {page} needs"
         if not isinstance(model, capability):
@@ -152,22 +162,28 @@ def given(asked: Asked, page: str, capability: type[C], verb: str, data: Dataset
             raise PthetaError(f"{start} runs on the same examples, {data.spec}, not {run.spec}")
         if run.condition is not None:
             raise PthetaError(f"{start} a model without conditions, and {run.plan.model} has them")
-        found.append(Given(run, model))
+        alone = names[run.name] == 1 and run.name not in taken
+        found.append(Given(run, model, run.name if alone else run.called))
     return found
 
 
 def labelled(asked: Asked, page: str) -> tuple[Dataset, Dataset]:
     """Training and test images with classes: those of the first run that a page was given, else
-    digits of two levels. Raises PthetaError if they have no classes 1 and 2."""
+    digits of two levels. Raises PthetaError if they are no images, or have no classes 1 and 2."""
     if not asked.runs:
         return digits()
     run = asked.runs[0]
+    start = f"--runs {run.called}: the page {page} needs runs on images of three or more classes, "
+    start += "such as digits, and"
+    if not isinstance(run.spec, ImageSpec):
+        raise PthetaError(f"{start} this one learned {run.spec}")
     train, test = run.data("train"), run.data("test")
-    if len(train.classes) < 3 or not isinstance(test.conditions(slice(0, 1)), Tensor):
-        raise PthetaError(
-            f"--runs {run.called}: the page {page} needs runs on images of three or more classes, "
-            f"such as digits, and {train.name} has none"
-        )
+    classes = test.conditions(slice(None))
+    if len(train.classes) < 3 or not isinstance(classes, Tensor):
+        raise PthetaError(f"{start} {train.name} has none")
+    few = [k for k in (1, 2) if int((classes == k).sum()) < 2]
+    if few:
+        raise PthetaError(f"{start} {train.name} has next to none of {train.classes[few[0]]}")
     return train, test
 
 

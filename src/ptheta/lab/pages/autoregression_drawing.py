@@ -104,7 +104,7 @@ def chosen(asked: Asked) -> Run:
     if not asked.runs:
         return Run.open(RUN)
     run = asked.runs[0]
-    start = f"--runs {run.path}: the page autoregression shows"
+    start = f"--runs {run.called}: the page autoregression shows"
     if len(asked.runs) > 1:
         raise PthetaError(f"{start} one run, and {len(asked.runs)} are given")
     if not isinstance(run.spec, ImageSpec) or not isinstance(run.model(), Autoregressive):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
+from scipy.ndimage import minimum_filter
 from scipy.optimize import minimize
 
 from ptheta.lab.asked import Asked
@@ -86,8 +87,12 @@ def _normal(x: np.ndarray, mean: np.ndarray, deviation: float) -> np.ndarray:
 
 
 def kl(p: np.ndarray, q: np.ndarray) -> np.ndarray:
-    """p log(p / q) at each point, 0 where p is 0."""
-    return np.where(p > TINY, p * (np.log(p + TINY) - np.log(q + TINY)), 0.0)
+    """p log(p / q) - p + q at each point, which is at least 0. Densities integrate to 1, so that
+    the added terms cancel, unless a descent moves q out of the grid: they then count what is lost.
+    """
+    log_ratio = np.log(p + TINY) - np.log(q + TINY)
+    found: np.ndarray = np.where(p > TINY, p * log_ratio, 0.0) - p + q
+    return found
 
 
 DIVERGENCES: dict[str, Divergence] = {
@@ -108,7 +113,8 @@ def page(asked: Asked) -> Page:
     return Page(
         "Divergences: which compromise a model makes",
         "A model that cannot represent the data must choose where it is wrong. KL(p, q) covers all "
-        "modes, KL(q, p) seeks one, and Jensen-Shannon and MMD lie in between.",
+        "modes, and KL(q, p) seeks one. Jensen-Shannon does the one or the other, and MMD depends "
+        "on the width of its kernel.",
         [_section(_line(asked), 1), _section(_plane(asked), 2)],
         [
             "Theis, van den Oord, Bethge 2016, arXiv:1511.01844 (figure 1)",
@@ -123,8 +129,8 @@ def _line(asked: Asked) -> Problem:
     points = np.linspace(-14, 14, 1401)
     return Problem(
         _weights(rng),
-        np.array([[-rng.uniform(1.6, 2.4)], [rng.uniform(1.6, 2.4)]]),
-        rng.uniform(0.5, 0.9, 2),
+        np.array([[-rng.uniform(1.9, 2.4)], [rng.uniform(1.9, 2.4)]]),
+        rng.uniform(0.5, 0.75, 2),
         points[:, None],
         points[1] - points[0],
     )
@@ -132,22 +138,24 @@ def _line(asked: Asked) -> Problem:
 
 def _plane(asked: Asked) -> Problem:
     rng = asked.rng("plane")
-    angle, far = rng.uniform(0, math.pi), rng.uniform(1.8, 2.4)
+    angle, far = rng.uniform(0, math.pi), rng.uniform(1.9, 2.4)
     towards = np.array([math.cos(angle), math.sin(angle)])
     side = np.linspace(-9, 9, 91)
     grid = np.stack(np.meshgrid(side, side, indexing="ij"), -1).reshape(-1, 2)
     return Problem(
         _weights(rng),
         np.stack([-far * towards, far * towards]),
-        rng.uniform(0.6, 0.9, 2),
+        rng.uniform(0.5, 0.75, 2),
         grid,
         (side[1] - side[0]) ** 2,
     )
 
 
 def _weights(rng: np.random.Generator) -> np.ndarray:
+    """Of two modes, either of which is the heavier one. The modes of the problems are so far apart
+    that KL(q, p) has its minimum at that one."""
     share = rng.uniform(0.55, 0.7)
-    return np.array([share, 1 - share])
+    return rng.permutation([share, 1 - share])
 
 
 def objective(problem: Problem, name: str) -> Callable[[np.ndarray], np.ndarray]:
@@ -180,21 +188,39 @@ def by_gradient(value: Callable[[np.ndarray], np.ndarray], problem: Problem) -> 
 
 
 def by_grid(value: Callable[[np.ndarray], np.ndarray], problem: Problem) -> np.ndarray:
-    """The minimum by an exhaustive search: a grid over all theta, then ever finer ones around the
-    best cells, until a cell is smaller than `AGREE` / 4."""
+    """The minimum by an exhaustive search: a grid over all theta, then ever finer ones around each
+    of its local minima, until a cell is smaller than `AGREE` / 4."""
     each = 25 if problem.dims == 1 else 13
     axes = [np.linspace(-3.5, 3.5, each)] * problem.dims + [np.linspace(-1.2, 1.3, each)]
-    while True:
-        rows = np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, len(axes))
-        parts = [value(part) for part in np.array_split(rows, max(1, len(rows) // 100))]
-        best = rows[int(np.concatenate(parts).argmin())]
-        widths = [axis[1] - axis[0] for axis in axes]
-        if max(widths) < AGREE / 4:
-            return np.asarray(best)
-        count = 9 if problem.dims == 1 else 7
+    rows, values = _over(value, axes)
+    lowest = (minimum_filter(values, 3, mode="nearest") == values).flatten()
+    widths = [axis[1] - axis[0] for axis in axes]
+    found = [_finer(value, row, widths) for row in rows[lowest]]
+    return min(found, key=lambda theta: float(value(theta[None])[0]))
+
+
+def _over(
+    value: Callable[[np.ndarray], np.ndarray], axes: Sequence[np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """The cells (T, D + 1) of a grid, and the values in its shape."""
+    rows = np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, len(axes))
+    parts = [value(part) for part in np.array_split(rows, max(1, len(rows) // 100))]
+    return rows, np.concatenate(parts).reshape([len(axis) for axis in axes])
+
+
+def _finer(
+    value: Callable[[np.ndarray], np.ndarray], best: np.ndarray, widths: Sequence[float]
+) -> np.ndarray:
+    """The minimum near a cell, by ever finer grids."""
+    while max(widths) >= AGREE / 4:
+        count = 9 if len(best) == 2 else 7
         axes = [
             np.linspace(b - 1.2 * w, b + 1.2 * w, count) for b, w in zip(best, widths, strict=True)
         ]
+        rows, values = _over(value, axes)
+        best = rows[int(values.argmin())]
+        widths = [axis[1] - axis[0] for axis in axes]
+    return best
 
 
 def _section(problem: Problem, dims: int) -> Section:
@@ -232,6 +258,7 @@ def _section(problem: Problem, dims: int) -> Section:
             "The mixture in grey, and the Gaussian that is nearest by each divergence.",
         ),
         _coverage(problem, found),
+        Numbers(_statement(problem, found), "Covering and seeking"),
         Numbers(closed, "KL(p, q) matches moments"),
         Numbers(numbers, "By gradient descent, against an exhaustive search over a grid"),
     ]
@@ -242,8 +269,11 @@ def _section(problem: Problem, dims: int) -> Section:
             + ("a mean and a standard deviation." if dims == 1 else "two means and one deviation."),
             "KL(p, q) is large where p has mass and q has none, so q covers both modes and puts "
             "mass between them. KL(q, p) is large where q has mass and p has none, so q sits on "
-            "the heavier mode. Samples of the first look wrong, samples of the second miss half of "
-            "the data.",
+            f"the heavier mode. Samples of the first look wrong, samples of the second miss "
+            f"{100 * problem.weights.min():.0f} % of the data.",
+            f"Jensen-Shannon, between the two, {seen(problem, found['JS(p, q)'])} here. MMD "
+            f"compares densities that are smoothed by its kernel, of width {KERNEL:g}, and "
+            f"{seen(problem, found['MMD'])}.",
         ],
         FORMULAS if dims == 1 else [],
         parts,
@@ -254,15 +284,68 @@ def _section(problem: Problem, dims: int) -> Section:
     )
 
 
+def seen(problem: Problem, theta: np.ndarray) -> str:
+    """Whether a fit covers both modes or sits on one, in words."""
+    apart = np.linalg.norm(problem.means - theta[:-1], axis=1)
+    k = int(apart.argmin())
+    one = apart[k] < problem.deviations[k] and math.exp(theta[-1]) < 1.5 * problem.deviations[k]
+    return f"sits on mode {k + 1}" if one else "covers both modes"
+
+
+def _statement(problem: Problem, found: dict[str, np.ndarray]) -> list[Number]:
+    """That KL(p, q) covers and KL(q, p) seeks."""
+    heavy, light = int(problem.weights.argmax()), int(problem.weights.argmin())
+    reverse = found["KL(q, p)"]
+    deviation = problem.deviations[heavy]
+    return [
+        Number(
+            "KL(p, q): standard deviation",
+            math.exp(found["KL(p, q)"][-1]),
+            problem.deviations.max(),
+            0.0,
+            ">=",
+            "theory: that of the wider mode",
+        ),
+        Number(
+            "KL(q, p): distance of the mean from the heavier mode, in deviations of the mode",
+            float(np.linalg.norm(reverse[:-1] - problem.means[heavy])) / deviation,
+            0.5,
+            0.0,
+            "<=",
+        ),
+        Number(
+            "KL(q, p): mass of q at the lighter mode",
+            _masses(problem, reverse)[light],
+            problem.weights[light],
+            0.0,
+            "<=",
+            "theory: the weight of this mode",
+        ),
+        Number(
+            "KL(q, p) at its minimum, nats",
+            float(objective(problem, "KL(q, p)")(reverse[None])[0]),
+            -math.log(problem.weights[heavy]),
+            1e-9,
+            "<=",
+            "theory: $-\\log w$ of the heavier mode, a bound that q reaches on this mode alone",
+        ),
+    ]
+
+
+def _masses(problem: Problem, theta: np.ndarray) -> list[float]:
+    """The mass of q within two deviations of each mode."""
+    q = problem.fitted(theta[None])[0] * problem.cell
+    return [
+        float(q[((problem.points - m) ** 2).sum(1) < (2 * s) ** 2].sum())
+        for m, s in zip(problem.means, problem.deviations, strict=True)
+    ]
+
+
 def _coverage(problem: Problem, found: dict[str, np.ndarray]) -> Table:
     """The mass of q near each mode, and between."""
     rows = []
     for name, theta in found.items():
-        q = problem.fitted(theta[None])[0] * problem.cell
-        near = [
-            float(q[((problem.points - m) ** 2).sum(1) < (2 * s) ** 2].sum())
-            for m, s in zip(problem.means, problem.deviations, strict=True)
-        ]
+        near = _masses(problem, theta)
         rows.append((name, f"{near[0]:.3f}", f"{near[1]:.3f}", f"{1 - sum(near):.3f}"))
     weights = ", ".join(f"{w:.2f}" for w in problem.weights)
     return Table(
@@ -277,7 +360,9 @@ def _drawn_line(problem: Problem, found: dict[str, np.ndarray]) -> Callable[[], 
         x, axis = problem.points[:, 0], axes[0]
         axis.fill_between(x, problem.density(), color=GREY, alpha=0.45, label="data p")
         for (name, theta), colour in zip(found.items(), COLOURS, strict=False):
-            axis.plot(x, problem.fitted(theta[None])[0], color=colour, label=name)
+            q = problem.fitted(theta[None])[0]
+            # which may be the same curve as that of KL(q, p)
+            axis.plot(x, q, "--" if name == "JS(p, q)" else "-", color=colour, label=name)
         axis.set(xlim=(-6, 6))
         axis.legend(fontsize=8, frameon=False)
         label(axis, "x", "density")

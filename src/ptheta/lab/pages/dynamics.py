@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from torch import Tensor
 
 from ptheta.lab.asked import Asked
-from ptheta.lab.draw import COLOURS, GREY, figure, label, square
+from ptheta.lab.draw import COLOURS, figure, label, square
 from ptheta.lab.parts import Figure, Film, Frame, Number, Numbers, Page, Section, Table
 from ptheta.lab.scalars import Loss, linearised, play
 from ptheta.losses.adversarial import LOSSES
@@ -247,12 +247,12 @@ def _rock_paper_scissors(asked: Asked) -> Section:
     )
     begin = ((0.5 * rng.normal(size=3)).tolist(), (0.5 * rng.normal(size=3)).tolist())
     found = {
-        rule: play(losses, begin, rule=rule, lr=1.0, steps=800)[:, :3].softmax(1) for rule in RULES
+        rule: play(losses, begin, rule=rule, lr=1.0, steps=400)[:, :3].softmax(1) for rule in RULES
     }
     gaps = {rule: (path - fair).abs().sum(1) / 2 for rule, path in found.items()}
     numbers = [
         Number(
-            f"extragradient: probability of {name} after 800 steps",
+            f"extragradient: probability of {name} after 400 steps",
             float(found["extragradient"][-1, i]),
             float(fair[i]),
             2e-2,
@@ -296,16 +296,25 @@ def _rock_paper_scissors(asked: Asked) -> Section:
 def _draw_gaps(gaps: dict[str, Tensor], axes: Sequence[Axes]) -> None:
     for (rule, gap), colour in zip(gaps.items(), COLOURS, strict=False):
         axes[0].plot(gap, color=colour, lw=1, label=rule)
-    axes[0].legend(fontsize=8, frameon=False)
-    axes[0].axhline(0, color=GREY, lw=0.6)
+    axes[0].set_ylim(0, 1.05)
+    axes[0].legend(fontsize=8, frameon=False, ncols=3, loc="upper center")
     label(axes[0], "step", "distance to the equilibrium")
 
 
 # -- Dirac-GAN
 
-# f'(0) of the loss written as E[f(d(G(z)))] + E[f(-d(x))], up to sign (Mescheder et al., eq. 2);
-# the discriminator's loss of the hinge is linear near 0, as that of the Wasserstein loss is.
-SLOPES = {"minimax": 0.5, "non_saturating": 0.5, "wasserstein": 1.0, "hinge": 1.0}
+# Slopes at 0 of the generator's loss -f(d(G(z))), and of the discriminator's f(d(G(z))) + f(-d(x))
+# (Mescheder et al., eq. 2); the discriminator's loss of the hinge is linear near 0, as that of the
+# Wasserstein loss is. Least squares has no equilibrium at (0, 0), where d = 0 is not its optimum.
+SLOPES = {
+    "minimax": (0.5, 0.5),
+    "non_saturating": (0.5, 0.5),
+    "maximum_likelihood": (1.0, 0.5),
+    "relativistic": (0.5, 0.5),
+    "wasserstein": (1.0, 1.0),
+    "hinge": (1.0, 1.0),
+}
+AWAY = 400  # steps without convergence
 
 
 def _dirac(asked: Asked) -> Section:
@@ -313,34 +322,12 @@ def _dirac(asked: Asked) -> Section:
     gamma = round(float(rng.uniform(0.2, 0.8)), 2)
     lr = round(float(rng.uniform(0.05, 0.3)), 2)
     rows, numbers = [], []
-    for name, slope in SLOPES.items():
+    for name in SLOPES:
         for penalty in ("none", "r1", "r2"):
-            weight = 0.0 if penalty == "none" else gamma
-            theory = _eigenvalue(slope, weight)
-            game = dirac(name, penalty, weight)
-            # one simultaneous step is I + lr A: A has the eigenvalues of the flow
-            flow = (linearised(game, (0.0, 0.0), "simultaneous", lr) - torch.eye(2)) / lr
-            value = _leading(flow)
-            numbers += [
-                Number(f"{name}, {penalty}: real part", value.real, theory.real, DIRAC),
-                Number(f"{name}, {penalty}: imaginary part", value.imag, theory.imag, DIRAC),
-            ]
-            cells = [name, penalty, f"{value.real:+.3f} {value.imag:+.3f}i"]
-            for rule in RULES:
-                largest = float(
-                    torch.linalg.eigvals(linearised(game, (0.0, 0.0), rule, lr)).abs().max()
-                )
-                numbers.append(
-                    Number(
-                        f"{name}, {penalty}: largest modulus of a step, {rule}",
-                        largest,
-                        _modulus(slope, weight, lr, rule),
-                        DIRAC,
-                    )
-                )
-                verdict = "converges" if largest < 1 - 1e-6 else "circles"
-                cells.append(f"{largest:.4f}: {'diverges' if largest > 1 + 1e-6 else verdict}")
+            cells, found = _linear(name, penalty, 0.0 if penalty == "none" else gamma, lr)
             rows.append(cells)
+            numbers += found
+    cells, away = _norm_one(gamma, lr)
     return Section(
         "Dirac-GAN: losses, penalties and update rules",
         [
@@ -349,17 +336,68 @@ def _dirac(asked: Asked) -> Section:
             "training is linear, and the eigenvalues of its Jacobian decide: a real part below 0 "
             "attracts. Without a penalty all are imaginary. A gradient penalty of weight "
             f"$\\gamma$ = {gamma} on real or on generated points adds $-\\gamma$ to the "
-            f"discriminator's row. The step size is {lr}.",
+            f"discriminator's row. The step size is {lr}. f'(0) is the slope of the "
+            "discriminator's loss in d, and g'(0) that of the generator's; they are equal but for "
+            "`maximum_likelihood`.",
             "A step of an update rule has the eigenvalues in the last columns: a largest modulus "
             "below 1 converges. Losses and penalties are those of `ptheta train gan`.",
+            "The penalty of WGAN-GP, $\\gamma (|\\psi| - 1)^2$, has a corner at the equilibrium "
+            "and no Jacobian there. It asks for a gradient of norm 1: it moves $\\psi$ away from 0 "
+            "wherever $|\\theta| < \\gamma / 2$ and $|\\psi| < 1/2$: no step size lets it "
+            "converge.",
         ],
-        ["\\lambda = -\\frac{\\gamma}{2} \\pm \\sqrt{\\frac{\\gamma^2}{4} - f'(0)^2}"],
+        ["\\lambda = -\\frac{\\gamma}{2} \\pm \\sqrt{\\frac{\\gamma^2}{4} - f'(0)\\, g'(0)}"],
         [
-            Table(("loss", "penalty", "eigenvalue of the flow", *RULES), rows),
+            Table(("loss", "penalty", "eigenvalue of the flow", *RULES), [*rows, cells]),
+            Numbers(away, f"Wasserstein with gp, after {AWAY:,} steps"),
             Numbers(numbers, "Each number against its closed form"),
         ],
         "ptheta train gan --data points-ring --recipe points --penalty r1 --out runs/r1",
     )
+
+
+def _linear(name: str, penalty: str, weight: float, lr: float) -> tuple[list[str], list[Number]]:
+    """A row of the table, and its numbers."""
+    slopes = SLOPES[name]
+    theory = _eigenvalue(slopes, weight)
+    game = dirac(name, penalty, weight)
+    steps = {rule: linearised(game, (0.0, 0.0), rule, lr) for rule in RULES}
+    # one simultaneous step is I + lr A: A has the eigenvalues of the flow
+    value = _leading((steps["simultaneous"] - torch.eye(2)) / lr)
+    numbers = [
+        Number(f"{name}, {penalty}: real part", value.real, theory.real, DIRAC),
+        Number(f"{name}, {penalty}: imaginary part", value.imag, theory.imag, DIRAC),
+    ]
+    cells = [name, penalty, f"{value.real:+.3f} {value.imag:+.3f}i"]
+    for rule, step in steps.items():
+        largest = float(torch.linalg.eigvals(step).abs().max())
+        known = _modulus(slopes, weight, lr, rule)
+        what = f"{name}, {penalty}: largest modulus of a step, {rule}"
+        numbers.append(Number(what, largest, known, DIRAC))
+        verdict = "converges" if largest < 1 - 1e-6 else "circles"
+        cells.append(f"{largest:.4f}: {'diverges' if largest > 1 + 1e-6 else verdict}")
+    return cells, numbers
+
+
+def _norm_one(gamma: float, lr: float) -> tuple[list[str], list[Number]]:
+    """The row of the penalty of WGAN-GP, by playing the game, and its numbers."""
+    cells, numbers = ["wasserstein", "gp", "none"], []
+    for rule in RULES:
+        start = ([0.01], [0.01])
+        path = play(dirac("wasserstein", "gp", gamma), start, rule=rule, lr=lr, steps=AWAY)
+        far = float(path[AWAY // 2 :].norm(dim=1).max())
+        numbers.append(
+            Number(
+                f"{rule}: largest distance from (0, 0) in the second half",
+                far,
+                gamma / 2,
+                0.0,
+                ">=",
+                "theory: $\\gamma / 2$",
+            )
+        )
+        cells.append(f"stays up to {far:.2f} away")
+    return cells, numbers
 
 
 def dirac(loss: str, penalty: str, weight: float) -> tuple[Loss, Loss]:
@@ -385,11 +423,10 @@ def dirac(loss: str, penalty: str, weight: float) -> tuple[Loss, Loss]:
     return generator, discriminator
 
 
-def _eigenvalue(slope: float, gamma: float) -> complex:
+def _eigenvalue(slopes: tuple[float, float], gamma: float) -> complex:
     """That of the flow with the largest imaginary, then real, part (Mescheder et al., lemma 2.3 and
     appendix D)."""
-    root = cmath.sqrt(gamma**2 / 4 - slope**2)
-    return -gamma / 2 + root
+    return -gamma / 2 + cmath.sqrt(gamma**2 / 4 - slopes[0] * slopes[1])
 
 
 def _leading(matrix: Tensor) -> complex:
@@ -397,19 +434,17 @@ def _leading(matrix: Tensor) -> complex:
     return max(values, key=lambda v: (round(v.imag, 9), v.real))
 
 
-def _modulus(slope: float, gamma: float, lr: float, rule: str) -> float:
-    """The largest modulus of the eigenvalues of one step on A = [[0, s], [-s, -gamma]]."""
-    a = [[0.0, slope], [-slope, -gamma]]
-    if rule == "simultaneous":
-        m = [[1 + lr * a[0][0], lr * a[0][1]], [lr * a[1][0], 1 + lr * a[1][1]]]
+def _modulus(slopes: tuple[float, float], gamma: float, lr: float, rule: str) -> float:
+    """The largest modulus of the eigenvalues of one step on A = [[0, g], [-f, -gamma]]."""
+    g, f = slopes
+    if rule == "simultaneous":  # I + lr A
+        m = [[1.0, lr * g], [-lr * f, 1 - lr * gamma]]
     elif rule == "alternating":  # theta first, then psi at the new theta
-        first = (1.0, lr * slope)
-        m = [list(first), [-lr * slope * first[0], 1 - lr * gamma - lr * slope * first[1]]]
+        m = [[1.0, lr * g], [-lr * f, 1 - lr * gamma - lr**2 * f * g]]
     else:  # I + lr A + lr^2 A^2
-        square = [[-(slope**2), -slope * gamma], [slope * gamma, gamma**2 - slope**2]]
         m = [
-            [float(i == j) + lr * a[i][j] + lr**2 * square[i][j] for j in range(2)]
-            for i in range(2)
+            [1 - lr**2 * f * g, lr * g - lr**2 * g * gamma],
+            [-lr * f + lr**2 * f * gamma, 1 - lr * gamma + lr**2 * (gamma**2 - f * g)],
         ]
     trace, det = m[0][0] + m[1][1], m[0][0] * m[1][1] - m[0][1] * m[1][0]
     root = cmath.sqrt(trace**2 / 4 - det)

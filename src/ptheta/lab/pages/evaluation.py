@@ -44,6 +44,7 @@ REAL, COPIES, ONE, NOISE, FOOLING = (
     "noise",
     "noise made for the classifier",
 )
+OTHERS = ("Gaussian draws", "k-means centres")
 REAL_SCORE = "theory: of test digits"
 WIDTHS = (0.08, 0.11, 0.15, 0.2, 0.27)  # of Parzen windows, white - black = 1
 
@@ -112,21 +113,25 @@ def page(asked: Asked) -> Page:
 
 def _sets(asked: Asked, train: Dataset, test: Dataset) -> dict[str, Tensor]:
     source = asked if asked.runs else Asked(runs=[Run.open(EXAMPLE)])
-    runs = given(source, "evaluation", Samples, "draw samples", train)
+    own = (REAL, COPIES, ONE, NOISE, FOOLING, *OTHERS)
+    runs = given(source, "evaluation", Samples, "draw samples", train, own)
     rng = asked.rng("sets")
     seed = int(rng.integers(2**31))
     ones = train.shuffled(seed).batch(slice(0, N))
-    assert isinstance(ones.condition, Tensor)
-    first = torch.stack([ones.x[ones.condition == k][0] for k in range(10)])
     noise = torch.from_numpy(rng.integers(0, 4, (N, *train.spec.shape)) * 85).to(torch.uint8)
     return {
         REAL: test.shuffled(seed).batch(slice(0, N)).x,
         COPIES: ones.x,
-        ONE: first.repeat(N // 10, 1, 1, 1),
+        ONE: clearest(ones.x).repeat(N // 10, 1, 1, 1),
         NOISE: noise,
         FOOLING: fooling(noise[:200]).repeat(N // 200, 1, 1, 1),
         **{one.name: sample(one.model, N, seed=seed) for one in runs},
     }
+
+
+def clearest(x: Tensor) -> Tensor:
+    """The image of each class that the classifier is most certain of, (10, 1, H, W)."""
+    return x[Judged.of(x).logits.log_softmax(1).argmax(0)]
 
 
 def fooling(noise: Tensor) -> Tensor:
@@ -219,10 +224,10 @@ def _blind(judged: Mapping[str, Judged]) -> Section:
         "What the score does not see",
         [
             "One image of each class, repeated, has the highest possible score if the classifier "
-            "is certain of each: the score does not see variety within a class. Copies of the "
-            "training images score as new images do: it does not see memorisation. And it only "
-            "knows what its classifier knows: noise that was changed until the classifier is "
-            "certain scores better than real digits.",
+            "is certain of each, as it is of these: the score does not see variety within a class. "
+            "Copies of the training images score as new images do: it does not see memorisation. "
+            "And it only knows what its classifier knows: noise that was changed until the "
+            "classifier is certain scores better than real digits.",
         ],
         [],
         [

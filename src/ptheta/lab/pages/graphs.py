@@ -8,6 +8,7 @@ from textwrap import wrap
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
+from markupsafe import escape
 from matplotlib.axes import Axes
 from torch import nn
 
@@ -21,6 +22,7 @@ from ptheta.models.base import Plays
 from ptheta.models.graph import Graph, HasGraph
 from ptheta.models.taxonomy import TREE, Branch, Leaf, leaves
 from ptheta.report import graphs
+from ptheta.report.plots import GROUP
 
 Place: TypeAlias = tuple[str, ...]
 
@@ -284,8 +286,21 @@ def _picture(graph: Graph) -> Callable[[], str]:
 @cache
 def _svg(graph: Graph) -> str:
     """On white also in dark mode: the fills of the circles have a meaning."""
-    text = graphs.draw(graph).decode()
-    return text[text.index("<svg") :].replace("<svg", '<svg role="img" style="background:#fff"', 1)
+    text = GROUP.sub("<g", graphs.draw(graph).decode())
+    start = f'<svg role="img" aria-label="{escape(_arrows(graph))}" style="background:#fff"'
+    return text[text.index("<svg") :].replace("<svg", start, 1)
+
+
+def _arrows(graph: Graph) -> str:
+    """The arrows in words, for readers who cannot see them."""
+    kinds = {"": [a for a in graph.arrows if a.part != "inference"]}
+    kinds["; dashed: "] = [a for a in graph.arrows if a.part == "inference"]
+    said = [
+        start + ", ".join(f"{a.source} to {a.target}" for a in arrows)
+        for start, arrows in kinds.items()
+        if arrows
+    ]
+    return f"Arrows {''.join(said)}" if said else f"{graph.order()[0]} alone, without arrows"
 
 
 def _words(graph: Graph) -> str:

@@ -14,7 +14,7 @@ from ptheta.tasks.sample import sampling_threads
 from tests.conftest import tiny
 
 IN_ONE = {"compress", "decompress"}  # thread, or other digits would be decoded than encoded
-COMPUTE_NOTHING = {"metrics", "models", "data", "completion", "report", "study", "log"}
+COMPUTE_NOTHING = {"metrics", "models", "data", "completion", "report", "study", "log", "push"}
 SPEC = ImageSpec(1, 8, 8, 2)
 
 

@@ -284,6 +284,7 @@ VERBS: dict[str, Callable[[Path, Path], Any]] = {
     "tasks.fit": lambda place, out: tasks.fit(MODELS["ae"], CODES, components=2),
     "learn": lambda place, out: ptheta.learn("likelihood", out / "page.html"),
     "log": lambda place, out: ptheta.log(place / "run", "tensorboard", out=out / "events"),
+    "push": lambda place, out: ptheta.push(place / "run", "team/run", out=out / "shared"),
     "impute": lambda place, out: ptheta.impute(
         place / "table", place / "rows.csv", out=out / "full.csv"
     ),

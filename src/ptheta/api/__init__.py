@@ -28,6 +28,7 @@ from ptheta.api.measuring import Unwritten, closest, evaluate, evaluate_images
 from ptheta.api.nearby import Nearby
 from ptheta.api.neighbouring import neighbours
 from ptheta.api.plugging import register
+from ptheta.api.pushing import Pushed, push
 from ptheta.api.ratios import Real, ratio
 from ptheta.api.rehearsing import DryRun, dry_run
 from ptheta.api.repairing import denoise, reconstruct
@@ -66,6 +67,7 @@ __all__ = [
     "ModelInfo",
     "Moved",
     "Nearby",
+    "Pushed",
     "Real",
     "Rows",
     "Scattered",
@@ -113,6 +115,7 @@ __all__ = [
     "open_data",
     "outliers",
     "probe",
+    "push",
     "ratio",
     "reconstruct",
     "register",

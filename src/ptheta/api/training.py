@@ -21,13 +21,15 @@ from ptheta.data.names import record
 from ptheta.errors import Interrupted, PthetaError
 from ptheta.files.atomic import leftover, locked
 from ptheta.files.out import check_folder
+from ptheta.files.paths import HUB, exists, expand
 from ptheta.metrics.selection import Selection
 from ptheta.models import registry
 from ptheta.models.own import registered
 from ptheta.runs import plan, sweeps
 from ptheta.runs.config_file import has_config
-from ptheta.runs.examples import refuse_to_change
 from ptheta.runs.folder import Run
+from ptheta.runs.hub import ADDRESS
+from ptheta.runs.places import refuse_to_change
 from ptheta.runs.worker import FromProgram, work
 from ptheta.specs import DataSpec
 from ptheta.terminal.signals import Stopped
@@ -233,7 +235,14 @@ def load(run: str | Path, weights: str = "best") -> nn.Module:
     """Load the trained model of a run, in eval mode.
 
     Args:
-        run: run folder
+        run: run folder; `example:NAME`; or a run on the Hugging Face hub, `hf://ORG/NAME`, or
+            `ORG/NAME` where there is no such folder
         weights: "best" or "last"
+
+    Raises:
+        PthetaError: if there is no such run, or it cannot be downloaded
     """
+    on_hub = isinstance(run, str) and ADDRESS.fullmatch(run) is not None
+    if on_hub and not exists(expand(run)):
+        run = f"{HUB}{run}"
     return Run.open(run).model(weights)

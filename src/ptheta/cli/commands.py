@@ -22,7 +22,7 @@ PARTS = (
         "chains",
     ),
     *("classify", "cluster", "compressing", "density", "ratio", "tradeoff"),
-    *("study", "study_report", "tracking", "learning"),
+    *("study", "study_report", "tracking", "pushing", "learning"),
 )
 
 for section in sections():

@@ -35,9 +35,10 @@ from ptheta.api.repairing import denoise, reconstruct
 from ptheta.api.rows import Rows
 from ptheta.api.scattering import Scattered, scatter
 from ptheta.api.scoring_completions import score_inpainting
+from ptheta.api.sweeping import sweep
 from ptheta.api.tracking import Logged, log
 from ptheta.api.tradeoffs import Traded, tradeoff
-from ptheta.api.training import create, load, sweep, train
+from ptheta.api.training import create, load, train
 from ptheta.api.translating import Translations
 from ptheta.api.translation import translate
 from ptheta.api.traversing import traverse

@@ -1,8 +1,8 @@
-"""The `create`, `train`, `sweep` and `load` functions."""
+"""The `create`, `train` and `load` functions."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -25,7 +25,7 @@ from ptheta.files.paths import HUB, exists, expand
 from ptheta.metrics.selection import Selection
 from ptheta.models import registry
 from ptheta.models.own import registered
-from ptheta.runs import plan, sweeps
+from ptheta.runs import plan
 from ptheta.runs.config_file import has_config
 from ptheta.runs.folder import Run
 from ptheta.runs.hub import ADDRESS
@@ -185,39 +185,6 @@ def _train(asked: Asked, folder: Path, options: dict[str, object]) -> Run:
 def _scorer(reserve: Dataset) -> Score:
     """The score that selects the best checkpoint on these images, in each process."""
     return Selection(reserve)
-
-
-@undisturbed()
-def sweep(
-    model: str | type[nn.Module] | nn.Module,
-    data: str | Path,
-    out: str | Path,
-    settings: Sequence[Mapping[str, object]],
-    *,
-    seeds: int = 1,
-    recipe: str = "default",
-    **options: object,
-) -> sweeps.Sweep:
-    """Train a model with each of several settings and each of the seeds 0, 1, ...
-
-    Runs are written to out/NAME=VALUE,...,seed=N. Finished runs are kept, so a sweep can be
-    interrupted and called again. All settings are trained with seed 0 first, then all with seed 1,
-    and so on. A run that fails (a loss that is not finite) is recorded, and the sweep continues.
-
-    Args:
-        model: as for `train`
-        data: name of a data set, or a path
-        out: folder to write the runs into
-        settings: option tables, such as `ptheta.runs.sweeps.grid` returns
-        seeds: number of seeds
-        recipe: one of the model's recipes
-        options: options shared by all runs
-
-    Raises:
-        PthetaError: for invalid settings, before any training
-    """
-    trainings = sweeps.Trainings(named(model), data, settings, seeds, recipe, options)
-    return sweeps.sweep(train, trainings, out)
 
 
 def _what_is_left(folder: Path) -> str:

@@ -16,7 +16,7 @@ from tests.conftest import tiny
 IN_ONE = {"compress", "decompress"}  # thread, or other digits would be decoded than encoded
 COMPUTE_NOTHING = {"metrics", "models", "data", "completion", "report", "study", "log", "launch"}
 SPEC = ImageSpec(1, 8, 8, 2)
-COMPUTE_NOTHING |= {"data pack"}  # pictures keep their bytes
+COMPUTE_NOTHING |= {"push", "data pack"}  # pictures keep their bytes
 
 
 @pytest.fixture

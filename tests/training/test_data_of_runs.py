@@ -148,6 +148,7 @@ def test_every_verb_that_reads_data_can_be_told_where_it_lies():
         "decode",
         "learn",
         "log",
+        "push",
     }  # of those that take a run
     shared = DATA(click.command()(lambda: None)).params[0]
     assert isinstance(shared, click.Option)

@@ -54,7 +54,7 @@ def test_they_are_small_and_of_three_kinds():
 @pytest.mark.slow
 def test_their_numbers_are_not_kept():
     before = files()
-    with pytest.warns(UserWarning, match="example:gan is shipped with ptheta and read-only"):
+    with pytest.warns(UserWarning, match="example:gan is read-only"):
         assert ptheta.evaluate("example:gan", n=20).results
     assert files() == before
 
@@ -65,7 +65,7 @@ def test_nothing_is_written_into_them():
     with pytest.raises(PthetaError, match=cure):
         ptheta.fit("example:vae")
     for out, said in (
-        ("example:vae", "runs shipped with ptheta, which are read-only: choose another"),
+        ("example:vae", "are runs of ptheta or of the hub, which are read-only: choose another"),
         (PLACE / "vae", "example:vae is shipped with ptheta and read-only: choose another --out"),
     ):
         with pytest.raises(PthetaError, match=said):

@@ -286,6 +286,7 @@ VERBS: dict[str, Callable[[Path, Path], Any]] = {
     "learn": lambda place, out: ptheta.learn("likelihood", out / "page.html"),
     "pack": lambda place, out: ptheta.pack(IMAGES, out / "shards", images_per_shard=20),
     "log": lambda place, out: ptheta.log(place / "run", "tensorboard", out=out / "events"),
+    "push": lambda place, out: ptheta.push(place / "run", "team/run", out=out / "shared"),
     "impute": lambda place, out: ptheta.impute(
         place / "table", place / "rows.csv", out=out / "full.csv"
     ),

@@ -47,7 +47,7 @@ def test_a_sweep_trains_every_setting_and_seed_and_goes_on(strokes, tmp_path, mo
             raise Interrupted("stopped", 2)
         return kept(*args, **options)
 
-    monkeypatch.setattr("ptheta.api.training.train", stop_at_third)
+    monkeypatch.setattr("ptheta.api.sweeping.train", stop_at_third)
     with pytest.raises(Interrupted):
         sweep("gan", strokes, tmp_path / "s", table, seeds=2, **OPTIONS)
     monkeypatch.undo()

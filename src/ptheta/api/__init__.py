@@ -30,15 +30,17 @@ from ptheta.api.nearby import Nearby
 from ptheta.api.neighbouring import neighbours
 from ptheta.api.packing import Packed, pack
 from ptheta.api.plugging import register
+from ptheta.api.pushing import Pushed, push
 from ptheta.api.ratios import Real, ratio
 from ptheta.api.rehearsing import DryRun, dry_run
 from ptheta.api.repairing import denoise, reconstruct
 from ptheta.api.rows import Rows
 from ptheta.api.scattering import Scattered, scatter
 from ptheta.api.scoring_completions import score_inpainting
+from ptheta.api.sweeping import sweep
 from ptheta.api.tracking import Logged, log
 from ptheta.api.tradeoffs import Traded, tradeoff
-from ptheta.api.training import create, load, sweep, train
+from ptheta.api.training import create, load, train
 from ptheta.api.translating import Translations
 from ptheta.api.translation import translate
 from ptheta.api.traversing import traverse
@@ -69,6 +71,7 @@ __all__ = [
     "Moved",
     "Nearby",
     "Packed",
+    "Pushed",
     "Real",
     "Rows",
     "Scattered",
@@ -118,6 +121,7 @@ __all__ = [
     "outliers",
     "pack",
     "probe",
+    "push",
     "ratio",
     "reconstruct",
     "register",

@@ -21,9 +21,9 @@ from ptheta.files.out import check_file
 from ptheta.metrics.latent import LatentReport, codes, latent_report
 from ptheta.models.variational.grid_prior import GridCoder
 from ptheta.report import figures
-from ptheta.runs.examples import refuse_to_change
 from ptheta.runs.folder import Run
 from ptheta.runs.from_plan import build_model
+from ptheta.runs.places import refuse_to_change
 from ptheta.runs.prior import save_prior
 from ptheta.tasks.probe import Probe
 from ptheta.tasks.walks import code_size

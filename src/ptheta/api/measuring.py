@@ -128,8 +128,8 @@ def evaluate(
 
 def _keeps(run: Run) -> tuple[bool, str]:
     """Whether results are stored in the run folder, and why not."""
-    if run.example is not None:
-        return False, "is shipped with ptheta and read-only"
+    if run.shipped is not None:
+        return False, "is read-only"
     return os.access(run.path, os.W_OK), "cannot be written"
 
 

@@ -1,9 +1,9 @@
-"""The `create`, `train`, `sweep` and `load` functions."""
+"""The `create`, `train` and `load` functions."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -23,13 +23,15 @@ from ptheta.data.names import record
 from ptheta.errors import Interrupted, PthetaError
 from ptheta.files.atomic import leftover, locked
 from ptheta.files.out import check_folder
+from ptheta.files.paths import HUB, exists, expand
 from ptheta.metrics.selection import Selection
 from ptheta.models import registry
 from ptheta.models.own import registered
-from ptheta.runs import plan, sweeps
+from ptheta.runs import plan
 from ptheta.runs.config_file import has_config
-from ptheta.runs.examples import refuse_to_change
 from ptheta.runs.folder import Run
+from ptheta.runs.hub import ADDRESS
+from ptheta.runs.places import refuse_to_change
 from ptheta.runs.worker import FromProgram, work
 from ptheta.specs import DataSpec
 from ptheta.terminal.signals import Stopped
@@ -202,44 +204,6 @@ def _scorer(reserve: Dataset) -> Score:
     return Selection(reserve)
 
 
-@undisturbed()
-def sweep(
-    model: str | type[nn.Module] | nn.Module,
-    data: str | Path,
-    out: str | Path,
-    settings: Sequence[Mapping[str, object]],
-    *,
-    seeds: int = 1,
-    recipe: str = "default",
-    **options: object,
-) -> sweeps.Sweep:
-    """Train a model with each of several settings and each of the seeds 0, 1, ...
-
-    Runs are written to out/NAME=VALUE,...,seed=N. Finished runs are kept, so a sweep can be
-    interrupted and called again. All settings are trained with seed 0 first, then all with seed 1,
-    and so on. A run that fails (a loss that is not finite) is recorded, and the sweep continues.
-
-    Args:
-        model: as for `train`
-        data: name of a data set, or a path
-        out: folder to write the runs into
-        settings: option tables, such as `ptheta.runs.sweeps.grid` returns
-        seeds: number of seeds
-        recipe: one of the model's recipes
-        options: options shared by all runs
-
-    Raises:
-        PthetaError: for invalid settings, before any training
-    """
-    if (place := launchers.here()) is not None:
-        raise PthetaError(
-            f"{place.launcher} has started {place.size} processes for one run, and a sweep has "
-            "several: start the sweep once"
-        )
-    trainings = sweeps.Trainings(named(model), data, settings, seeds, recipe, options)
-    return sweeps.sweep(train, trainings, out)
-
-
 def what_is_left(folder: Path) -> str:
     """How to continue a run that was ended by a signal."""
     last = latest(folder / "state")
@@ -255,7 +219,14 @@ def load(run: str | Path, weights: str = "best") -> nn.Module:
     """Load the trained model of a run, in eval mode.
 
     Args:
-        run: run folder
+        run: run folder; `example:NAME`; or a run on the Hugging Face hub, `hf://ORG/NAME`, or
+            `ORG/NAME` where there is no such folder
         weights: "best" or "last"
+
+    Raises:
+        PthetaError: if there is no such run, or it cannot be downloaded
     """
+    on_hub = isinstance(run, str) and ADDRESS.fullmatch(run) is not None
+    if on_hub and not exists(expand(run)):
+        run = f"{HUB}{run}"
     return Run.open(run).model(weights)

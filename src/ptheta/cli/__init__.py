@@ -10,7 +10,9 @@ import os
 import signal
 import sys
 import warnings
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TextIO
 
@@ -26,8 +28,11 @@ STARTERS = {"TORCHELASTIC_RUN_ID", "SLURM_STEP_ID"}  # variables of processes of
 UNREAD = 128 + signal.SIGPIPE  # exit status when the output has no reader
 
 
-def main(argv: list[str] | None = None) -> None:
-    """Entry point of the `ptheta` command. Bad input gives one line on stderr and exit status 2."""
+def main(argv: list[str] | None = None, work: Callable[[], object] | None = None) -> None:
+    """Entry point of the `ptheta` command. Bad input gives one line on stderr and exit status 2.
+
+    work: done instead of the command of `argv`; may return an exit status
+    """
     if sys.stderr is None:  # stderr is closed: discard messages
         sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
     if sys.stdout is None:
@@ -41,7 +46,7 @@ def main(argv: list[str] | None = None) -> None:
     status, text = 0, ""
     with lasting(), ending() as asked:
         try:
-            status, text = _done(argv)
+            status, text = _done(partial(_command, argv) if work is None else work)
         except BaseException:  # any exception that a signal caused
             if asked.number is None:
                 raise
@@ -72,13 +77,17 @@ class _Warnings:
                 above(f"ptheta: warning: {_shown(str(message))}", sys.stderr)
 
 
-def _done(argv: list[str] | None) -> tuple[int, str]:
-    """Runs the command. Returns the exit status and, if it failed, the error message."""
-    try:
-        from ptheta.cli.commands import cli  # slow to import, so only after signal handlers are set
+def _command(argv: list[str] | None) -> object:
+    from ptheta.cli.commands import cli  # slow to import, so only after signal handlers are set
 
-        ended = cli.main(args=argv, prog_name="ptheta", standalone_mode=False)
-        return (ended if isinstance(ended, int) else 0), ""  # the command may return a status
+    return cli.main(args=argv, prog_name="ptheta", standalone_mode=False)
+
+
+def _done(work: Callable[[], object]) -> tuple[int, str]:
+    """Does the work. Returns the exit status and, if it failed, the error message."""
+    try:
+        ended = work()
+        return (ended if isinstance(ended, int) else 0), ""  # a command may return a status
     except Interrupted as error:
         return 128 + error.number, str(error)
     except PthetaError as error:

@@ -22,7 +22,7 @@ PARTS = (
         "chains",
     ),
     *("classify", "cluster", "compressing", "density", "ratio", "tradeoff"),
-    *("study", "study_report", "tracking", "launching", "learning"),
+    *("study", "study_report", "tracking", "pushing", "launching", "learning"),
 )
 
 for section in sections():

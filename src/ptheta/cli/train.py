@@ -287,6 +287,26 @@ def _sweep_options() -> list[click.Parameter]:
             show_default=True,
             help="Number of runs of each setting, with seeds 0, 1, ...",
         ),
+        click.Option(
+            ["--jobs"],
+            type=types.Whole(1, types.MOST_JOBS),
+            default=1,
+            show_default=True,
+            help="Number of runs trained at the same time, each a process with its share of the "
+            "cores or a GPU of its own; output in OUT/logs.",
+        ),
+        click.Option(
+            ["--cluster"],
+            metavar="NAME",
+            help="Submit each run as a job through submitit: slurm, or local to try it here.",
+        ),
+        click.Option(
+            ["--cluster-option", "cluster_options"],
+            multiple=True,
+            metavar="NAME=VALUE",
+            help="Parameter of submitit, such as timeout_min=60 or slurm_partition=gpu. May be "
+            "repeated.",
+        ),
     ]
 
 
@@ -294,17 +314,26 @@ def _sweep_command(name: str) -> click.Command:
     """`ptheta sweep` of one model."""
 
     def run(
-        data: str, out: str, vary: tuple[str, ...], seeds: int, recipe: str, **options: Parsed
+        data: str,
+        out: str,
+        vary: tuple[str, ...],
+        cluster_options: tuple[str, ...],
+        seeds: int,
+        jobs: int,
+        cluster: str | None,
+        recipe: str,
+        **options: Parsed,
     ) -> None:
         settings = _settings_of(name, vary)
+        where = {"jobs": jobs, "cluster": cluster, "cluster_options": _pairs(cluster_options)}
         given = _given(options)
         if not vary:
             click.echo(
                 "no --vary: the runs differ only in their seed; --vary NAME=A,B adds settings",
                 err=True,
             )
-        done = ptheta.sweep(name, data, out, settings, seeds=seeds, recipe=recipe, **given)
-        counts = f"{done.path}: {len(done.runs)} runs trained, {len(done.failed)} failed"
+        done = ptheta.sweep(name, data, out, settings, seeds=seeds, recipe=recipe, **where, **given)
+        counts = f"{done.path}: {done.counts()}"
         again = " (run the same command to retry these)" if done.failed else ""
         if not done.runs:
             click.echo(f"{counts}{again}")
@@ -312,6 +341,19 @@ def _sweep_command(name: str) -> click.Command:
         click.echo(f"{counts}{again}; next: {after_sweep(done.path)}")
 
     return _of_model(name, _sweep_options(), run, leave=("seed",))
+
+
+def _pairs(texts: tuple[str, ...]) -> dict[str, int | str]:
+    """NAME=VALUE each; a value of digits is a number. Raises PthetaError for other texts."""
+    found: dict[str, int | str] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not (name.isidentifier() and equals):
+            raise PthetaError(
+                f"--cluster-option {text}: want NAME=VALUE such as slurm_partition=gpu"
+            )
+        found[name] = int(value) if value.isdecimal() else value
+    return found
 
 
 def _settings_of(name: str, vary: tuple[str, ...]) -> list[dict[str, object]]:

@@ -16,6 +16,7 @@ from ptheta.files.out import check_file, check_folder
 
 NAME = 255  # the longest name of a file, bytes
 PATH = 4095  # the longest path, bytes
+MOST_JOBS = 4096  # trainings at the same time
 
 
 Completer: TypeAlias = Callable[[click.Context, click.Parameter, str], list[str]]

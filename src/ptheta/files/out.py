@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ptheta.config import brief
 from ptheta.errors import PthetaError
-from ptheta.files.paths import EXAMPLE, expand
+from ptheta.files.paths import EXAMPLE, HUB, expand
 
 NAME_BYTES = 255  # maximum length of a name in common file systems
 
@@ -96,10 +96,10 @@ def _expanded(path: str | Path, flag: str) -> Path:
         expanded = expand(path)
     except PthetaError as error:
         raise PthetaError(f"{flag}: {error}") from None
-    if str(expanded).startswith(EXAMPLE):  # such a path could not be referred to
+    if str(path).startswith((EXAMPLE, HUB)):  # such a path could not be referred to
         raise PthetaError(
-            f"{flag} {brief(str(expanded))}: names that begin with {EXAMPLE} are runs shipped "
-            "with ptheta, which are read-only: choose another"
+            f"{flag} {brief(str(path))}: names that begin with {EXAMPLE} or {HUB} are runs of "
+            "ptheta or of the hub, which are read-only: choose another"
         )
     # the system does not report a name that is too long if its parent folder is missing
     for part in expanded.parts:

@@ -10,6 +10,7 @@ from pathlib import Path
 from ptheta.errors import PthetaError
 
 EXAMPLE = "example:"  # prefix of the name of a bundled run
+HUB = "hf://"  # prefix of the name of a run on the Hugging Face hub
 
 
 def expand(path: str | Path) -> Path:

@@ -57,7 +57,7 @@ def _earlier(run: Run) -> Evaluation | None:
 
 
 def measured_run(loaded: Loaded, name: str, setting: str, seen: Seen, how: Measuring) -> Measured:
-    """Evaluates a run; also writes its evaluation.json, except for example runs.
+    """Evaluates a run; also writes its evaluation.json, except of runs that are read-only.
 
     setting: how it differs from the others, except for the seed; seen: the data as this run uses it
     """
@@ -75,7 +75,7 @@ def measured_run(loaded: Loaded, name: str, setting: str, seen: Seen, how: Measu
     )
     known = {} if how.anew else held(earlier, ctx)
     evaluation = measured(ctx, known)
-    if run.example is None:
+    if run.shipped is None:
         kept(evaluation, earlier, ctx).write(run.path / "evaluation.json")
     samples = ctx.first_samples(drawn_of(test.spec)) if isinstance(model, Samples) else None
     with stage("pictures"):

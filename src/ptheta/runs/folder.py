@@ -25,8 +25,8 @@ from ptheta.files.tensors import load_weights
 from ptheta.models import registry
 from ptheta.runs.card import card
 from ptheta.runs.config_file import damaged, has_config, read_config, spec_of, whites
-from ptheta.runs.examples import example_in, folder_of
 from ptheta.runs.from_plan import Openings, build_model
+from ptheta.runs.places import folder_of, shipped
 from ptheta.runs.plan import Plan
 from ptheta.runs.plugged import check_here
 from ptheta.runs.prior import CHOICES, FOLDER, digest_of_prior, has_grid_prior, with_prior
@@ -52,15 +52,16 @@ class Run:
 
     @classmethod
     def open(cls, path: str | Path | Run, weights: str | None = None) -> Run:
-        """Opens a run folder, or an example shipped with the package (`example:vae`).
+        """Opens a run folder, an example shipped with the package (`example:vae`), or a run
+        on the hub (`hf://ORG/NAME`).
 
         Args:
             path: the folder; a `Run` is returned as it is, but with other weights if they are given
             weights: "best" or "last", as for `model`
 
         Raises:
-            PthetaError: if `path` is not a run folder, was written by a newer version, or needs a
-                missing plug-in
+            PthetaError: if `path` is not a run folder, was written by a newer version, needs a
+                missing plug-in, or cannot be downloaded
         """
         if isinstance(path, Run):
             return path if weights in (None, path.weights) else replace(path, weights=weights)
@@ -89,14 +90,15 @@ class Run:
         return self.path.resolve().name
 
     @property
-    def example(self) -> str | None:
-        """`example:NAME` for a run shipped with the package, which is read-only; else None."""
-        return example_in(self.path)
+    def shipped(self) -> str | None:
+        """`example:NAME` or `hf://ORG/NAME@COMMIT` for a run of the package or of the hub, which is
+        read-only; else None."""
+        return shipped(self.path)
 
     @property
     def called(self) -> str:
-        """The name of the run for users: its path, or the name of an example."""
-        return self.example or str(self.path)
+        """The name of the run for users: its path, or the name of one that is read-only."""
+        return self.shipped or str(self.path)
 
     @property
     def asked(self) -> ConditionSpec | None:
@@ -334,7 +336,7 @@ class Run:
 
     def unfinished(self) -> str | None:
         """Progress of an unfinished training, or None if finished."""
-        if self.example is not None:  # examples have no training state
+        if self.shipped is not None:  # it has no training state
             return None
         found = latest(self.path / "state")
         if found is None:

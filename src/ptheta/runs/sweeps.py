@@ -3,51 +3,59 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
+from typing import Protocol
 
 import torch
 
-from ptheta import config, schemas
+from ptheta import config, plugins, schemas
 from ptheta.config import Option, brief
 from ptheta.data.dataset import Dataset
 from ptheta.data.names import shortened
 from ptheta.errors import CannotWrite, Interrupted, InUse, PthetaError, unknown
-from ptheta.files.atomic import locked, read_json, there, write_json
+from ptheta.files.atomic import locked, make_folder, read_json, there, write_json
 from ptheta.files.out import check_folder
 from ptheta.files.paths import expand
 from ptheta.models import registry
 from ptheta.runs import plan
 from ptheta.runs.folder import Run, is_run
 from ptheta.runs.from_plan import build_model, condition_of, open_plan_data
+from ptheta.runs.jobs import Job, Outcome
 from ptheta.terminal import screen
 
 RECORD = "sweep.json"
+LOGS = "logs"  # folder for the output of trainings that are processes of their own
+PATIENCE, PAUSE = 100, 0.1  # how often to try to lock the record, and seconds between
 LONGEST = 200  # maximum length in bytes of a setting's name, used for folders
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """Result of a sweep. failed: folder name -> error message."""
+    """Result of a sweep.
+
+    failed: folder name -> error message; elsewhere: names of folders in which another program was
+    training
+    """
 
     path: Path
     runs: list[Run]
     failed: dict[str, str]
+    elsewhere: list[str] = field(default_factory=list)
 
     def __repr__(self) -> str:
         path = shortened(self.path)
-        return f"Sweep({path!r}: {len(self.runs)} runs trained, {len(self.failed)} failed)"
+        return f"Sweep({path!r}: {self.counts()})"
 
-    def record(self, trainings: Trainings) -> dict[str, object]:
-        """The contents of sweep.json."""
-        return {
-            "model": trainings.model,
-            "data": str(trainings.data),
-            "runs": [run.path.name for run in self.runs],
-            "failed": self.failed,
-        }
+    def counts(self) -> str:
+        """How many runs were trained, failed, and are trained by other programs."""
+        text = f"{len(self.runs)} runs trained, {len(self.failed)} failed"
+        n = len(self.elsewhere)
+        return f"{text}, {n} in training by another program" if n else text
 
 
 def vary(model: str, texts: Sequence[str]) -> dict[str, list[str]]:
@@ -151,33 +159,146 @@ class Trainings:
         }
 
 
-def sweep(train: Callable[..., Run], trainings: Trainings, out: str | Path) -> Sweep:
-    """`ptheta.sweep` with `train` as the function that trains (`ptheta.train`)."""
+class Way(Protocol):
+    """A way to do the trainings of a sweep: name -> options of each."""
+
+    def __call__(
+        self, folder: Path, trainings: Trainings, runs: Mapping[str, Mapping[str, object]]
+    ) -> Iterator[tuple[str, Outcome]]: ...
+
+
+def sweep(way: Way, trainings: Trainings, out: str | Path) -> Sweep:
+    """Does the trainings in a way, and keeps the record of the folder.
+
+    A run that another program is training at the moment is left to it: the lock of its folder is a
+    lease, so that several programs, also of several machines, can share a sweep. Trainings that
+    failed before are tried again.
+    """
     folder = check_folder(out)
     trainings.check()
-    for place in filter(is_run, (folder / name for name in trainings.runs())):
-        Run.open(place).own(trainings.data)  # fails before any training
-    with locked(folder, "sweeping"):
-        return _sweep(train, trainings, folder)
-
-
-def _sweep(train: Callable[..., Run], trainings: Trainings, folder: Path) -> Sweep:
-    """`sweep`, once the folder is locked. Retries trainings that failed before."""
-    done = Sweep(folder, [], {})
-    model, data, recipe = trainings.model, trainings.data, trainings.recipe
     runs = trainings.runs()
-    for i, (name, options) in enumerate(runs.items(), 1):
-        screen.above(f"{i} of {len(runs)}: {name}", sys.stderr)
-        try:
-            run = train(model, data, folder / name, recipe=recipe, resume=True, **options)
-            done.runs.append(run)
-        except (Interrupted, CannotWrite, InUse):  # not a failure of the setting
-            raise
-        except PthetaError as error:
-            done.failed[name] = str(error)
-            screen.above(f"{name}: failed: {error}", sys.stderr)
-        write_json(folder / RECORD, done.record(trainings))
-    return done
+    for place in filter(is_run, (folder / name for name in runs)):
+        Run.open(place).own(trainings.data)  # fails before any training
+    make_folder(folder)
+    found = dict[str, Outcome]()
+    for name, outcome in way(folder, trainings, runs):
+        found[name] = outcome
+        if outcome.kind != "trained":
+            screen.above(f"{name}: {outcome.kind}: {outcome.message}", sys.stderr)
+        if outcome.kind != "elsewhere":
+            _record(folder, trainings, name, outcome)
+    return Sweep(
+        folder,
+        [Run.open(folder / n) for n in runs if n in found and found[n].kind == "trained"],
+        {n: o.message for n, o in found.items() if o.kind == "failed"},
+        [n for n, o in found.items() if o.kind == "elsewhere"],
+    )
+
+
+def in_turn(train: Callable[..., Run]) -> Way:
+    """One after the other in this process, by a function like `ptheta.train`."""
+
+    def way(
+        folder: Path, trainings: Trainings, runs: Mapping[str, Mapping[str, object]]
+    ) -> Iterator[tuple[str, Outcome]]:
+        model, data, recipe = trainings.model, trainings.data, trainings.recipe
+        for i, (name, options) in enumerate(runs.items(), 1):
+            screen.above(f"{i} of {len(runs)}: {name}", sys.stderr)
+            try:
+                train(model, data, folder / name, recipe=recipe, resume=True, **options)
+                yield name, Outcome("trained")
+            except InUse as error:
+                yield name, Outcome("elsewhere", str(error))
+            except (Interrupted, CannotWrite):  # not a failure of the setting
+                raise
+            except PthetaError as error:
+                yield name, Outcome("failed", str(error))
+
+    return way
+
+
+def as_jobs(do: Callable[[Sequence[Job]], Iterator[tuple[Job, Outcome]]]) -> Way:
+    """As processes of their own, which `do` runs."""
+
+    def way(
+        folder: Path, trainings: Trainings, runs: Mapping[str, Mapping[str, object]]
+    ) -> Iterator[tuple[str, Outcome]]:
+        data, recipe, modules = str(trainings.data), trainings.recipe, plugins.named()
+        ended = [name for name, options in runs.items() if _has_ended(folder / name, options)]
+        yield from ((name, Outcome("trained")) for name in ended)
+        jobs = [
+            Job(
+                *(trainings.model, data, str(folder / name), recipe, options),
+                log=str(folder / LOGS / f"{name}.log"),
+                plugins=modules,
+            )
+            for name, options in runs.items()
+            if name not in ended
+        ]
+        for i, (job, outcome) in enumerate(do(jobs), 1 + len(ended)):
+            if outcome.kind == "trained":
+                screen.above(f"{i} of {len(runs)}: {job.name}: trained", sys.stderr)
+            yield job.name, outcome
+
+    return way
+
+
+def _has_ended(folder: Path, options: Mapping[str, object]) -> bool:
+    """Whether a run was trained to its end with these options."""
+    if not is_run(folder):
+        return False
+    try:
+        run = Run.open(folder)
+        return plan.extend(run.plan, options) == run.plan and run.unfinished() is None
+    except PthetaError:
+        return False  # training says why
+
+
+def _record(folder: Path, trainings: Trainings, name: str, outcome: Outcome) -> None:
+    """Adds a run to sweep.json, which other programs may add to at the same time."""
+    with patiently(folder):
+        known = _known(folder, trainings)
+        known.failed.pop(name, None)
+        runs = [run for run in known.runs if run != name and is_run(folder / run)]
+        if outcome.kind == "trained":
+            runs.append(name)
+        else:
+            known.failed[name] = outcome.message
+        order = {name: i for i, name in enumerate(trainings.runs())}
+        about = {
+            "model": trainings.model,
+            "data": str(trainings.data),
+            "runs": sorted(runs, key=lambda run: order.get(run, len(order))),
+            "failed": known.failed,
+        }
+        write_json(folder / RECORD, about)
+
+
+def _known(folder: Path, trainings: Trainings) -> schemas.Sweep:
+    """The record so far; an empty one if there is none, it is damaged or of another model."""
+    try:
+        values = read_json(folder / RECORD)
+        if isinstance(values, dict) and values.get("model") == trainings.model:
+            return schemas.parse(schemas.Sweep, values, folder / RECORD, "")
+    except PthetaError:
+        pass
+    return schemas.Sweep(runs=[])
+
+
+@contextmanager
+def patiently(folder: Path) -> Iterator[None]:
+    """Context with the lock of a folder, for which it waits a while."""
+    for remaining in reversed(range(PATIENCE)):
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(locked(folder, "recording a run"))
+            except InUse:
+                if not remaining:
+                    raise
+                time.sleep(PAUSE)
+                continue
+            yield
+            return
 
 
 def _name(setting: Mapping[str, object]) -> str:

@@ -64,7 +64,7 @@ def name_of(number: int) -> str:
 
 
 @contextmanager
-def handled(handle: Callable[[int], None]) -> Iterator[None]:
+def handled(handle: Callable[[int], object]) -> Iterator[None]:
     """Context in which an ending signal calls `handle` with its number, in the main thread.
 
     Ignored signals stay ignored (nohup). Does nothing in other threads, which receive no signals.

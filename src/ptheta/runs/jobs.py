@@ -1,0 +1,305 @@
+"""Trainings as jobs: each one a process of its own, several at a time, here or on a cluster.
+
+A job is described by one line of JSON on its standard input, and runs `python -m ptheta.cli.job`.
+Its output goes to a log file. It ends with a checkpoint when its standard input is closed, so that
+no job outlives the program that started it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import IO, Literal, Protocol
+
+from ptheta.compute import threads
+from ptheta.errors import CannotWrite, Interrupted, PthetaError
+from ptheta.files.atomic import make_folder, writing
+from ptheta.terminal.signals import Request, Requests, handled, name_of
+
+PROGRAM = "ptheta.cli.job"  # the module that does a job
+IN_USE, CANNOT_WRITE = 75, 74  # exit statuses of a job, as in sysexits.h
+TICK = 0.1  # seconds between two looks at the jobs
+ASKED_EVERY = 5.0  # the same on a cluster, seconds
+Kind = Literal["trained", "failed", "elsewhere"]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training.
+
+    Attributes:
+        model, data, recipe, options: As for `ptheta.train`.
+        out: The run folder.
+        log: The file that its output is appended to.
+        plugins: Modules to import first.
+    """
+
+    model: str
+    data: str
+    out: str
+    recipe: str
+    options: Mapping[str, object]
+    log: str
+    plugins: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        return Path(self.out).name
+
+    def line(self) -> bytes:
+        """The description that the process reads."""
+        return json.dumps(asdict(self)).encode() + b"\n"
+
+    @classmethod
+    def of_line(cls, line: bytes) -> Job:
+        return cls(**json.loads(line))
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a job ended: trained, failed, or not begun because another program is training the run.
+
+    message: why, in one line
+    """
+
+    kind: Kind
+    message: str = ""
+
+
+@dataclass
+class Process:
+    """A job that runs."""
+
+    job: Job
+    process: subprocess.Popen[bytes]
+    log: IO[bytes] = field(repr=False)
+
+    @classmethod
+    def start(cls, job: Job, slot: int, at_once: int) -> Process:
+        """slot: its number among those that run at once, which chooses its GPU and its share of the
+        threads"""
+        file = Path(job.log)
+        make_folder(file.parent)
+        with writing(file):
+            log = file.open("ab")
+        process = subprocess.Popen(
+            [sys.executable, "-m", PROGRAM],
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=log,
+            env={**os.environ, **_share(slot, at_once)},
+            start_new_session=True,  # Ctrl-C reaches it once, from this process
+        )
+        assert process.stdin is not None
+        with suppress(BrokenPipeError):  # it has failed, which its status says
+            process.stdin.write(job.line())
+            process.stdin.flush()
+        return cls(job, process, log)
+
+    def ask_to_end(self) -> None:
+        """It writes a checkpoint and ends."""
+        with suppress(ProcessLookupError):
+            self.process.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        self.log.close()
+
+    def wait(self) -> Outcome:
+        self.process.wait()
+        return self.outcome()
+
+    def outcome(self) -> Outcome:
+        """How it ended. Raises CannotWrite if the disk is full, which no other job survives."""
+        self.log.close()
+        status = self.process.returncode
+        if status == 0:
+            return Outcome("trained")
+        if status < 0:
+            why = ", as happens if memory runs out" if status == -signal.SIGKILL else ""
+            return Outcome("failed", f"it was ended by {name_of(-status)}{why}")
+        said = _last_line(Path(self.job.log))
+        if status == CANNOT_WRITE:
+            raise CannotWrite(said)
+        return Outcome("elsewhere" if status == IN_USE else "failed", said)
+
+
+def _share(slot: int, at_once: int) -> dict[str, str]:
+    """Environment variables that give a job its share of the cores and of the GPUs, where the user
+    has not divided them."""
+    import torch
+
+    share = {}
+    if not threads.given() and at_once > 1:
+        share[threads.VARIABLE] = str(max(1, threads.available() // at_once))
+    devices = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    count = torch.cuda.device_count()
+    if count and at_once > 1:
+        every = devices.split(",") if devices else [str(i) for i in range(count)]
+        share["CUDA_VISIBLE_DEVICES"] = every[slot % len(every)]
+    return share
+
+
+def _last_line(log: Path) -> str:
+    """The last line of a log: the message of a job that failed."""
+    try:
+        lines = log.read_bytes()[-10_000:].decode(errors="replace").split("\n")
+    except OSError as error:
+        return f"its log {log} cannot be read: {error.strerror}"
+    last = next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")
+    return last.rpartition("\r")[2].removeprefix("ptheta: ")
+
+
+def here(jobs: Sequence[Job], at_once: int) -> Iterator[tuple[Job, Outcome]]:
+    """Does the jobs on this machine, `at_once` at a time; yields each with its outcome.
+
+    After an ending signal, the jobs that run write their checkpoints; after a second one they are
+    killed. Raises Interrupted then, and CannotWrite if a job cannot write.
+    """
+    waiting, running = deque(jobs), dict[int, Process]()
+    requests, news = Requests(), list[Request]()
+    with handled(lambda number: news.append(requests.note(number))):
+        try:
+            while running or (waiting and requests.number is None):
+                for slot in sorted(set(range(at_once)) - running.keys()):
+                    if waiting and requests.number is None:
+                        running[slot] = Process.start(waiting.popleft(), slot, at_once)
+                for request in (news.pop(0) for _ in range(len(news))):
+                    if request is Request.FIRST:
+                        _each(running, Process.ask_to_end)
+                    elif request is Request.AGAIN:
+                        _each(running, Process.kill)
+                for slot in [s for s, p in running.items() if p.process.poll() is not None]:
+                    ended = running.pop(slot)
+                    if requests.number is None or ended.process.returncode == 0:
+                        yield ended.job, ended.outcome()
+                time.sleep(TICK)
+        finally:
+            _each(running, Process.ask_to_end)
+            for process in running.values():
+                process.process.wait()
+                process.log.close()
+    if requests.number is not None:
+        raise Interrupted(
+            f"stopped by {name_of(requests.number)}; the same command goes on", requests.number
+        )
+
+
+def _each(running: Mapping[int, Process], do: Callable[[Process], None]) -> None:
+    for process in running.values():
+        do(process)
+
+
+# -- clusters
+
+
+class Submitted(Protocol):
+    """A job of submitit."""
+
+    @property
+    def job_id(self) -> str: ...
+
+    def done(self) -> bool: ...
+
+    def result(self) -> Outcome: ...
+
+
+class OnNode:
+    """What submitit calls on a node: the job as a process, as on this machine."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.running: Process | None = None
+
+    def __call__(self) -> Outcome:
+        self.running = Process.start(self.job, 0, 1)
+        return self.running.wait()
+
+    def checkpoint(self) -> object:
+        """Before the node is taken away: the job writes its checkpoint, and is queued again."""
+        if self.running is not None:
+            self.running.ask_to_end()
+            self.running.process.wait()
+        return submitit().helpers.DelayedSubmission(OnNode(self.job))
+
+
+def submitit() -> ModuleType:
+    """The package. Raises PthetaError if it is not installed."""
+    try:
+        import submitit
+    except ImportError:
+        raise PthetaError("--cluster needs the extra: pip install 'ptheta[cluster]'") from None
+    return submitit
+
+
+def on_cluster(
+    jobs: Sequence[Job], at_once: int, cluster: str, options: Mapping[str, object], folder: Path
+) -> Iterator[tuple[Job, Outcome]]:
+    """Submits the jobs to a cluster through submitit, `at_once` at a time; yields each with its
+    outcome. Jobs go on if this process ends.
+
+    Args:
+        jobs: Trainings.
+        at_once: How many run at the same time; a limit of the job array.
+        cluster: "slurm", or "local" to try it on this machine.
+        options: Parameters of submitit, such as `slurm_partition`.
+        folder: For its scripts and logs.
+
+    Raises:
+        PthetaError: if submitit is not installed, or refuses
+        Interrupted: after an ending signal; the jobs stay in the queue
+    """
+    package = submitit()
+    try:
+        executor = package.AutoExecutor(folder=folder, cluster=cluster)
+        limit = {"slurm_array_parallelism": at_once} if executor.cluster == "slurm" else {}
+        executor.update_parameters(name="ptheta", **limit, **options)
+        with executor.batch():
+            queued = [executor.submit(OnNode(job)) for job in jobs]
+    except PthetaError:
+        raise
+    except Exception as error:  # the library raises many kinds
+        raise PthetaError(
+            f"the jobs cannot be submitted to {cluster} ({type(error).__name__}: "
+            f"{' '.join(str(error).split())[:300]}): check --cluster and --cluster-option"
+        ) from error
+    yield from _awaited(list(zip(jobs, queued, strict=True)))
+
+
+def _awaited(queued: list[tuple[Job, Submitted]]) -> Iterator[tuple[Job, Outcome]]:
+    """Each job with its outcome, in the order in which they end."""
+    requests = Requests()
+    with handled(requests.note):
+        while queued and requests.number is None:
+            for pair in [pair for pair in queued if pair[1].done()]:
+                queued.remove(pair)
+                yield pair[0], _result(pair[1])
+            time.sleep(ASKED_EVERY if queued else 0)
+    if requests.number is not None:
+        ids = ", ".join(sorted({job.job_id for _, job in queued}))
+        raise Interrupted(
+            f"stopped by {name_of(requests.number)}; the jobs {ids} go on: the same command, once "
+            "they have ended, collects their runs",
+            requests.number,
+        )
+
+
+def _result(job: Submitted) -> Outcome:
+    try:
+        return job.result()
+    except CannotWrite:
+        raise
+    except Exception as error:  # whatever ended the job
+        said = " ".join(str(error).split())[-300:]
+        return Outcome("failed", f"job {job.job_id}: {type(error).__name__}: {said}")

@@ -10,6 +10,7 @@ import ptheta
 from ptheta.lab.asked import Asked
 from ptheta.lab.pages.autoregression import _product
 from ptheta.lab.pages.autoregression_drawing import _costs, chosen, drawing
+from ptheta.lab.pages.autoregression_masks import _of_depth
 from ptheta.runs.folder import Run
 
 
@@ -44,3 +45,10 @@ def test_samplers_draw_the_same_image_at_different_cost():
         cost = _costs(5, Asked(7))
     assert (cost.passes, cost.steps, cost.wrong) == (25, 25, 0)
     assert cost.rounds <= 25
+
+
+def test_what_masks_let_through_does_not_depend_on_the_weights():
+    """A pixel that a single path reaches is seen, although some units are inactive."""
+    for seed in (11, 12):
+        one, two = _of_depth(4, (9, 10), Asked(seed))
+        assert (int(one.seen.sum()), int(two.seen.sum())) == (34, 40)

@@ -91,7 +91,8 @@ def _layers(count: int, what: str) -> str:
 def _of_depth(depth: int, pixel: tuple[int, int], asked: Asked) -> tuple[Context, Context]:
     """The contexts of a pixel for one masked stack, and for two stacks, of a reach `depth`."""
     x = noise_images(FIELD, 8, asked)
-    options: Options = {"features": 8, "head": 8, "first_kernel": 3}
+    # as many features as are needed for a path that no inactive unit cuts, whatever the weights
+    options: Options = {"features": 24, "head": 24, "first_kernel": 3}
     two = random_model("gated-pixelcnn", FIELD, asked, {**options, "layers": depth, "kernel": 3})
     if depth == 1:  # without any block, the first masked layer alone
         first = random_model("pixelcnn", FIELD, asked, {**options, "blocks": 1, "kernel": 1})
@@ -163,7 +164,7 @@ SEERS: dict[str, Options] = {
     **{name: NETS[name] for name in ("fvsbn", "nade", "image-transformer")},
     "made": {"hidden": (400,)},
     "gated-pixelcnn": {"features": 8, "layers": 10, "first_kernel": 3, "kernel": 3, "head": 8},
-    "pixelcnn": {"features": 8, "blocks": 12, "first_kernel": 3, "head": 8},
+    "pixelcnn": {"features": 16, "blocks": 12, "first_kernel": 3, "head": 8},
     "row-lstm": {"features": 12, "layers": 1, "first_kernel": 3, "kernel": 3, "head": 8},
     "diagonal-bilstm": {"features": 12, "layers": 1, "first_kernel": 3, "head": 8},
 }

@@ -336,9 +336,9 @@ def _dirac(asked: Asked) -> Section:
             "training is linear, and the eigenvalues of its Jacobian decide: a real part below 0 "
             "attracts. Without a penalty all are imaginary. A gradient penalty of weight "
             f"$\\gamma$ = {gamma} on real or on generated points adds $-\\gamma$ to the "
-            f"discriminator's row. The step size is {lr}. f'(0) is the slope of the "
-            "discriminator's loss in d, and g'(0) that of the generator's; they are equal but for "
-            "`maximum_likelihood`.",
+            f"discriminator's row. The step size is {lr}. $f'(0)$ is the slope of "
+            "the discriminator's loss in d, and $g'(0)$ that of the generator's; they are equal "
+            "but for `maximum_likelihood`.",
             "A step of an update rule has the eigenvalues in the last columns: a largest modulus "
             "below 1 converges. Losses and penalties are those of `ptheta train gan`.",
             "The penalty of WGAN-GP, $\\gamma (|\\psi| - 1)^2$, has a corner at the equilibrium "
@@ -349,7 +349,7 @@ def _dirac(asked: Asked) -> Section:
         ["\\lambda = -\\frac{\\gamma}{2} \\pm \\sqrt{\\frac{\\gamma^2}{4} - f'(0)\\, g'(0)}"],
         [
             Table(("loss", "penalty", "eigenvalue of the flow", *RULES), [*rows, cells]),
-            Numbers(away, f"Wasserstein with gp, after {AWAY:,} steps"),
+            Numbers(away, f"Wasserstein with gp, {AWAY:,} steps"),
             Numbers(numbers, "Each number against its closed form"),
         ],
         "ptheta train gan --data points-ring --recipe points --penalty r1 --out runs/r1",
@@ -396,7 +396,7 @@ def _norm_one(gamma: float, lr: float) -> tuple[list[str], list[Number]]:
                 "theory: $\\gamma / 2$",
             )
         )
-        cells.append(f"stays up to {far:.2f} away")
+        cells.append(f"does not converge: {far:.2f}")
     return cells, numbers
 
 

@@ -207,7 +207,7 @@ def test_columns(tmp_path):
     extra = [{"bytes": png_, "path": None} for png_ in _pngs(255 - GREY)]
     other = write_parquet(tmp_path / "a.parquet", GREY, other=extra, raw=_pngs(GREY))
     first, second = open_images(other), open_images(other, image_column="other")
-    assert np.array_equal(first.images, 255 - second.images)
+    assert np.array_equal(first.images, 255 - np.asarray(second.images))
     assert "images of the column 'img'; also there: other" in first.notes
     assert "did you mean 'other'" in line(other, image_column="othr")
     assert "has only the label column" in line(_without_images(tmp_path / "b.parquet"))

@@ -105,7 +105,7 @@ def test_what_another_program_would_draw_is_no_picture(tmp_path, monkeypatch, na
 
 def test_what_is_no_file_is_skipped(tmp_path):
     folder = write_folder(tmp_path / "f", GREY)
-    before = open_images(folder).images.copy()
+    before = np.array(open_images(folder).images)
     os.mkfifo(folder / "class0" / "pipe.png")
     os.mkfifo(folder / "class0" / "metadata.csv")
     os.mkfifo(folder / "pipe")

@@ -302,6 +302,12 @@ def test_data_in_shards_are_as_others(tmp_path):
     assert len(rest) + len(held) == len(data)
     assert data.with_levels(2).batch(range(4)).x.unique().tolist() == [0, 255]
     assert data.preview().picture.ndim == 2
+    images, every = data.images, np.asarray(data.images)
+    assert np.array_equal(images[-1], every[-1])
+    assert np.array_equal(images[3:9, 0, ::2], every[3:9, 0, ::2])
+    assert np.array_equal(images[[5, 1]], every[[5, 1]])
+    assert np.array_equal(next(iter(images)), every[0])
+    assert data.files is not None
     assert data.files[0] == "train-000000.tar/000000.png"
     loader = torch.utils.data.DataLoader(data, batch_size=7, num_workers=2)
     taken = torch.cat([part for part, _ in loader])

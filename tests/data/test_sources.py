@@ -137,7 +137,7 @@ def test_sizes_and_colours(tmp_path):
 
 def test_the_second_start_decodes_nothing(tmp_path, monkeypatch):
     folder = write_folder(tmp_path / "f", GREY)
-    first = open_images(folder).images.copy()
+    first = np.array(open_images(folder).images)
 
     def fail(raw):
         raise AssertionError("decoded again")

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
 
 import numpy as np
+
+Index = int | np.integer | slice | np.ndarray | Sequence[int]
 
 
 class LazyImages(ABC):
@@ -24,8 +27,26 @@ class LazyImages(ABC):
         return self.shape[0]
 
     @abstractmethod
-    def __getitem__(self, rows: np.ndarray | slice) -> np.ndarray:
-        """These rows: uint8 (K, C, H, W)."""
+    def take(self, rows: np.ndarray) -> np.ndarray:
+        """These rows, int64 from 0: uint8 (K, C, H, W)."""
+
+    def __getitem__(self, index: Index | tuple[Index, ...]) -> np.ndarray:
+        """As of an array: the rows that the index needs are read."""
+        first, *rest = index if isinstance(index, tuple) else (index,)
+        if isinstance(first, int | np.integer):
+            one: np.ndarray = self.take(np.array([range(len(self))[int(first)]]))[(0, *rest)]
+            return one
+        rows = np.arange(len(self))[first]
+        found = self.take(rows)
+        return found[(slice(None), *rest)] if rest else found
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        return (self[row] for row in range(len(self)))
+
+    def __array__(self, dtype: np.dtype | None = None, copy: bool | None = None) -> np.ndarray:
+        """All of them, for NumPy: they are decoded into memory."""
+        every = self.take(np.arange(len(self)))
+        return every if dtype is None else every.astype(dtype)
 
     @abstractmethod
     def hashes(self) -> np.ndarray:

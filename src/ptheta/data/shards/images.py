@@ -133,13 +133,8 @@ class ShardImages(LazyImages):
     def __repr__(self) -> str:
         return f"ShardImages(uint8 {self.shape} in {self.split.store.place})"
 
-    def __getitem__(self, rows: np.ndarray | slice) -> np.ndarray:
-        if isinstance(rows, slice):
-            rows = np.arange(len(self))[rows]
-        rows = np.asarray(rows)
-        if rows.dtype == bool:
-            rows = np.flatnonzero(rows)
-        rows = np.where(rows < 0, rows + len(self), rows).astype(np.int64)
+    def take(self, rows: np.ndarray) -> np.ndarray:
+        rows = rows.astype(np.int64)
         made, key = self._machinery(), rows.tobytes()
         if made.kept is not None and made.kept.has(rows):
             found: np.ndarray = made.kept.images[rows]

@@ -3,8 +3,8 @@
     python -m benchmarks.diffusion --runs FOLDER [--data digits] [--minutes 20] [-n 3000]
 
 A step of each model is timed first, so that its training takes about these minutes of one
-processor, whatever else the machine does; the seconds that it took are kept beside its numbers.
-Runs that are there are not trained again. Writes the numbers of distance of each model to
+processor, whatever else the machine does. Runs that are there are not trained again, and a run
+that was stopped goes on. Writes the numbers of distance of each model to
 benchmarks/results/diffusion.json.
 """
 
@@ -30,7 +30,6 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 SHOWN = ("kd_digits", "fd_digits", "precision_digits", "recall_digits", "coverage_digits")
 PROBES = (2, 2, 12)
-SPENT = "processor-seconds"
 
 
 def train(name: str, folder: Path, steps: int, options: argparse.Namespace) -> Run:
@@ -49,17 +48,16 @@ def train(name: str, folder: Path, steps: int, options: argparse.Namespace) -> R
 
 
 def trained(name: str, options: argparse.Namespace) -> Run:
-    """The run of a model, and beside it how much of a processor it had."""
+    """The run of a model; one that was stopped goes on to the number of steps that was found."""
     folder = options.runs / f"{name}-{options.seed}"
-    if (folder / SPENT).exists():
-        return Run.open(folder)
-    steps = steps_within(
-        60 * options.minutes, lambda place, n: train(name, place, n, options), PROBES
-    )
-    started = time.process_time()
-    run = train(name, folder, steps, options)
-    (folder / SPENT).write_text(f"{time.process_time() - started:.0f}\n")
-    return run
+    found = options.runs / f"{name}.steps"
+    if not found.exists():
+        options.runs.mkdir(parents=True, exist_ok=True)
+        steps = steps_within(
+            60 * options.minutes, lambda place, n: train(name, place, n, options), PROBES
+        )
+        found.write_text(str(steps))
+    return train(name, folder, int(found.read_text()), options)
 
 
 def measured(run: Run, options: argparse.Namespace) -> dict[str, Any]:
@@ -73,9 +71,8 @@ def measured(run: Run, options: argparse.Namespace) -> dict[str, Any]:
         for r in found.results
         if r.metric in SHOWN and r.value is not None
     }
-    rows["training_seconds"] = int((run.path / SPENT).read_text())
     rows["evaluation_seconds"] = round(time.process_time() - started)
-    return rows
+    return {**rows, "minutes": options.minutes, "steps": run.plan.train.steps}
 
 
 def main() -> None:

@@ -71,7 +71,7 @@ def parts() -> dict[str, list[Path]]:
     found: dict[str, list[Path]] = {}
     for file in ROOT.rglob("*.py"):
         part = file.relative_to(ROOT).parts[0].removesuffix(".py")
-        if part != "__init__":
+        if part not in ("__init__", "__main__"):
             found.setdefault(part, []).append(file)
     return found
 

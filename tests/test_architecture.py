@@ -44,6 +44,7 @@ LAYERS: list[set[str]] = [
     {"api"},
     {"lab"},
     {"cli"},
+    {"__main__"},
 ]
 ALONE = {"losses": {"losses", "compute"}}  # functions of tensors and of the streams of noise
 

@@ -105,8 +105,10 @@ def train(
         PthetaError: for invalid input, an existing run without `resume`, data that lacks images of
             the run or has others without `more_data` (before anything is written), or a loss that
             is not finite
-        Interrupted: after SIGINT, SIGTERM or SIGHUP, once the checkpoint is written; or if a signal
-            ended one of several processes
+        Interrupted: after SIGINT, SIGTERM, SIGHUP or SIGUSR1, once the checkpoint is written; or if
+            a signal ended one of several processes
+
+    In a process that torchrun or srun started with others, all of them train this run.
     """
     refuse_unguarded()
     if more_data and not resume:

@@ -128,7 +128,7 @@ class Trainer:
     # -- the loop
 
     def run(self) -> Progress:
-        """Trains to the end, or to the first SIGINT, SIGTERM or SIGHUP; then writes a checkpoint.
+        """Trains to the end, or to the first ending signal; then writes a checkpoint.
 
         Raises PthetaError, naming step, player, term and the last good checkpoint, if a loss is NaN
         or infinite.

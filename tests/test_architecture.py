@@ -72,7 +72,7 @@ def parts() -> dict[str, list[Path]]:
     found: dict[str, list[Path]] = {}
     for file in ROOT.rglob("*.py"):
         part = file.relative_to(ROOT).parts[0].removesuffix(".py")
-        if part not in ("__init__", "__main__"):
+        if part != "__init__":
             found.setdefault(part, []).append(file)
     return found
 

@@ -113,7 +113,7 @@ def test_a_sweep_says_what_failed_by_its_status(
         out.mkdir(parents=True, exist_ok=True)
         return type("Trained", (), {"path": out})()
 
-    monkeypatch.setattr("ptheta.api.training.train", train)
+    monkeypatch.setattr("ptheta.api.sweeping.train", train)
     words = ["sweep", "vae", "--data", str(strokes), "--out", str(tmp_path / "s"), "--seeds", "1"]
     for _ in range(2):
         with pytest.raises(SystemExit) as ended:

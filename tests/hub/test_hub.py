@@ -132,6 +132,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Run:
     about["dataset"]["skipped"] = [f"{place}/secret/pictures/a.png: broken"]
     (place / "vae" / "config.json").write_text(json.dumps(about))
     run = Run.open(place / "vae")
+    (run.path / "samples").mkdir()
+    for step in (20, 100):
+        (run.path / "samples" / f"step-{step:06d}.png").write_bytes(f"{step}".encode())
     result = {"metric": "kd_digits", "value": 12.5, "error": 1.0, "better": "lower"}
     bound = {"metric": "nll", "value": 90.0, "unit": "nats", "relation": "<="}
     none = {"metric": "sharpness", "value": None, "reason": "no | images"}
@@ -141,8 +144,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return run
 
 
-def pushed(run: Run, out: Path, **options: str) -> Path:
-    ptheta.push(run, "my-team/v", out=out, **options)
+def pushed(run: Run, out: Path, license: str = "") -> Path:
+    ptheta.push(run, "my-team/v", out=out, license=license)
     return out
 
 
@@ -169,6 +172,8 @@ def test_the_card_states_the_numbers_and_their_protocol(trained, tmp_path):
     assert "| ≤ 90 nats |" in about
     assert "not defined: no \\| images" in about
     assert "- samples: 1000\n" in about
+    assert "![Samples in the last step of the training](samples.png)" in about
+    assert (tmp_path / "out" / "samples.png").read_bytes() == b"100"
     assert "ptheta sample hf://my-team/v --out grid.png" in about
 
 
@@ -184,9 +189,8 @@ def test_an_evaluation_of_other_weights_is_left_out(trained, tmp_path):
 
 def test_a_fitted_prior_is_pushed_with_its_run(tmp_path):
     x = torch.randint(0, 255, (60, 1, 8, 8), dtype=torch.uint8)
-    options = {
+    options: dict[str, Any] = {
         "steps": 2,
-        "sample_every": 1,
         "batch_size": 8,
         "net": "mlp",
         "hidden": (4,),
@@ -199,7 +203,6 @@ def test_a_fitted_prior_is_pushed_with_its_run(tmp_path):
     assert type(loaded) is type(fitted)
     assert load_tensors(out / "fitted.safetensors").keys() == {"weights", "means", "factors"}
     assert "ptheta sample hf://my-team/v" in (out / "README.md").read_text()
-    assert (out / "samples.png").exists()
 
 
 def test_names_on_the_hub():

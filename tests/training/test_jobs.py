@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ import ptheta
 from ptheta.compute import threads
 from ptheta.errors import CannotWrite, Interrupted, PthetaError
 from ptheta.files.atomic import locked
+from ptheta.models.variational.vae import VAE
 from ptheta.runs import jobs
 from ptheta.runs.jobs import Job, Outcome
 from ptheta.runs.sweeps import grid, runs_of
@@ -143,7 +145,7 @@ def test_bad_input_is_refused_before_any_job(strokes, tmp_path, monkeypatch):
     refused("jobs = 0: give at least one", jobs=0)
     refused("cluster options need a cluster", cluster_options={"timeout_min": 1})
 
-    class Own(ptheta.load("example:vae").__class__):
+    class Own(VAE):
         pass
 
     refused("jobs need the model .* in a module", Own, jobs=2, steps=1)
@@ -162,6 +164,10 @@ LONG = ("--vary", "loss=hinge,minimax", "--seeds", "1", "--steps", "1000000", "-
 def begun(folder: Path) -> bool:
     names = ("loss=hinge,seed=0", "loss=minimax,seed=0")
     return all((folder / name / "metrics.jsonl").exists() for name in names)
+
+
+def says(log: Path, text: str) -> bool:
+    return text in log.read_text()
 
 
 def until(there: Callable[[], object], seconds: float = 120) -> None:
@@ -187,7 +193,7 @@ def test_no_job_outlives_its_program_and_each_leaves_a_checkpoint(tmp_path, numb
     logs = [*(folder / "logs").iterdir()]
     assert len(logs) == 2
     for log in logs:
-        until(lambda log=log: "continue with --resume" in log.read_text(), 60)
+        until(partial(says, log, "continue with --resume"), 60)
 
 
 SBATCH = """#!{python}

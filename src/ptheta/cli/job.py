@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import threading
+from typing import Any
 
 from ptheta.cli import main
 from ptheta.errors import CannotWrite, InUse
@@ -22,9 +23,8 @@ def work() -> int:
     for module in job.plugins:
         plugins.use(module)
     try:
-        ptheta.train(
-            job.model, job.data, job.out, recipe=job.recipe, resume=True, **dict(job.options)
-        )
+        options: dict[str, Any] = dict(job.options)
+        ptheta.train(job.model, job.data, job.out, recipe=job.recipe, resume=True, **options)
     except (InUse, CannotWrite) as error:
         print(f"ptheta: {error}", file=sys.stderr)
         return IN_USE if isinstance(error, InUse) else CANNOT_WRITE

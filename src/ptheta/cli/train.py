@@ -325,14 +325,22 @@ def _sweep_command(name: str) -> click.Command:
         **options: Parsed,
     ) -> None:
         settings = _settings_of(name, vary)
-        where = {"jobs": jobs, "cluster": cluster, "cluster_options": _pairs(cluster_options)}
+        where = _pairs(cluster_options)
         given = _given(options)
         if not vary:
             click.echo(
                 "no --vary: the runs differ only in their seed; --vary NAME=A,B adds settings",
                 err=True,
             )
-        done = ptheta.sweep(name, data, out, settings, seeds=seeds, recipe=recipe, **where, **given)
+        done = ptheta.sweep(
+            *(name, data, out, settings),
+            seeds=seeds,
+            recipe=recipe,
+            jobs=jobs,
+            cluster=cluster,
+            cluster_options=where,
+            **given,
+        )
         counts = f"{done.path}: {done.counts()}"
         again = " (run the same command to retry these)" if done.failed else ""
         if not done.runs:

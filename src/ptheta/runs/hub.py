@@ -62,7 +62,7 @@ def library() -> ModuleType:
     """huggingface_hub. Raises PthetaError if it is not installed."""
     try:
         import huggingface_hub
-        from huggingface_hub.utils import disable_progress_bars
+        from huggingface_hub.utils.tqdm import disable_progress_bars
     except ImportError:
         raise PthetaError("runs on the hub need the extra: pip install 'ptheta[hub]'") from None
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # errors are raised below

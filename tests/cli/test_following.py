@@ -110,8 +110,7 @@ def test_a_sweep_says_what_failed_by_its_status(
         calls.append(out.name)
         if bad == "all" or out.name == "lr=0.1,seed=0":
             raise PthetaError("the loss is nan")
-        out.mkdir(parents=True, exist_ok=True)
-        return type("Trained", (), {"path": out})()
+        return api.train(model, data, out, **options)
 
     monkeypatch.setattr("ptheta.api.sweeping.train", train)
     words = ["sweep", "vae", "--data", str(strokes), "--out", str(tmp_path / "s"), "--seeds", "1"]

@@ -23,7 +23,7 @@ def columns() -> int | None:
 
 def wrapped(rows: Sequence[Sequence[str]], width: int | None) -> list[str]:
     """Columns as wide as their widest cell; the last column is wrapped to `width`, or printed below
-    the others if they leave no room."""
+    the others where they leave no room for its longest word."""
     sizes = [max(len(row[i]) for row in rows) for i in range(len(rows[0]) - 1)]
     if width is not None and sum(size + 2 for size in sizes) + LEAST > width:
         return [line for row in rows for line in _below(row, sizes, width)]
@@ -34,6 +34,9 @@ def wrapped(rows: Sequence[Sequence[str]], width: int | None) -> list[str]:
             lines.append(f"{start}{row[-1]}".rstrip())
             continue
         room = width - len(start)
+        if any(len(word) > room for word in row[-1].split()):
+            lines += _below(row, sizes, width)
+            continue
         parts = _words(row[-1], room) or [""]
         lines += [
             f"{start if i == 0 else ' ' * len(start)}{part}".rstrip()

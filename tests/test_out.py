@@ -116,6 +116,7 @@ def test_a_list_reads_as_one() -> None:
 def test_nothing_is_written_where_examples_are_named(check: Callable[[str], Path], name: str):
     """What lay there could not be opened: such a name is taken for that of an example."""
     with pytest.raises(
-        PthetaError, match=r"--out example:.* shipped with ptheta, .*: choose another"
+        PthetaError,
+        match=r"--out .*example:.* are runs of ptheta or of the hub, .*: choose another",
     ):
         check(name)

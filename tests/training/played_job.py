@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
 import time
-from pathlib import Path
 
-from ptheta.runs.jobs import Job
-
-job = Job.of_line(sys.stdin.buffer.readline())
+job = json.loads(sys.stdin.buffer.readline())
 print(f"begins with {os.environ.get('OMP_NUM_THREADS')} threads", flush=True)
-match job.options["do"]:
+match job["options"]["do"]:
     case "fail":
         print("ptheta: the loss is not finite", file=sys.stderr)
         sys.exit(2)
@@ -26,9 +24,9 @@ match job.options["do"]:
         os.kill(os.getpid(), signal.SIGKILL)
     case "wait":  # until it is asked to end
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-        Path(job.out).mkdir()
+        os.mkdir(job["out"])
         time.sleep(60)
     case "ignore":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        Path(job.out).mkdir()
+        os.mkdir(job["out"])
         time.sleep(60)

@@ -105,6 +105,7 @@ def test_signals_reach_the_jobs(played, tmp_path, do, signals):
 # -- sweeps
 
 
+@pytest.mark.slow
 def test_jobs_give_the_runs_of_one_process(strokes, tmp_path):
     table = grid({"loss": ["hinge", "minimax"]})
     few = {**OPTIONS, "threads": 1}

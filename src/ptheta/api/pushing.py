@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ptheta.callbacks import pictures
+from ptheta.compute.streams import undisturbed
 from ptheta.errors import PthetaError
 from ptheta.files.atomic import there, write_files
 from ptheta.files.out import check_folder
@@ -45,6 +46,7 @@ class Pushed:
         return f"{self.name}: {len(self.files)} files, {size:.1f} MB, at {self.where}"
 
 
+@undisturbed()
 def push(
     run: str | Path | Run,
     to: str,

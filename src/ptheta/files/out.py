@@ -96,7 +96,8 @@ def _expanded(path: str | Path, flag: str) -> Path:
         expanded = expand(path)
     except PthetaError as error:
         raise PthetaError(f"{flag}: {error}") from None
-    if str(path).startswith((EXAMPLE, HUB)):  # such a path could not be referred to
+    # such a path could not be referred to; a Path has no double slash
+    if str(expanded).startswith((EXAMPLE, str(Path(HUB)) + os.sep)):
         raise PthetaError(
             f"{flag} {brief(str(path))}: names that begin with {EXAMPLE} or {HUB} are runs of "
             "ptheta or of the hub, which are read-only: choose another"

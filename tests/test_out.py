@@ -117,6 +117,6 @@ def test_nothing_is_written_where_examples_are_named(check: Callable[[str], Path
     """What lay there could not be opened: such a name is taken for that of an example."""
     with pytest.raises(
         PthetaError,
-        match=r"--out .*example:.* are runs of ptheta or of the hub, .*: choose another",
+        match=r"--out .*example:.* of ptheta or of the hub, .*: choose another",
     ):
         check(name)

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -29,6 +29,7 @@ from ptheta.terminal.signals import Request, Requests, handled, name_of
 PROGRAM = "ptheta.cli.job"  # the module that does a job
 IN_USE, CANNOT_WRITE = 75, 74  # exit statuses of a job, as in sysexits.h
 TICK = 0.1  # seconds between two looks at the jobs
+CLOSING = 60.0  # seconds for jobs to end after another one has failed
 ASKED_EVERY = 5.0  # the same on a cluster, seconds
 Kind = Literal["trained", "failed", "elsewhere"]
 
@@ -168,37 +169,48 @@ def here(jobs: Sequence[Job], at_once: int) -> Iterator[tuple[Job, Outcome]]:
     killed. Raises Interrupted then, and CannotWrite if a job cannot write.
     """
     waiting, running = deque(jobs), dict[int, Process]()
-    requests, news = Requests(), list[Request]()
+    requests, news = Requests(), deque[Request]()
     with handled(lambda number: news.append(requests.note(number))):
         try:
             while running or (waiting and requests.number is None):
                 for slot in sorted(set(range(at_once)) - running.keys()):
                     if waiting and requests.number is None:
                         running[slot] = Process.start(waiting.popleft(), slot, at_once)
-                for request in (news.pop(0) for _ in range(len(news))):
-                    if request is Request.FIRST:
-                        _each(running, Process.ask_to_end)
-                    elif request is Request.AGAIN:
-                        _each(running, Process.kill)
+                while news:
+                    _pass_on(news.popleft(), running.values())
                 for slot in [s for s, p in running.items() if p.process.poll() is not None]:
                     ended = running.pop(slot)
                     if requests.number is None or ended.process.returncode == 0:
                         yield ended.job, ended.outcome()
                 time.sleep(TICK)
         finally:
-            _each(running, Process.ask_to_end)
-            for process in running.values():
-                process.process.wait()
-                process.log.close()
+            _end(running.values())
     if requests.number is not None:
         raise Interrupted(
             f"stopped by {name_of(requests.number)}; the same command goes on", requests.number
         )
 
 
-def _each(running: Mapping[int, Process], do: Callable[[Process], None]) -> None:
-    for process in running.values():
-        do(process)
+def _pass_on(request: Request, running: Collection[Process]) -> None:
+    """The first signal asks the jobs to end, another one kills them."""
+    for process in running:
+        if request is Request.FIRST:
+            process.ask_to_end()
+        elif request is Request.AGAIN:
+            process.kill()
+
+
+def _end(running: Collection[Process]) -> None:
+    """Ends jobs after a failure, with time to write their checkpoints."""
+    for process in running:
+        process.ask_to_end()
+    late = time.monotonic() + CLOSING
+    for process in running:
+        try:
+            process.process.wait(max(0.0, late - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            process.kill()
+        process.log.close()
 
 
 # -- clusters

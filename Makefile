@@ -9,13 +9,14 @@ READY := $(VENV)/.ready
 SITE := $(VENV)/.site
 PYTEST := $(BIN)/pytest -n 2 --dist worksteal
 
-.PHONY: help demo check test test-slow lint types quick quick-of-path docs wheel clean
+.PHONY: help demo check test test-slow test-machines lint types quick quick-of-path docs wheel clean
 
 help:
 	@echo "make demo       trains a model of each family and compares them: runs/demo/report.html"
 	@echo "make check      lint, types, the quick tests: under 2 minutes"
 	@echo "make test       lint, types and all tests: under 10 minutes"
 	@echo "make test-slow  calibration, browsers, documented commands, counts of faults, the site"
+	@echo "make test-machines  runs on several agents of torchrun, with their faults"
 	@echo "make docs       the site: site/index.html"
 
 demo: $(READY)
@@ -45,7 +46,10 @@ quick-of-path:
 	python -m pytest -n 2 --dist worksteal $$(grep -v '^#' tests/quick.txt)
 
 test-slow: $(SITE)
-	$(PYTEST) -m slow
+	$(PYTEST) -m "slow and not machines"
+
+test-machines: $(READY)
+	$(PYTEST) -m machines
 
 docs: $(SITE)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict

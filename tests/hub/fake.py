@@ -132,7 +132,7 @@ class Handler(BaseHTTPRequestHandler):
             asked = json.loads(body)
             name = f"{asked.get('organization')}/{asked['name']}"
             self.hub.repos.setdefault(name, [])
-            if asked.get("private"):
+            if asked.get("private") or asked.get("visibility") == "private":
                 self.hub.private.add(name)
             self.answer({"url": f"{self.hub.address}/{name}"})
         elif re.fullmatch(rf"/api/models/{NAME}/preupload/.+", path):

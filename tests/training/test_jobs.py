@@ -243,13 +243,13 @@ def test_a_sweep_on_a_played_cluster(tmp_path, monkeypatch):
         "PLAYED_SLURM": str(tmp_path),
     }
     words = [*COMMAND, "--vary", "loss=hinge,minimax", "--seeds", "1", "--steps", "20"]
-    words += ["--jobs", "5", "--cluster", "slurm", "--cluster-option", "timeout_min=5"]
+    words += ["--jobs", "1", "--cluster", "slurm", "--cluster-option", "timeout_min=5"]
     done = subprocess.run(
         [*words, "--out", tmp_path / "s"], env=env, capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 0, done.stderr
     assert "2 runs trained, 0 failed" in done.stdout
-    assert (tmp_path / "limit").read_text() == "5"
+    assert (tmp_path / "limit").read_text() == "1"
 
 
 @pytest.mark.slow

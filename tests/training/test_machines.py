@@ -125,6 +125,7 @@ def agree(found: Path, expected: Path) -> None:
                 assert line[key] == pytest.approx(other[key], rel=1e-4, abs=1e-5), (name, key)
 
 
+@pytest.mark.machines
 @pytest.mark.parametrize("each", [1, 2])
 def test_two_machines_compute_what_one_process_does(each, alone, tmp_path):
     """2 x 1 and 2 x 2 processes, with several runs in the same processes."""
@@ -133,6 +134,7 @@ def test_two_machines_compute_what_one_process_does(each, alone, tmp_path):
     agree(tmp_path / "out", alone)
 
 
+@pytest.mark.machines
 def test_fifty_steps_of_every_kind_of_game_are_the_same_on_two_machines(tmp_path):
     """2 x 2 processes and one, to 1e-6: see test_sharing for those of one machine."""
     names = {50: [name for name in GAMES if name not in UNSTEADY], 12: list(UNSTEADY)}
@@ -147,6 +149,7 @@ def test_fifty_steps_of_every_kind_of_game_are_the_same_on_two_machines(tmp_path
         compare(found, all_of_them(Group(), tuple(some), steps))
 
 
+@pytest.mark.machines
 def test_a_run_goes_on_with_other_processes_and_the_same_order(alone, tmp_path):
     """25 steps of 2 x 2 processes, 15 of one, and 10 of two on one machine."""
     out = tmp_path / "out"
@@ -176,6 +179,7 @@ def test_the_folder_need_not_be_shared(tmp_path):
     assert all(mine[key].equal(whole[key]) for key in whole)
 
 
+@pytest.mark.machines
 def test_static_agents_join_as_well(tmp_path):
     words = [*TRAIN, *SMALL.split(), "--steps", "20"]
     with world(words, [tmp_path / "r"] * 2, tmp_path, variables=TOLD, static=True) as running:
@@ -206,6 +210,7 @@ def test_torchrun_starts_a_killed_run_again_to_the_same_bits(tmp_path):
     assert all(optimizers[0][key].equal(optimizers[1][key]) for key in optimizers[1])
 
 
+@pytest.mark.machines
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
 def test_a_signal_to_some_stops_all_with_a_checkpoint(number, tmp_path):
     """To the processes of one machine, as torchrun passes on SIGTERM."""
@@ -221,6 +226,7 @@ def test_a_signal_to_some_stops_all_with_a_checkpoint(number, tmp_path):
     assert "exitcode  : -" not in said
 
 
+@pytest.mark.machines
 @pytest.mark.parametrize("name", ["kill of rank 3", "kill of the first agent", "the cable is cut"])
 def test_a_fault_ends_all_with_one_line_of_each(name, tmp_path):
     """All kinds, often: benchmarks.faults."""
@@ -235,6 +241,7 @@ def test_a_fault_ends_all_with_one_line_of_each(name, tmp_path):
     assert found.seconds < FAULTS[name][1]
 
 
+@pytest.mark.machines
 @pytest.mark.parametrize(
     ("own", "text"),
     [
@@ -252,6 +259,7 @@ def test_machines_that_differ_say_so_in_every_process(own, text, tmp_path):
     assert not out.exists()
 
 
+@pytest.mark.machines
 def test_a_second_trainer_is_refused_in_every_process(tmp_path):
     out = tmp_path / "r"
     words = [*TRAIN, *ENDLESS.split()]
@@ -267,6 +275,7 @@ def test_a_second_trainer_is_refused_in_every_process(tmp_path):
         assert all(map(alive, first.ranks()))
 
 
+@pytest.mark.machines
 @pytest.mark.skipif(not may_have_hosts(), reason="no right to mount a small disk")
 def test_a_full_temporary_disk_of_one_machine_is_told_by_all(tmp_path):
     """Where the other machine keeps the checkpoint while it resumes."""
@@ -288,6 +297,7 @@ def test_a_full_temporary_disk_of_one_machine_is_told_by_all(tmp_path):
     assert checkpoint.step_of(last) == 20
 
 
+@pytest.mark.machines
 @pytest.mark.parametrize("other", [False, True])
 def test_without_a_way_to_rank_0_a_process_says_so_in_time(other, tmp_path):
     """Nothing listens there, or another program does."""

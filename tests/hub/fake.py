@@ -94,7 +94,8 @@ class Handler(BaseHTTPRequestHandler):
     def _about(self, name: str, revision: str, tree: bool) -> None:
         found = self.hub.commit(name, revision) if self._seen(name) else None
         if found is None:
-            self.missing("RevisionNotFound" if name in self.hub.repos else "RepoNotFound")
+            known = name in self.hub.repos and self._seen(name)
+            self.missing("RevisionNotFound" if known else "RepoNotFound")
             return
         sha, files = found
         if tree:

@@ -144,8 +144,9 @@ def asked(failure: str, ask: Callable[[], T]) -> T:
     try:
         return ask()
     except Exception as error:  # the library raises many kinds, for names and networks alike
-        response = getattr(error, "response", None)
-        status = getattr(response, "status_code", None)
+        from huggingface_hub.errors import HfHubHTTPError
+
+        status = error.response.status_code if isinstance(error, HfHubHTTPError) else None
         kinds = (kind.__name__ for kind in type(error).__mro__)
         cure = STATUS.get(status or 0) or next(
             (CURES[kind] for kind in kinds if kind in CURES), "try again later"

@@ -107,6 +107,10 @@ class Process:
             process.stdin.flush()
         return cls(job, process, log)
 
+    @property
+    def alive(self) -> bool:
+        return self.process.poll() is None
+
     def ask_to_end(self) -> None:
         """It writes a checkpoint and ends."""
         with suppress(ProcessLookupError):
@@ -173,15 +177,17 @@ def here(jobs: Sequence[Job], at_once: int) -> Iterator[tuple[Job, Outcome]]:
     with handled(lambda number: news.append(requests.note(number))):
         try:
             while running or (waiting and requests.number is None):
-                for slot in sorted(set(range(at_once)) - running.keys()):
-                    if waiting and requests.number is None:
-                        running[slot] = Process.start(waiting.popleft(), slot, at_once)
+                free = sorted(set(range(at_once)) - running.keys())
+                for slot in free[: len(waiting) if requests.number is None else 0]:
+                    running[slot] = Process.start(waiting.popleft(), slot, at_once)
                 while news:
                     _pass_on(news.popleft(), running.values())
-                for slot in [s for s, p in running.items() if p.process.poll() is not None]:
-                    ended = running.pop(slot)
-                    if requests.number is None or ended.process.returncode == 0:
-                        yield ended.job, ended.outcome()
+                ended = [running.pop(s) for s in list(running) if not running[s].alive]
+                yield from (
+                    (process.job, process.outcome())
+                    for process in ended
+                    if requests.number is None or process.process.returncode == 0
+                )
                 time.sleep(TICK)
         finally:
             _end(running.values())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import zlib
+from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -234,10 +235,14 @@ class ShardImages(LazyImages):
 
 
 @dataclass(frozen=True)
-class ShardNames(Sequence[str]):
-    """The files of the rows of a split."""
+class ShardTexts(Sequence[str], ABC):
+    """A text for each row of a split, found when it is asked for."""
 
     split: Split
+
+    @abstractmethod
+    def text(self, row: int) -> str:
+        """That of a row, 0 to len - 1."""
 
     def __len__(self) -> int:
         return len(self.split)
@@ -247,16 +252,22 @@ class ShardNames(Sequence[str]):
     @overload
     def __getitem__(self, at: slice) -> Sequence[str]: ...
     def __getitem__(self, at: int | slice) -> str | Sequence[str]:
-        if isinstance(at, slice):
-            return [self.split.name(row) for row in range(len(self))[at]]
-        return self.split.name(range(len(self))[at])
+        rows = range(len(self))[at]
+        return self.text(rows) if isinstance(rows, int) else [self.text(row) for row in rows]
 
 
 @dataclass(frozen=True)
-class ShardCaptions(Sequence[str]):
-    """The captions of a split, read when they are asked for."""
+class ShardNames(ShardTexts):
+    """The files of the rows of a split."""
 
-    split: Split
+    def text(self, row: int) -> str:
+        return self.split.name(row)
+
+
+@dataclass(frozen=True)
+class ShardCaptions(ShardTexts):
+    """The captions of a split."""
+
     entry: Entry
 
     def __getstate__(self) -> dict[str, object]:
@@ -270,15 +281,6 @@ class ShardCaptions(Sequence[str]):
     def _file(self) -> OpenFiles:
         return OpenFiles(self.split.store, 1)
 
-    def __len__(self) -> int:
-        return len(self.split)
-
-    @overload
-    def __getitem__(self, at: int) -> str: ...
-    @overload
-    def __getitem__(self, at: slice) -> Sequence[str]: ...
-    def __getitem__(self, at: int | slice) -> str | Sequence[str]:
-        if isinstance(at, slice):
-            return [self[row] for row in range(len(self))[at]]
-        record = self.split.table[at]
+    def text(self, row: int) -> str:
+        record = self.split.table[row]
         return caption(self._file.read(self.entry, int(record["length"]), int(record["text"])))

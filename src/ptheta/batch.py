@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Self, TypeAlias
 
@@ -33,8 +33,11 @@ class Together:
         return f"{type(self).__name__}({parts})"
 
     def to(self, device: torch.device | str, *, non_blocking: bool = False) -> Self:
-        moved = {k: v.to(device, non_blocking=non_blocking) for k, v in self.parts.items()}
-        return replace(self, parts=moved)
+        return self.each(lambda part: part.to(device, non_blocking=non_blocking))
+
+    def each(self, change: Callable[[Tensor], Tensor]) -> Self:
+        """The same conditions, with every tensor changed."""
+        return replace(self, parts={name: change(part) for name, part in self.parts.items()})
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -119,11 +122,23 @@ class Batch:
 
     def to(self, device: torch.device) -> Batch:
         """The same examples on a device, with empty logs."""
+        return self.each(lambda value: value.to(device, non_blocking=True))
+
+    def each(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        """The same examples, with every tensor changed and with empty logs."""
         condition = self.condition
-        if condition is not None:
-            condition = condition.to(device, non_blocking=True)
-        extra = {name: value.to(device, non_blocking=True) for name, value in self.extra.items()}
-        return Batch(self.x.to(device, non_blocking=True), condition, extra)
+        if isinstance(condition, Together):
+            condition = condition.each(change)
+        elif condition is not None:
+            condition = change(condition)
+        return Batch(change(self.x), condition, {k: change(v) for k, v in self.extra.items()})
+
+    def tensors(self) -> Iterator[Tensor]:
+        """Every tensor of the batch, except the logs."""
+        yield self.x
+        if self.condition is not None:
+            yield from (part for _, part in _parts(self.condition))
+        yield from self.extra.values()
 
 
 def described(value: Condition) -> str:

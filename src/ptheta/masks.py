@@ -99,7 +99,7 @@ def strokes(n: int, h: int, w: int, device: torch.device | None) -> Tensor:
     length = side * LONG * (0.5 + u[..., 2 + TURNS : 2 + 2 * TURNS])
     radius = (side * WIDE * (0.5 + u[..., -1])).clamp(min=0.5)
     step = length[..., None] * torch.stack([angle.sin(), angle.cos()], -1)
-    start = u[..., None, :2] * torch.tensor([h, w], device=device)
+    start = torch.stack([u[..., 0] * h, u[..., 1] * w], -1)[..., None, :]
     ends = torch.cat([start, start + step.cumsum(2)], 2)
     found = torch.zeros(n, h, w, dtype=torch.bool, device=device)
     for stroke in range(STROKES):

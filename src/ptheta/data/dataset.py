@@ -168,6 +168,12 @@ class Dataset(ABC):
         """Whether examples of both can be compared: of one kind and shape."""
         return type(self) is type(other) and self.stored.shape[1:] == other.stored.shape[1:]
 
+    @property
+    def draws(self) -> bool:
+        """Whether making a batch draws from torch's random stream, so that batches must be made in
+        their step."""
+        return False
+
     def expect(self, indices: Positions) -> None:  # noqa: B027
         """Begin to read the examples at these positions, which are the next batch but few."""
 

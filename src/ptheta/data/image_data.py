@@ -137,6 +137,10 @@ class ImageDataset(Dataset):
         """The value that is white in the source, for each kind of value in it."""
         return {"8-bit": USUAL["8-bit"]} if self.values is None else dict(self.values.whites)
 
+    @property
+    def draws(self) -> bool:
+        return self.levels == 2 and self.dynamic
+
     def _take(self, rows: np.ndarray) -> Tensor:
         """The images of these rows, quantised or binarised."""
         fixed = self.levels == 2 and not self.dynamic

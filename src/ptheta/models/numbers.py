@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from ptheta.compute import streams
+from ptheta.compute.constants import on
 from ptheta.models.mixtures.covariance import wide
 from ptheta.specs import DataSpec, ImageSpec, VectorSpec, from_levels, to_levels
 
@@ -68,7 +69,7 @@ class Numbers(ABC):
         """Numbers of x, each drawn within its bin: (B, D)"""
         v = self.of(x)
         noise = streams.uniform(*v.shape, device=v.device, dtype=v.dtype) - 0.5
-        return v + noise * self.width.to(v)
+        return v + noise * on(self.width, v.device, v.dtype)
 
 
 class Levels(Numbers):
@@ -114,19 +115,19 @@ class Cells(Numbers):
 
     def of(self, x: Tensor) -> Tensor:
         s = wide(self.spec.scaled(x))
-        return s.masked_fill(self.constant.to(s.device), torch.nan)
+        return s.masked_fill(on(self.constant, s.device), torch.nan)
 
     def examples(self, v: Tensor) -> Tensor:
         return self.spec.unscaled(v)
 
     def centred(self, v: Tensor) -> Tensor:
-        return v.masked_fill(self.constant.to(v.device), self.middle)
+        return v.masked_fill(on(self.constant, v.device), self.middle)
 
     def elements(self, mask: Tensor) -> Tensor:
-        return mask[:, self.of_column.to(mask.device)]
+        return mask[:, on(self.of_column, mask.device)]
 
     def log_unit(self, v: Tensor) -> Tensor:
-        return torch.where(v.isnan(), 0.0, self.log_scale.to(v)).sum(1)
+        return torch.where(v.isnan(), 0.0, on(self.log_scale, v.device, v.dtype)).sum(1)
 
 
 def numbers_of(spec: DataSpec) -> Numbers:

@@ -10,6 +10,7 @@ from itertools import accumulate
 import torch
 from torch import Tensor
 
+from ptheta.compute.constants import on
 from ptheta.distributions.columns import (
     Cells,
     Columns,
@@ -64,8 +65,8 @@ class NumberGroup(Group):
 
     def distribution(self, out: Tensor) -> Numbers:
         weights, loc, log_scale = out.chunk(3, 2)
-        start = self.start if isinstance(self.start, float) else self.start.to(out.device)
-        least, most = self.narrowest().log().to(out), out.new_tensor(math.log(WIDEST))
+        start = self.start if isinstance(self.start, float) else on(self.start, out.device)
+        least, most = self.narrowest().log().to(out), out.new_full((), math.log(WIDEST))
         log_scale = (log_scale + self.width).clamp(least, most)
         return self.kind(Parameters(weights, loc + start, log_scale), self.scaling, self.kernel)
 
@@ -77,7 +78,7 @@ class RealGroup(NumberGroup):
     kind = Reals
 
     def narrowest(self) -> Tensor:
-        return torch.tensor(NARROWEST)
+        return torch.full((), NARROWEST, device=self.scaling.scale.device)
 
 
 class IntegerGroup(NumberGroup):

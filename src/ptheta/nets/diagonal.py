@@ -19,6 +19,7 @@ from typing import ClassVar, Protocol
 import torch
 from torch import Tensor
 
+from ptheta.compute.constants import on
 from ptheta.compute.precise import precise
 from ptheta.nets.autograd import Saved
 from ptheta.specs import full
@@ -96,7 +97,7 @@ class _DiagonalBiLSTM(torch.autograd.Function):
         b, channels, height, width = x.shape
         f = state.shape[1] // 2
         n = height * width
-        order, place = (index.to(x.device) for index in packing(height, width))
+        order, place = (on(index, x.device) for index in packing(height, width))
         cells = x.permute(2, 3, 0, 1).reshape(n, b * channels)
         packed = x.new_empty(2, n, b * channels)
         for k in range(2):
@@ -131,7 +132,7 @@ class _DiagonalBiLSTM(torch.autograd.Function):
         packed, w, state, gates, h, c, tanh_c = ctx.saved_tensors
         b, height, width = ctx.size
         n, channels = height * width, w.shape[1]
-        order, place = (index.to(grad.device) for index in packing(height, width))
+        order, place = (on(index, grad.device) for index in packing(height, width))
         cells = grad.permute(2, 3, 0, 1).reshape(n, -1)
         dh = torch.zeros_like(h)
         torch.index_select(cells, 0, order[0], out=dh[0].view(n, -1))

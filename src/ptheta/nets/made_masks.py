@@ -7,6 +7,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from ptheta.compute.constants import on
+
 
 class Masks:
     """Who sees whom for one order of the pixels, or of the columns of a vector; its number is the
@@ -60,10 +62,10 @@ class Masks:
 
     def layers(self, device: torch.device) -> list[Tensor]:
         """The mask of each layer but the last, and of the last for one number of each sub-pixel."""
-        masks, seen = [], (self.ranks + 1).to(device)  # an input of rank r is seen from r + 1 on
+        masks, seen = [], on(self.ranks, device) + 1  # an input of rank r is seen from r + 1 on
         for degrees in self.degrees:
-            degrees = degrees.to(device)
+            degrees = on(degrees, device)
             masks.append((seen <= degrees[:, None]).float())
             seen = degrees
-        masks.append((seen <= self.ranks.to(device)[:, None]).float())
+        masks.append((seen <= on(self.ranks, device)[:, None]).float())
         return masks

@@ -25,28 +25,40 @@ class Averages:
     def __init__(self, device: torch.device) -> None:
         self.device = device
         self.sums: dict[str, Tensor] = {}
-        self.counts: dict[str, int] = {}
+        self.counts: dict[str, int | Tensor] = {}
 
     def record(self, name: str, value: Tensor) -> None:
+        self._add(name, value, 1)
+
+    def record_finite(self, name: str, value: Tensor) -> None:
+        """Leaves the value out if it is NaN or infinite. The host does not wait to know it."""
+        finite = value.isfinite()
+        self._add(name, torch.where(finite, value, 0), finite.long())
+
+    def _add(self, name: str, value: Tensor, count: int | Tensor) -> None:
         if name in self.sums:
             self.sums[name] += value
-            self.counts[name] += 1
+            self.counts[name] = self.counts[name] + count
         else:
-            self.sums[name], self.counts[name] = value.clone(), 1
+            self.sums[name], self.counts[name] = value.clone(), count
 
     def take(self) -> dict[str, float]:
         """Returns the means and starts a new interval."""
-        means = {name: (total / self.counts[name]).item() for name, total in self.sums.items()}
+        means = {
+            name: (total / count).item()
+            for name, total in self.sums.items()
+            if (count := int(self.counts[name]))
+        }
         self.sums, self.counts = {}, {}
         return means
 
     def so_far(self) -> dict[str, float]:
         """The current means, without starting a new interval."""
-        return {name: total / count for name, (total, count) in self.interval().items()}
+        return {name: total / count for name, (total, count) in self.interval().items() if count}
 
     def interval(self) -> dict[str, tuple[float, int]]:
         """(sum, count) of each metric, JSON-compatible."""
-        return {name: (total.item(), self.counts[name]) for name, total in self.sums.items()}
+        return {name: (total.item(), int(self.counts[name])) for name, total in self.sums.items()}
 
     def set_interval(self, sums: Mapping[str, tuple[float, int]]) -> None:
         """Restores a state returned by `interval`."""

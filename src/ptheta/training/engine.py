@@ -171,9 +171,8 @@ class Engine:
             norm = nn.utils.get_total_norm(grads)
         else:
             return
-        if self.scales and not norm.isfinite():  # this step is left out
-            return
-        self.averages.record(f"{player}/gradient_norm", norm)
+        record = self.averages.record_finite if self.scales else self.averages.record
+        record(f"{player}/gradient_norm", norm)  # a step that overflows is left out
 
     def _cost(self, name: str, term: Tensor, mean: Tensor) -> Tensor:
         """Contribution of a term to the loss: its mean, or for a term named kl the scheduled

@@ -11,7 +11,6 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from ptheta.batch import Batch
 from ptheta.capabilities import HasBound, HasLogProb, stage_of
 from ptheta.compute.layout import channels_last
 from ptheta.compute.streams import shared
@@ -22,7 +21,7 @@ from ptheta.games import Game
 from ptheta.models.base import Plays
 from ptheta.terminal.signals import Request, Requests, Stopped, handled, lasting
 from ptheta.training import checkpoint, turns
-from ptheta.training.ahead import Ahead
+from ptheta.training.ahead import Ahead, carrier
 from ptheta.training.averages import NonFinite
 from ptheta.training.batch_norm import synchronise
 from ptheta.training.ema import EMA
@@ -63,8 +62,8 @@ class Trainer:
         self.data, self.folder, self.group = data, folder, group
         self.heading = heading or Heading()
         self.sampler = self._sampler(model)
-        self.ahead = Ahead(data, self.sampler)
         self.total = s.total_steps(self.sampler.per_epoch)
+        self.ahead = Ahead(data, self.sampler, carrier(group.device), self.total)
         self.model = channels_last(model.to(group.device))
         if s.sync_batch_norm and group.size > 1:
             synchronise(model, group.size)
@@ -172,12 +171,13 @@ class Trainer:
         # the norm is computed once per interval, since it costs a pass over the gradients
         engine.measure_norms = p.step % s.log_every == 0
         with shared(self.group.rank, self.group.size, self.group.gather):
-            self.rule(engine, self.game, p.step, self._batch(p.step))
+            self.rule(engine, self.game, p.step, self.ahead.take(p.step))
             if self.game.after is not None:
                 with torch.no_grad():
                     self.game.after(p.step)
         if self.ema is not None:
             self.ema.update()
+        self.ahead.begin(p.step + 1)  # while the device computes
         self._tell()
         return True
 
@@ -188,9 +188,6 @@ class Trainer:
         if p.step % self.settings.log_every == 0 or p.step == self.total:
             self.reporter.log()
         self.reporter.show()
-
-    def _batch(self, step: int) -> Batch:
-        return self.ahead.take(step).to(self.group.device)
 
     def _share(self) -> float:
         """Fraction of the run that is done."""

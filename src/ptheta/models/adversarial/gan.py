@@ -202,8 +202,8 @@ class GAN(Pair):
         batch.logs["accuracy"] = accuracy(d_real, d_fake, self.loss.boundary)
         batch.logs[GAP] = d_real.mean() - d_fake.mean()
         for part in self.growing()[:1]:
-            batch.logs["size"] = d_real.new_tensor(min(part.size()))
-            batch.logs["fade"] = d_real.new_tensor(part.now()[1])
+            batch.logs["size"] = d_real.new_full((), min(part.size()))
+            batch.logs["fade"] = d_real.new_full((), part.now()[1])
         if self.k is not None:
             batch.logs["k"] = self.k
             batch.logs["convergence"] = convergence(

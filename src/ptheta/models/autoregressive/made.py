@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ptheta.batch import Batch, Condition
+from ptheta.compute.constants import on
 from ptheta.conditions import ConditionSpec
 from ptheta.config import Count, Parts, option
 from ptheta.distributions.base import ElementDistribution
@@ -99,7 +100,7 @@ class MADE(Autoregressive):
         """The weights of the direct path in order m, (outputs, inputs): strictly by rank."""
         if self.direct is None:
             return None
-        ranks = self.masks[m].ranks.to(self.direct.device)
+        ranks = on(self.masks[m].ranks, self.direct.device)
         sees = self.elements.inputs.each(ranks) < self.elements.outputs.each(ranks)[:, None]
         return self.direct.flatten(0, 1) * sees
 

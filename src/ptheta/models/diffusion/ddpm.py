@@ -170,9 +170,9 @@ class DDPM(Diffusion):
     def _snr_drop(self, s: Tensor) -> Tensor:
         """T (SNR(t - 1) - SNR(t)) / 2, of which SNR(0) is as if t were 2: (B,), float64, CPU"""
         t = self.path.index(s).clamp_min(min(2, self.path.steps))
-        kept = self.path.kept
-        before = kept[t - 1].clamp(max=1 - LEAST)
-        return 0.5 * self.path.steps * (before / (1 - before) - kept[t] / (1 - kept[t]))
+        kept = self.path.kept_at(t)
+        before = self.path.kept_at(t - 1).clamp(max=1 - LEAST)
+        return 0.5 * self.path.steps * (before / (1 - before) - kept / (1 - kept))
 
     # -- the bound
 

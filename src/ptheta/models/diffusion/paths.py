@@ -17,6 +17,7 @@ from typing import Annotated, NamedTuple, Protocol, TypeAlias
 import torch
 from torch import Tensor
 
+from ptheta.compute.constants import on
 from ptheta.config import Entry, OneOf
 from ptheta.errors import PthetaError
 
@@ -125,8 +126,13 @@ class Diffused:
         return steps
 
     def index(self, s: Tensor) -> Tensor:
-        """t of times: int64, on the CPU."""
-        return (s.cpu() * self.steps).round().long()
+        """t of times: int64."""
+        return (s * self.steps).round().long()
+
+    def kept_at(self, t: Tensor) -> Tensor:
+        """alpha_bar of steps t, float64; on the CPU where the device has no such numbers."""
+        t = t.cpu() if t.device.type == "mps" else t
+        return on(self.kept, t.device)[t]
 
     def grid(self, steps: int, start: float = 1.0) -> Tensor:
         first = max(1, round(start * self.steps))
@@ -135,7 +141,7 @@ class Diffused:
         return t / self.steps
 
     def at(self, s: Tensor, like: Tensor) -> Coefficients:
-        kept = self.kept[self.index(s)]
+        kept = self.kept_at(self.index(s))
         alpha, sigma = shaped(kept.sqrt(), like), shaped((1 - kept).sqrt(), like)
         return Coefficients(alpha, sigma, -sigma, alpha)
 

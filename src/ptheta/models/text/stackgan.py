@@ -115,9 +115,10 @@ class StackGAN(TextToImage):
         return self.first.discriminator(halved(images), sentences)
 
     def prepare(self, batch: Batch, clock: Clock) -> Step:
-        self.fine.fill_(clock.share >= self.config.coarse)
+        fine = clock.share >= self.config.coarse
+        self.fine.fill_(fine)
         real = self.spec.scaled(batch.x)
-        if self.fine:
+        if fine:
             return self.step(self.second, batch, clock, real, "fine_generator" in clock.movers)
         return self.step(self.first, batch, clock, halved(real), "generator" in clock.movers)
 

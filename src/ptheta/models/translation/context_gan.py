@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ptheta.batch import Batch, Condition
 from ptheta.compute import streams
+from ptheta.compute.constants import on
 from ptheta.conditions import ConditionSpec
 from ptheta.config import AtLeastZero, Count, Parts, Positive, Side, option
 from ptheta.errors import PthetaError
@@ -123,6 +124,8 @@ class ContextGAN(ImageModel):
         super().__init__(spec, config, condition)
         self.config, self.loss, self.fill = config, LOSSES[config.loss], FILLS[config.fill]
         channels, height, width = spec.scaled_shape
+        shares = torch.tensor(config.mask_shares or [1.0] * len(config.masks))
+        self.ends = shares.cumsum(0) / shares.sum()  # of the interval of [0, 1] for each mask
         self.generator = DilatedGenerator(channels + 1, channels, config.dilated())
         side = max(height, width)
         self.discriminator = TwoHeads(
@@ -135,9 +138,7 @@ class ContextGAN(ImageModel):
     def holes(self, x: Tensor) -> Tensor:
         """What is unknown of each image x (B, C, H, W) in a step: (B, 1, H, W) of 0 and 1."""
         c, (n, _, h, w) = self.config, x.shape
-        shares = torch.tensor(c.mask_shares or [1.0] * len(c.masks), device=x.device)
-        ends = shares.cumsum(0) / shares.sum()
-        kind = (streams.uniform(n, 1, device=x.device) > ends[:-1]).sum(1)
+        kind = (streams.uniform(n, 1, device=x.device) > on(self.ends, x.device)[:-1]).sum(1)
         every = torch.stack([area(name, n, h, w, x.device) for name in c.masks])
         return every[kind, torch.arange(n, device=x.device)][:, None].to(x.dtype)
 

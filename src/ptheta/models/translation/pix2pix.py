@@ -52,6 +52,13 @@ class Pix2PixConfig(PairsConfig):
         return super().unsupported(spec, condition)
 
 
+class Stage(NamedTuple):
+    """make: what makes the images of a step; halves: whether they are of half the size"""
+
+    make: Callable[[Tensor], Tensor]
+    halves: bool = False
+
+
 class Made(NamedTuple):
     """What the moves of a step share.
 
@@ -92,22 +99,20 @@ class Pix2Pix(PairsModel):
         """The pairs of a step and the images made of their inputs."""
         given, real = self.pair(batch)
         with torch.set_grad_enabled("generator" in clock.movers):
-            small = self.coarse_stage(clock.share)
-            if small is not None:
+            stage = self.stage(clock.share)
+            if stage.halves:
                 given, real = halved(given), halved(real)
-            out: Tensor = self.generator(given) if small is None else small(given)
+            out: Tensor = stage.make(given)
             return Made(given, real, out, self.target.image(out))
 
-    def coarse_stage(self, share: float) -> Callable[[Tensor], Tensor] | None:
-        """What makes images of half the size as long as these are learned; None afterwards.
-
-        share: of the run that is done
-        """
+    def stage(self, share: float) -> Stage:
+        """What makes the images that are learned after a share of the run."""
         network = self.generator
         if not isinstance(network, CoarseToFine):
-            return None
-        network.fine.fill_(share >= self.config.coarse)
-        return None if network.fine else network.coarse
+            return Stage(network)
+        fine = share >= self.config.coarse
+        network.fine.fill_(fine)
+        return Stage(network.refined) if fine else Stage(network.coarse, halves=True)
 
     def present_stage(self) -> str:
         """Which network learns, where it is not all of them."""

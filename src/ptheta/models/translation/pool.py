@@ -59,13 +59,18 @@ class ImagePool(nn.Module):
         """Keeps the new images in the places of those that were returned for them, of several with
         one place the last; while the pool fills, in the empty places."""
         places, domains = (streams.whole(t).long() for t in (drawn.places, drawn.domains))
-        for k, filled in enumerate(self.filled.tolist()):
-            rows = (domains == k).nonzero().squeeze(1)[: self.size - filled]
-            first = k * self.size + filled
-            places[rows] = torch.arange(first, first + len(rows), device=rows.device)
-            self.filled[k] += len(rows)
-        kept = (places >= 0).nonzero().squeeze(1)
-        last = torch.full((len(self.images),), -1, device=kept.device)
-        last.scatter_reduce_(0, places[kept], kept, "amax")
-        at = (last >= 0).nonzero().squeeze(1)
-        self.images[at] = streams.whole(drawn.new)[last[at]].to(self.images.dtype)
+        for k in range(len(self.filled)):  # without a look at the numbers: the host would wait
+            own = domains == k
+            at = self.filled[k] + own.cumsum(0) - 1
+            own &= at < self.size
+            places = torch.where(own, k * self.size + at, places)
+            self.filled[k] += own.sum()
+        rows = torch.arange(len(places), device=places.device).where(places >= 0, -1)
+        last = torch.full((len(self.images),), -1, device=places.device)
+        last.scatter_reduce_(0, places.clamp(min=0), rows, "amax")
+        # a row that is not kept writes as another does that is, or what is there already
+        places = places.where(places >= 0, places.max().clamp(min=0))
+        kept = last[places]
+        new = streams.whole(drawn.new)[kept.clamp(min=0)].to(self.images.dtype)
+        shape = (-1, *(1 for _ in new.shape[1:]))
+        self.images[places] = torch.where(kept.view(shape) >= 0, new, self.images[places])

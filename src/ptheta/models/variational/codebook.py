@@ -69,8 +69,8 @@ class Codebook(nn.Module):
         jitter = 1e-2 * z.std() * torch.randn_like(self.vectors)
         self._place(torch.ones_like(self.counts, dtype=torch.bool), z[rows] + jitter)
 
-    def update(self, seen: Seen) -> int:
-        """Moves the codes by what a step has assigned to them; returns how many were dead."""
+    def update(self, seen: Seen) -> Tensor:
+        """Moves the codes by what a step has assigned to them; returns how many were dead: ()."""
         z = seen.z.to(self.counts.dtype)
         size = len(self.counts)
         n = torch.zeros_like(self.counts).index_add_(0, seen.k, torch.ones_like(z[:, 0]))
@@ -85,7 +85,7 @@ class Codebook(nn.Module):
         rows = torch.randint(len(z), (size,), device=z.device)
         dead = self.counts < self.least * self.counts.mean()
         self._place(dead, z[rows])
-        return int(dead.sum())
+        return dead.sum()
 
     def _place(self, which: Tensor, at: Tensor) -> None:
         """Puts these codes, bool (K,), at rows of (K, D), with the mean count."""
@@ -103,12 +103,18 @@ def whole_of(z: Tensor, k: Tensor) -> Seen:
     return Seen(every[0].flatten(0, 1), every[1].flatten())
 
 
+def counted(k: Tensor, size: int) -> Tensor:
+    """How often each code is used: int64 (K,). `bincount` on a GPU makes the host wait."""
+    each = k.flatten()
+    return each.new_zeros(size).scatter_add_(0, each, torch.ones_like(each))
+
+
 def perplexity(k: Tensor, size: int) -> Tensor:
     """exp of the entropy of how often codes are used: from 1 to K."""
-    p = k.flatten().bincount(minlength=size).float() / k.numel()
+    p = counted(k, size).float() / k.numel()
     return (-torch.xlogy(p, p).sum()).exp()
 
 
 def used(k: Tensor, size: int) -> Tensor:
     """The share of the codes that come at all."""
-    return (k.flatten().bincount(minlength=size) > 0).float().mean()
+    return (counted(k, size) > 0).float().mean()

@@ -28,9 +28,8 @@ def bounded(raw: Tensor, most: float = MOST) -> Tensor:
 
 def floored(raw: Tensor) -> Tensor:
     """log(floor + (1 - floor) sigmoid(raw + 2)), as Glow's scale but never 0."""
-    return torch.logaddexp(
-        raw.new_tensor(math.log(FLOOR)), math.log1p(-FLOOR) + logsigmoid(raw + 2)
-    )
+    floor = raw.new_full((), math.log(FLOOR))
+    return torch.logaddexp(floor, math.log1p(-FLOOR) + logsigmoid(raw + 2))
 
 
 @dataclass(frozen=True)

@@ -125,8 +125,12 @@ class CoarseToFine(PlaneByPlane):
         return cropped(image, margins)
 
     def forward(self, x: Tensor, z: Tensor | None = None) -> Tensor:
-        if not self.fine:
-            return interpolate(self.coarse(halved(x), z), x.shape[2:], mode="bilinear")
+        if self.fine:
+            return self.refined(x, z)
+        return interpolate(self.coarse(halved(x), z), x.shape[2:], mode="bilinear")
+
+    def refined(self, x: Tensor, z: Tensor | None = None) -> Tensor:
+        """What both networks make."""
         margins = to_multiple(x.shape[2:], 2 * self.multiple)
         x = reflected(x, margins)
         around = self.first(with_code(x, z) if self.coded else x)

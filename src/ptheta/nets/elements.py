@@ -11,6 +11,7 @@ from itertools import accumulate
 import torch
 from torch import Tensor
 
+from ptheta.compute.constants import on
 from ptheta.distributions.base import ElementDistribution
 from ptheta.nets import flat
 from ptheta.nets.column_heads import ColumnsHead
@@ -47,8 +48,13 @@ class Span:
         """(D, ...) -> (total, ...): what is said of each element, for each of its numbers."""
         if self.total == len(self.counts):
             return per_element
-        counts = torch.tensor(self.counts, device=per_element.device)
-        return per_element.repeat_interleave(counts, 0)
+        return per_element[on(self.elements, per_element.device)]
+
+    @cached_property
+    def elements(self) -> Tensor:
+        """The element of each number: int64 (total,)."""
+        owners = [d for d, count in enumerate(self.counts) for _ in range(count)]
+        return torch.tensor(owners, device="cpu")
 
 
 class Elements(ABC):

@@ -18,9 +18,11 @@ FETCHED = 64  # steps ahead for which the files are fetched
 class Carrier(Protocol):
     """Moves batches to a device.
 
+    device: the device
     early: whether it pays to begin before the step of the batch
     """
 
+    device: torch.device
     early: bool
 
     def begin(self, batch: Batch) -> Batch:
@@ -93,14 +95,22 @@ class Ahead:
         """The batch of a step (1, 2, ...), on the device."""
         begun, self.begun = self.begun, None
         if begun is None or begun[0] != step:
-            begun = step, self.carrier.begin(self._read(step))
+            begun = step, self._carried(step)
         return self.carrier.end(begun[1])
 
     def begin(self, step: int) -> None:
         """Begin to move the batch of a later step, where that pays and changes no noise."""
         beyond = self.last is not None and step > self.last
         if self.carrier.early and not self.data.draws and not beyond:
-            self.begun = step, self.carrier.begin(self._read(step))
+            self.begun = step, self._carried(step)
+
+    def _carried(self, step: int) -> Batch:
+        """The batch of a step on its way. Values are checked here for other devices, where a model
+        does not check them (`ptheta.specs.trust`)."""
+        batch = self._read(step)
+        if self.carrier.device.type != "cpu":
+            self.data.spec.check(batch.x)
+        return self.carrier.begin(batch)
 
     def _read(self, step: int) -> Batch:
         if self.data.order is None:

@@ -19,6 +19,7 @@ from ptheta.dynamics import DYNAMICS
 from ptheta.errors import PthetaError
 from ptheta.games import Game
 from ptheta.models.base import Plays
+from ptheta.specs.trust import trusted
 from ptheta.terminal.signals import Request, Requests, Stopped, handled, lasting
 from ptheta.training import checkpoint, turns
 from ptheta.training.ahead import Ahead, carrier
@@ -170,7 +171,8 @@ class Trainer:
         engine.kl_weight = s.kl_weight(p.step)
         # the norm is computed once per interval, since it costs a pass over the gradients
         engine.measure_norms = p.step % s.log_every == 0
-        with shared(self.group.rank, self.group.size, self.group.gather):
+        share_of = shared(self.group.rank, self.group.size, self.group.gather)
+        with share_of, trusted(not self.group.on_cpu):  # the batch was checked on the host
             self.rule(engine, self.game, p.step, self.ahead.take(p.step))
             if self.game.after is not None:
                 with torch.no_grad():

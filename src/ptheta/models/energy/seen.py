@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor
 
+from ptheta.compute.constants import on
 from ptheta.models.numbers import numbers_of
 from ptheta.specs import DataSpec, ImageSpec, VectorSpec, from_levels
 
@@ -71,17 +72,18 @@ class Reals(Seen):
         self.numbers = numbers_of(spec)
         self.middle_of_all = float(self.numbers.middle)
         self.unit = self.numbers.spread if isinstance(spec, ImageSpec) else 1.0
-        self.places: list[int] | None = None  # of the numbers that are units; None: all
+        self.places: Tensor | None = None  # of the numbers that are units; None: all
         self.dims, self.exact = self.numbers.dims, False
         if isinstance(spec, VectorSpec):
             columns = [column for column in spec.columns for _ in range(column.width)]
             varying = [not (c.continuous and c.low == c.high) for c in columns]
-            self.places = [i for i, says in enumerate(varying) if says]
-            self.dims = len(self.places)
-            self.exact = all(columns[i].continuous for i in self.places)
+            places = [i for i, says in enumerate(varying) if says]
+            self.places = torch.tensor(places, dtype=torch.int64, device="cpu")
+            self.dims = len(places)
+            self.exact = all(columns[i].continuous for i in places)
 
     def _kept(self, numbers: Tensor) -> Tensor:
-        return numbers if self.places is None else numbers[:, self.places]
+        return numbers if self.places is None else numbers[:, on(self.places, numbers.device)]
 
     def _units(self, numbers: Tensor) -> Tensor:
         scaled = (self._kept(numbers) - self.middle_of_all) / self.unit
@@ -97,7 +99,7 @@ class Reals(Seen):
         numbers = v * self.unit + self.middle_of_all
         if self.places is not None:
             full = v.new_full((len(v), self.numbers.dims), self.middle_of_all)
-            full[:, self.places] = numbers
+            full[:, on(self.places, full.device)] = numbers
             numbers = full
         return self.numbers.examples(numbers)
 

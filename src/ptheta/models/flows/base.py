@@ -22,6 +22,7 @@ from torch.nn.functional import logsigmoid
 
 from ptheta.batch import Batch, Condition
 from ptheta.compute import streams
+from ptheta.compute.constants import on
 from ptheta.conditions import ConditionSpec
 from ptheta.config import Count, Entry, OneOf, option
 from ptheta.distributions.gaussian import LOG_2PI
@@ -159,7 +160,10 @@ class Flow(Model):
         varying = [not bool(v.isnan()) for v in self._middle_example()]
         self.varying = [d for d, there in enumerate(varying) if there]
         self.binned = [d for d in self.varying if width[d] > 0]
-        self.widths = [float(width[d]) for d in self.binned]
+        with torch.device("cpu"):
+            self.inside = torch.tensor(self.varying)
+            self.at = torch.tensor([self.varying.index(d) for d in self.binned], dtype=torch.int64)
+            self.widths = torch.tensor([float(width[d]) for d in self.binned])
         self.inner = tuple(spec.shape) if isinstance(spec, ImageSpec) else (len(self.varying),)
         self.dims = math.prod(self.inner)
         self.noise = self._noise()
@@ -209,7 +213,7 @@ class Flow(Model):
 
     def _inside(self, v: Tensor) -> Tensor:
         """Numbers as the flow takes them: (B, D) -> (B, *inner)"""
-        v = v[:, self.varying] if len(self.varying) < v.shape[1] else v
+        v = v[:, on(self.inside, v.device)] if len(self.varying) < v.shape[1] else v
         return v.to(torch.get_default_dtype()).view(len(v), *self.inner)
 
     def drawn(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -224,11 +228,11 @@ class Flow(Model):
                 dequantisation.uniform(seen) if self.noise is None else self.noise.drawn(seen)
             )
             return v + (u - 0.5), log_q
-        at = [self.varying.index(d) for d in self.binned]
+        at = on(self.at, v.device)
         part = v[:, at]
         u, log_q = dequantisation.uniform(part) if self.noise is None else self.noise.drawn(v)
-        widths = torch.tensor(self.widths, dtype=v.dtype, device=v.device)
-        return v.index_copy(1, torch.tensor(at, device=v.device), part + (u - 0.5) * widths), log_q
+        widths = on(self.widths, v.device, v.dtype)
+        return v.index_copy(1, at, part + (u - 0.5) * widths), log_q
 
     def log_density(self, v: Tensor) -> Tensor:
         """log p(v) of numbers (B, *inner): (B,) nats."""

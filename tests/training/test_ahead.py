@@ -101,5 +101,5 @@ def test_runs_are_the_same_with_batches_read_ahead_also_when_resumed(
     ahead = ptheta.train("vae", IMAGES, tmp_path / "ahead", steps=10, **options)
     ptheta.train("vae", IMAGES, tmp_path / "parts", steps=5, **options)
     parts = ptheta.train("vae", IMAGES, tmp_path / "parts", steps=10, resume=True, **options)
-    assert same(plain.folder, ahead.folder)
-    assert same(plain.folder, parts.folder)
+    assert same(plain.path, ahead.path)
+    assert same(plain.path, parts.path)

@@ -71,7 +71,7 @@ def _seconds(a: torch.cuda.Event | float, b: torch.cuda.Event | float) -> float:
         assert isinstance(a, float)
         assert isinstance(b, float)
         return b - a
-    return a.elapsed_time(b) / 1000
+    return float(a.elapsed_time(b)) / 1000
 
 
 def wait(device: torch.device) -> None:

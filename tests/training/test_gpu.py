@@ -233,7 +233,7 @@ JUMPING = ("perplexity", "codes_used", "accuracy", "active_units", "active_by_va
 
 def test_losses_are_those_of_the_cpu(monkeypatch):
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
-    most = {}
+    most = dict[str, float]()
 
     def check(name: str) -> None:
         for spec in (SPEC, VECTORS) if name in OF_VECTORS else (SPEC,):

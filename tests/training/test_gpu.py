@@ -206,9 +206,9 @@ def stepped(
     name: str, spec: DataSpec, device: torch.device, steps: int, half: torch.dtype | None = None
 ) -> dict[str, float]:
     """The means of the terms of the losses in the first steps."""
-    model = tiny(name, spec)
+    model: Any = tiny(name, spec)
     batch = batch_of(model, spec).to(device)
-    model = channels_last(model.to(device)).train()
+    channels_last(model.to(device)).train()
     game, group = model.game(), Group(device, half=half)
     torch.manual_seed(1)
     engine = Engine(model, game, group, Weighing())

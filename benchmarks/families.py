@@ -97,6 +97,7 @@ GREY: Recipes = {
     "wae-mmd": ("default", {}),
     "ae": ("default", {**OF_CODES, "latent": 16}),
 }
+FLOWS = ("nice", "realnvp", "glow", "maf")
 COLOUR: Recipes = {
     "sngan": ("default", {}),
     "vae": ("default", {}),
@@ -120,16 +121,18 @@ NUMBERS = (
 )
 SIGNS = {"<=": " (bound)", "~": " (estimate)"}
 FEW = 5  # importance samples of a likelihood bound: measuring must not outlast training
+OF_FLOWS = 1  # the same for a flow, whose bound over the noise of its data is already tight
 FIRST = 40  # samples that are drawn, ten in a row
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """models: with their recipes; levels: of the images; threads: of each training on the CPU"""
+    """models: with their recipes; levels: of the images; searched: training images among which
+    copies are looked for"""
 
     models: Recipes
     levels: int
-    threads: int
+    searched: int
 
     def extractor(self, device: str) -> Extractor | None:
         """None: that of the data."""
@@ -141,7 +144,7 @@ class Colour(Comparison):
         return OnDevice(EfficientNetLite0(), device)
 
 
-COMPARISONS = {"grey": Comparison(GREY, 2, 1), "colour": Colour(COLOUR, 256, 1)}
+COMPARISONS = {"grey": Comparison(GREY, 2, 60_000), "colour": Colour(COLOUR, 256, 10_000)}
 
 
 class OnDevice:
@@ -164,7 +167,7 @@ def trained(name: str, options: argparse.Namespace, seed: int) -> Run:
     quiet = {"dynamic": False, "sample_every": 0, "evaluate_every": 0, "checkpoint_every": 0}
     length = {"steps": None, "epochs": None, "minutes": options.minutes / stages(name)}
     folder = options.runs / f"{name}-{seed}"
-    how = {"threads": chosen.threads, "device": options.device}
+    how = {"threads": 1, "device": options.device}
     return ptheta.train(
         name,
         options.data,
@@ -215,7 +218,7 @@ def one_run(name: str, options: argparse.Namespace, seed: int) -> None:
         train,
         n=options.number,
         seed=seed,
-        is_k=FEW,
+        is_k=OF_FLOWS if run.plan.model in FLOWS else FEW,
         ais_images=0,
         samples=samples,
         extractor=options.comparison.extractor(options.device),
@@ -233,8 +236,9 @@ def steps_of(run: Run) -> int:
 
 def of_run(run: Run, options: argparse.Namespace) -> tuple[Dataset, Dataset]:
     """Training images, and as many test images as samples."""
-    test = run.data("test", options.data)
-    return run.data("train", options.data), test.subset(slice(0, options.number))
+    train, test = (run.data(split, options.data) for split in ("train", "test"))
+    searched = min(len(train), options.comparison.searched)
+    return train.subset(slice(0, searched)), test.subset(slice(0, options.number))
 
 
 def numbers(evaluation: Evaluation) -> dict[str, float]:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from scripts.seed_tables import BRANCHES, LIKELIHOODS, RESULTS, TOYS
+from scripts.seed_tables import BITS, COLOUR, GREY, NATS, RESULTS, TOYS, Metrics, likelihood_text
 
 # metrics shown in the table of a run, in this order, if measured
 OF_RUNS = (
@@ -34,18 +34,36 @@ class Found(NamedTuple):
 
 def measured(model: str) -> list[Found]:
     """All results of a model in the benchmarks that compare models."""
-    found = [_branches(model), *_toys(model), _families(model), _gans(model), *_likelihoods(model)]
+    found = [*_families(model), *_toys(model), _gans(model), *_likelihoods(model)]
     return [one for one in found if one is not None and one.rows]
 
 
-def _branches(model: str) -> Found | None:
-    row = _read("branches.json").get(model)
-    if row is None:
-        return None
-    rows = [("nats", how.format(_seeds(row[k], 1))) for k, how in LIKELIHOODS.items() if k in row]
-    rows += [(title, _seeds(row[k], places)) for k, (title, places) in BRANCHES.items() if k in row]
-    what = "MNIST with 2 levels, 90 seconds of one processor"
-    return Found(what, "python -m benchmarks.branches", rows)
+def _families(model: str) -> Iterator[Found]:
+    grey, colour = _read("families_grey.json"), _read("families_colour.json")
+    images = f"MNIST with 2 levels, {_budget(grey)}"
+    yield _compared(grey, model, images, GREY, ("nats", NATS, 1))
+    images = f"CIFAR-10 at 256 levels, {_budget(colour)}"
+    yield _compared(colour, model, images, COLOUR, ("bits/dim", BITS, 2))
+
+
+def _budget(found: Mapping[str, Any]) -> str:
+    about = found["about"]
+    return f"{60 * about['minutes']:.0f} seconds on {about['hardware']}"
+
+
+def _compared(
+    found: Mapping[str, Any],
+    model: str,
+    what: str,
+    metrics: Metrics,
+    likelihood: tuple[str, Mapping[str, str], int],
+) -> Found:
+    row = found["models"].get(model, {})
+    title, signs, decimals = likelihood
+    text = likelihood_text(row, signs, decimals)
+    rows = [(title, text)] if text else []
+    rows += [(name, _seeds(row[k], places)) for k, (name, places) in metrics.items() if k in row]
+    return Found(what, "python -m benchmarks.families", rows)
 
 
 def _toys(model: str) -> Iterator[Found]:
@@ -53,13 +71,6 @@ def _toys(model: str) -> Iterator[Found]:
         row = models.get(model, {})
         rows = [(title, _seeds(row[k], places)) for k, (title, places) in TOYS.items() if k in row]
         yield Found(f"`{toy}`", "python -m benchmarks.toys", rows)
-
-
-def _families(model: str) -> Found | None:
-    row = _read("families.json").get(model, {})
-    minutes = row.get("training_seconds", 0) / 60
-    what = f"MNIST with 2 levels, {minutes:.0f} minutes of one processor, one seed"
-    return Found(what, "python -m benchmarks.families", _texts(row))
 
 
 def _gans(model: str) -> Found | None:

@@ -19,21 +19,29 @@ TOYS = {
     "two_sample_auc": ("two-sample AUC", 3),
     "seconds": ("seconds", 0),
 }
-LIKELIHOODS = {
-    "nll": "= {}",
-    "nll (bound)": "≤ {}",
-    "nll (estimate)": "≈ {}",
-}
-BRANCHES = {
-    "kd_digits": ("`kd_digits`", 0),
-    "fd_digits": ("`fd_digits`", 1),
-    "precision_digits": ("precision", 2),
-    "recall_digits": ("recall", 2),
-    "coverage_digits": ("coverage", 2),
-    "copying_z_digits": ("copying z", 0),
+GREY = {
+    "kd": ("`kd_digits`", 0),
+    "precision": ("precision", 2),
+    "recall": ("recall", 2),
+    "coverage": ("coverage", 2),
+    "copying_z": ("copying z", 0),
     "sampling_speed": ("images/s", 0),
+    "steps": ("steps", 0),
 }
+COLOUR = {
+    "kd": ("kernel distance", 2),
+    "fd": ("Frechet distance", 1),
+    "precision": ("precision", 2),
+    "recall": ("recall", 2),
+    "coverage": ("coverage", 2),
+    "copying_z": ("copying z", 0),
+    "sampling_speed": ("images/s", 0),
+    "steps": ("steps", 0),
+}
+NATS = {"nll": "= {}", "nll (bound)": "≤ {}", "nll (estimate)": "≈ {}"}
+BITS = {name.replace("nll", "bits_per_dim"): text for name, text in NATS.items()}
 Summary = Sequence[Any]  # mean, half-width of the interval or None, values per seed
+Metrics = Mapping[str, tuple[str, int]]  # name in a result -> column header, decimal places
 
 
 def tree() -> str:
@@ -69,18 +77,50 @@ def toys() -> str:
     return "\n\n".join(parts)
 
 
-def branches() -> str:
-    """Likelihoods and sample metrics of models of every branch of the taxonomy."""
-    found: dict[str, dict[str, Any]] = _read("branches.json")
-    head = ["", "class", "nats", *(title for title, _ in BRANCHES.values()), "steps"]
-    table = [head]
-    for name, row in found.items():
-        model = "place" in row
-        cells = [_cell(row.get(key), places) for key, (_, places) in BRANCHES.items()]
-        place = ", ".join(row["place"]) if model else ""
-        steps = _cell(row["steps"], 0) if model else ""
-        table.append([_name(name, model), place, _likelihood(row), *cells, steps])
-    return markdown(table)
+def families_grey() -> str:
+    """All families on images of two levels: a table for each branch of the taxonomy, and floors."""
+    return _families(_read("families_grey.json"), GREY, ("nats", NATS, 1))
+
+
+def families_colour() -> str:
+    """A model of each branch on colour images."""
+    return _families(_read("families_colour.json"), COLOUR, ("bits/dim", BITS, 2))
+
+
+def _families(
+    found: Mapping[str, Mapping[str, Any]],
+    metrics: Metrics,
+    likelihood: tuple[str, Mapping[str, str], int],
+) -> str:
+    title, signs, decimals = likelihood
+    head = ["model", "family", title, *(name for name, _ in metrics.values())]
+    leaves_in_order = [leaf.path for leaf in leaves()]
+
+    def rank(item: tuple[str, Mapping[str, Any]]) -> tuple[int, float]:
+        _, row = item
+        return leaves_in_order.index(tuple(row["place"])), row["kd"][0]
+
+    rows: list[list[str]] = []
+    last: list[str] = []
+    for name, row in sorted(found["models"].items(), key=rank):
+        if row["place"] != last:
+            last = row["place"]
+            rows.append([f"**{', '.join(last)}**", *("" for _ in head[1:])])
+        cells = [_cell(row.get(key), places) for key, (_, places) in metrics.items()]
+        nats = likelihood_text(row, signs, decimals)
+        rows.append([f"`{name}`", row["family"], nats, *cells])
+    rows.append(["**floors**", *("" for _ in head[1:])])
+    for name, row in found["floors"].items():
+        cells = [_cell(row.get(key), places) for key, (_, places) in metrics.items()]
+        rows.append([name, "", "", *cells])
+    return markdown([head, *rows])
+
+
+def likelihood_text(row: Mapping[str, Any], signs: Mapping[str, str], decimals: int) -> str:
+    """The likelihood of a model, with the sign that says whether it is exact, a bound or an
+    estimate; empty if it has none."""
+    texts = (sign.format(_cell(row[key], decimals)) for key, sign in signs.items() if key in row)
+    return next(texts, "")
 
 
 def markdown(rows: Iterable[Sequence[str]]) -> str:
@@ -95,10 +135,6 @@ def _read(name: str) -> Any:
 
 def _name(name: str, model: bool) -> str:
     return f"`{name}`" if model else name
-
-
-def _likelihood(row: Mapping[str, Any]) -> str:
-    return next((how.format(_cell(row[k], 1)) for k, how in LIKELIHOODS.items() if k in row), "")
 
 
 def _cell(summary: Summary | None, places: int) -> str:

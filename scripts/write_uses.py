@@ -199,7 +199,11 @@ PAGES: Mapping[str, Mapping[str, Callable[[], str]]] = {
     "classification.md": {"classified": classified},
     "compression.md": {"compressed": compressed},
     "clustering.md": {"clustered": clustered},
-    "families.md": {"tree": seed_tables.tree, "branches": seed_tables.branches},
+    "families.md": {
+        "tree": seed_tables.tree,
+        "grey": seed_tables.families_grey,
+        "colour": seed_tables.families_colour,
+    },
     "toys.md": {"toys": seed_tables.toys},
     "denoising.md": {"repairs": repairs, "reconstructions": reconstructions},
 }

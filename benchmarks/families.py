@@ -6,7 +6,8 @@
 grey: every model that samples images, on images of 2 levels (one fixed binarisation of training and
 test images), which all of them can learn, with one thread each. colour: one model of each branch,
 256 levels. A run that is measured is not trained again, so the command may be stopped and called
-again. Give `--jobs` no more than there are processors: the time is that of a clock. Writes
+again. Give `--jobs` no more than there are processors: the time is that of a clock. With `--repeat`
+later seeds make the steps of seed 0, so that they may run on another or a busy machine. Writes
 benchmarks/results/families_NAME.json: of every number the mean over seeds, the half of Student's
 95 % interval, and each run's own; beside these what needs no learning.
 """
@@ -165,8 +166,8 @@ def trained(name: str, options: argparse.Namespace, seed: int) -> Run:
     chosen: Comparison = options.comparison
     recipe, own = chosen.models[name]
     quiet = {"dynamic": False, "sample_every": 0, "evaluate_every": 0, "checkpoint_every": 0}
-    length = {"steps": None, "epochs": None, "minutes": options.minutes / stages(name)}
     folder = options.runs / f"{name}-{seed}"
+    length = {"steps": None, "epochs": None, "minutes": None, **length_of(name, options)}
     how = {"threads": 1, "device": options.device}
     return ptheta.train(
         name,
@@ -178,6 +179,14 @@ def trained(name: str, options: argparse.Namespace, seed: int) -> Run:
         levels=chosen.levels,
         **{**quiet, **length, **how, **own},
     )
+
+
+def length_of(name: str, options: argparse.Namespace) -> dict[str, float | int]:
+    """The time; with `--repeat`, as many steps as were made with seed 0 in this time."""
+    first = options.runs / f"{name}-0" / "row.json"
+    if options.repeat and first.exists():
+        return {"steps": json.loads(first.read_text())["steps"]}
+    return {"minutes": options.minutes / stages(name)}
 
 
 def stages(name: str) -> int:
@@ -314,6 +323,9 @@ def main() -> None:
     parser.add_argument("-n", "--number", type=int, default=2000)
     parser.add_argument("--only", nargs="+")
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time")
+    parser.add_argument(
+        "--repeat", action="store_true", help="as many steps as seed 0 made, instead of the time"
+    )
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--hardware", default="", help="what it runs on, for the record")
     parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)

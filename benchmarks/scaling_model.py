@@ -98,7 +98,7 @@ class Link:
         """The shorter of the two."""
         return min(self.by_ring(size, processes), self.by_tree(size, processes), key=_seconds)
 
-    def shared_by(self, processes: int) -> Link:
+    def shared_by(self, processes: float) -> Link:
         """A link that so many use at the same time."""
         share = self.reached / processes
         return Link(self.name, self.published / processes, share, self.ring, self.tree)

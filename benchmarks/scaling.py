@@ -132,8 +132,11 @@ class Meter:
 
 
 class Timed(Trainer):
-    """The steps of a run without what it writes at the end. marks: (seconds, messages, closed form
-    of the payload in bytes) after each step"""
+    """The steps of a run without what it writes at the end. warm: steps before those that are
+    measured
+
+    marks: (seconds, messages, closed form of the payload in bytes) after each step
+    """
 
     def __init__(
         self,
@@ -143,9 +146,11 @@ class Timed(Trainer):
         folder: Path,
         group: Group,
         meter: Meter,
+        warm: int = 0,
     ) -> None:
         super().__init__(model, data, settings, folder, group)
-        self.meter, self.marks = meter, list[tuple[float, int, int]]()
+        self.meter, self.warm = meter, warm
+        self.marks: list[tuple[float, int, int]] = []
 
     def steps(self) -> None:
         self._begin()
@@ -153,8 +158,9 @@ class Timed(Trainer):
             self._learn()
 
     def _tell(self) -> None:
-        formula = closed_form(self.engine, self.progress.step) if self.group.size > 1 else 0
-        if self.group.device.type == "cuda" and self.group.size == 1:  # others read the clock
+        step = self.progress.step
+        formula = closed_form(self.engine, step) if self.group.size > 1 else 0
+        if self.group.device.type == "cuda" and step in (self.warm, self.total):
             torch.cuda.synchronize(self.group.device)
         self.marks.append((time.perf_counter(), len(self.meter.messages), formula))
         super()._tell()
@@ -238,7 +244,7 @@ def one_run(
         contextlib.redirect_stderr(quiet),
         meter.reading(),
     ):
-        trainer = Timed(model, data, settings, Path(folder), group, meter)
+        trainer = Timed(model, data, settings, Path(folder), group, meter, warm)
         trainer.steps()
     (began, first, _), (ended, last, _) = trainer.marks[warm - 1], trainer.marks[-1]
     sent = meter.messages[first:last]
@@ -481,7 +487,8 @@ class Plan:
 
 def local(group: Group, names: Sequence[str], plan: Plan) -> dict[str, Any]:
     """Steps of rank 0 of several processes that do not exist, by game."""
-    torch.set_num_threads(1 if group.on_cpu else torch.get_num_threads())
+    if group.on_cpu:
+        torch.set_num_threads(1)
     found = {}
     for name in names:
         measured = _local(group, CASES[name], plan)
@@ -561,7 +568,7 @@ def main() -> None:
     if "local" in args.only:
         settings = TrainSettings(steps=1, device=args.device)
         about = machine(args.device) | {"batch": args.batch, "total": args.total}
-        plan = Plan(args.batch, args.total, args.most, args.rounds, args.seconds)
+        plan = Plan(args.batch, args.total, args.most, -(-args.rounds // 2), args.seconds)
         games = launch(settings, local, args.games, plan)
         _write(args.steps, about | {"games": games})
     print(f"{time.perf_counter() - start:.0f} s")

@@ -23,7 +23,7 @@ from ptheta.tasks.denoise.score import MODEL
 from ptheta.tasks.matrix import TASKS, Anything, matrix, named
 from ptheta.tasks.outliers import SCORES
 from ptheta.tasks.usefulness import LEARNERS, RIVALS, SOURCES, TESTS
-from scripts import seed_tables
+from scripts import scaling_tables, seed_tables
 from scripts.seed_tables import markdown
 
 ROOT = Path(__file__).parent.parent
@@ -202,6 +202,14 @@ PAGES: Mapping[str, Mapping[str, Callable[[], str]]] = {
     "families.md": {"tree": seed_tables.tree, "branches": seed_tables.branches},
     "toys.md": {"toys": seed_tables.toys},
     "denoising.md": {"repairs": repairs, "reconstructions": reconstructions},
+    "distributed.md": {
+        "rates": scaling_tables.rates,
+        "messages": scaling_tables.messages,
+        "loopback": scaling_tables.loopback,
+        "links": scaling_tables.links,
+        "others": scaling_tables.others,
+        "clusters": scaling_tables.clusters,
+    },
 }
 
 

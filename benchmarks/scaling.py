@@ -550,7 +550,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--only", nargs="+", choices=("pair", "local"), default=["pair", "local"])
     parser.add_argument("--games", nargs="+", choices=CASES, default=list(CASES))
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=5, help="of `pair`; half in `local`")
     parser.add_argument("--seconds", type=float, default=0.3, help="of each run")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="of `local`")
     parser.add_argument("--batch", type=int, default=32, help="of a process, in `local`")
@@ -568,7 +568,7 @@ def main() -> None:
     if "local" in args.only:
         settings = TrainSettings(steps=1, device=args.device)
         about = machine(args.device) | {"batch": args.batch, "total": args.total}
-        plan = Plan(args.batch, args.total, args.most, -(-args.rounds // 2), args.seconds)
+        plan = Plan(args.batch, args.total, args.most, max(1, args.rounds // 2), args.seconds)
         games = launch(settings, local, args.games, plan)
         _write(args.steps, about | {"games": games})
     print(f"{time.perf_counter() - start:.0f} s")

@@ -67,8 +67,8 @@ def loopback() -> str:
     times = {one["bytes"]: one["seconds"] for one in link["all_reduce"]}
     errors = [abs(one["relative_error_of_fit"]) for one in link["all_reduce"]]
     return (
-        f"Measured on {found['device']}, torch {found['torch']}, medians of {found['rounds']} "
-        f"rounds. An all-reduce of {min(times)} bytes takes {1e6 * min(times.values()):.0f} us, "
+        f"Measured on {found['device']}, torch {found['torch']}, load average of other work before "
+        f"{found['load_before']}, medians of {found['rounds']} rounds. An all-reduce of {min(times)} bytes takes {1e6 * min(times.values()):.0f} us, "
         f"one of {max(times) / 2**20:.0f} MiB {1e3 * times[max(times)]:.1f} ms. The fit has a "
         f"latency of {1e6 * link['latency_seconds']:.0f} us a step and a bandwidth of "
         f"{link['bandwidth_bytes_per_s'] / 1e9:.2f} GB/s, and is off by at most "

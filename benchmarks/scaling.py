@@ -23,6 +23,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -219,7 +220,7 @@ def created(case: Case, data: ImageDataset, *, small: bool) -> nn.Module:
 
 
 def one_run(
-    model: nn.Module,
+    make: Callable[[], nn.Module],
     data: ImageDataset,
     group: Group,
     batch: int,
@@ -227,7 +228,11 @@ def one_run(
     warm: int,
     meter: Meter | None = None,
 ) -> Run:
-    """Trains for `warm` steps, and measures the `steps` after them. batch: of all processes"""
+    """Trains a new model for `warm` steps, and measures the `steps` after them.
+
+    batch: of all processes. A model that was trained before, by optimizers that began anew, may
+    have subnormal gradients, at which processors are slow.
+    """
     meter = meter or Meter()
     settings = TrainSettings(
         steps=warm + steps,
@@ -244,7 +249,7 @@ def one_run(
         contextlib.redirect_stderr(quiet),
         meter.reading(),
     ):
-        trainer = Timed(model, data, settings, Path(folder), group, meter, warm)
+        trainer = Timed(make(), data, settings, Path(folder), group, meter, warm)
         trainer.steps()
     (began, first, _), (ended, last, _) = trainer.marks[warm - 1], trainer.marks[-1]
     sent = meter.messages[first:last]
@@ -301,9 +306,10 @@ def pair(group: Group, names: Sequence[str], rounds: int, seconds: float) -> dic
 def game(group: Group, case: Case, rounds: int, seconds: float, link: Link) -> dict[str, Any]:
     """The rates of a game in every way, and its messages."""
     data = opened(case)
-    model = created(case, data, small=True)
+    make = partial(created, case, data, small=True)
+    model = make()
     assert isinstance(model, Plays)
-    count = _steps(group, case, model, data, seconds)
+    count = _steps(group, case, make, data, seconds)
     runs: dict[str, list[Run]] = {name: [] for name in WAYS}
     for _ in range(rounds):
         for name, way in WAYS.items():
@@ -311,7 +317,7 @@ def game(group: Group, case: Case, rounds: int, seconds: float, link: Link) -> d
             if way.processes == 2 or group.rank == 0:
                 meter = Meter(sends=way.sends, apart=way.apart)
                 own = group if way.processes == 2 else Group()
-                runs[name].append(one_run(model, data, own, way.batch * case.batch, *count, meter))
+                runs[name].append(one_run(make, data, own, way.batch * case.batch, *count, meter))
     # both have the same rate; only the first has all ways
     found = {name: _medians(group, runs[name], way) for name, way in WAYS.items()}
     return {
@@ -325,11 +331,15 @@ def game(group: Group, case: Case, rounds: int, seconds: float, link: Link) -> d
 
 
 def _steps(
-    group: Group, case: Case, model: nn.Module, data: ImageDataset, seconds: float
+    group: Group,
+    case: Case,
+    make: Callable[[], nn.Module],
+    data: ImageDataset,
+    seconds: float,
 ) -> tuple[int, int]:
     """(measured steps, steps before them) of each run, so that it takes about so many seconds."""
     warm = case.period * -(-2 // case.period)
-    rate = one_run(model, data, group, case.batch, case.period, warm).seconds
+    rate = one_run(make, data, group, case.batch, case.period, warm).seconds
     (rate,) = group.greatest(rate)
     return case.period * max(1, round(seconds / rate / case.period)), warm
 
@@ -502,7 +512,7 @@ def local(group: Group, names: Sequence[str], plan: Plan) -> dict[str, Any]:
 def _local(group: Group, case: Case, plan: Plan) -> Measured:
     """All rows take turns, but for the slow ones."""
     data = opened(case, plan.each * max(SIZES))
-    model = created(case, data, small=False)
+    make = partial(created, case, data, small=False)
     runs: dict[tuple[int, int], list[Run]] = {}
     for _ in range(plan.rounds):
         for size, batch in plan.rows(2 if case.two_domains else 1):
@@ -512,7 +522,7 @@ def _local(group: Group, case: Case, plan: Plan) -> Measured:
                 steps = case.period * max(1, round(plan.seconds / (slowest or 1) / case.period))
                 played = dataclasses.replace(group, rank=0, size=size)
                 meter = Meter(sends=False)
-                done.append(one_run(model, data, played, batch * size, steps, case.period, meter))
+                done.append(one_run(make, data, played, batch * size, steps, case.period, meter))
     rows = [
         Row(
             *(size, batch, _rounded(statistics.median(run.seconds for run in done))),
@@ -520,7 +530,7 @@ def _local(group: Group, case: Case, plan: Plan) -> Measured:
         )
         for (size, batch), done in runs.items()
     ]
-    parameters = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    parameters = sum(p.numel() for p in make().parameters() if p.requires_grad)
     return Measured(case.options, parameters, tuple(rows))
 
 

@@ -66,13 +66,14 @@ def loopback() -> str:
     link = found["link"]
     times = {one["bytes"]: one["seconds"] for one in link["all_reduce"]}
     errors = [abs(one["relative_error_of_fit"]) for one in link["all_reduce"]]
+    least, most = min(times), max(times)
     return (
         f"Measured on {found['device']}, torch {found['torch']}, load average of other work before "
-        f"{found['load_before']}, medians of {found['rounds']} rounds. An all-reduce of {min(times)} bytes takes {1e6 * min(times.values()):.0f} us, "
-        f"one of {max(times) / 2**20:.0f} MiB {1e3 * times[max(times)]:.1f} ms. The fit has a "
-        f"latency of {1e6 * link['latency_seconds']:.0f} us a step and a bandwidth of "
-        f"{link['bandwidth_bytes_per_s'] / 1e9:.2f} GB/s, and is off by at most "
-        f"{100 * max(errors):.0f} %. The interface carried "
+        f"{found['load_before']}, medians of {found['rounds']} rounds. An all-reduce of {least} "
+        f"bytes takes {1e6 * times[least]:.0f} us, one of {most / 2**20:.0f} MiB "
+        f"{1e3 * times[most]:.1f} ms. The fit has a latency of {1e6 * link['latency_seconds']:.0f} "
+        f"us a step and a bandwidth of {link['bandwidth_bytes_per_s'] / 1e9:.2f} GB/s, and is off "
+        f"by at most {100 * max(errors):.0f} %. The interface carried "
         f"{link['bytes_of_interface_per_byte_and_process']:.3f} bytes for each byte of the formula."
     )
 

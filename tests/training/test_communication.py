@@ -72,7 +72,8 @@ def test_one_process_sends_nothing(tmp_path):
 
 @pytest.mark.slow
 def test_two_processes_are_measured():
-    """Real ones: what the interface carries is 2 (R - 1) / R of the payload, and headers."""
+    """Real ones: the interface carries 2 (R - 1) / R of the payload, headers, and what others
+    send."""
     found = launch(TrainSettings(steps=1, device="cpu", processes=2), pair, ["vae"], 1, 0.01)
     game, link = found["games"]["vae"], found["link"]
     assert link["latency_seconds"] >= 0
@@ -82,4 +83,4 @@ def test_two_processes_are_measured():
     assert game["messages_per_step"] == 2
     assert 0 < game["communication"]["share"] < 1
     carried = link["bytes_of_interface_per_byte_and_process"]
-    assert carried == 0 or 1 <= carried < 1.2
+    assert carried == 0 or carried >= 1

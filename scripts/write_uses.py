@@ -23,7 +23,7 @@ from ptheta.tasks.denoise.score import MODEL
 from ptheta.tasks.matrix import TASKS, Anything, matrix, named
 from ptheta.tasks.outliers import SCORES
 from ptheta.tasks.usefulness import LEARNERS, RIVALS, SOURCES, TESTS
-from scripts import gpu_tables, seed_tables
+from scripts import gpu_tables, scaling_tables, seed_tables
 from scripts.seed_tables import markdown
 
 ROOT = Path(__file__).parent.parent
@@ -205,8 +205,17 @@ PAGES: Mapping[str, Mapping[str, Callable[[], str]]] = {
         "colour": seed_tables.families_colour,
     },
     "toys.md": {"toys": seed_tables.toys},
-    "distributed.md": {"gpu": gpu_tables.training, "gpu-sampling": gpu_tables.sampling},
     "denoising.md": {"repairs": repairs, "reconstructions": reconstructions},
+    "distributed.md": {
+        "gpu": gpu_tables.training,
+        "gpu-sampling": gpu_tables.sampling,
+        "rates": scaling_tables.rates,
+        "messages": scaling_tables.messages,
+        "loopback": scaling_tables.loopback,
+        "links": scaling_tables.links,
+        "others": scaling_tables.others,
+        "clusters": scaling_tables.clusters,
+    },
 }
 
 

@@ -22,6 +22,7 @@ from ptheta.data.memory import Source
 from ptheta.models import registry
 from ptheta.models.base import Model, Plays
 from ptheta.specs import Column, DataSpec, ImageSpec, VectorSpec, quantise
+from tests.data import makers
 
 # Under nohup or in a background job some signals are ignored, and their tests would fail.
 for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -102,6 +103,11 @@ TINY: dict[str, dict[str, Any]] = {
 def one_thread():
     """Sum in the same order on any machine; also faster for small tensors."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def own_images():
+    makers.rewind()
 
 
 @pytest.fixture(autouse=True)

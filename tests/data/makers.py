@@ -16,6 +16,12 @@ RNG = np.random.default_rng(0)
 GREY = RNG.integers(0, 256, (20, 12, 12), dtype=np.uint8)
 COLOUR = RNG.integers(0, 256, (20, 12, 12, 3), dtype=np.uint8)
 LABELS = np.arange(20) % 4
+START = RNG.bit_generator.state
+
+
+def rewind() -> None:
+    """Starts the images of `noise` anew, so that those of a test do not depend on other tests."""
+    RNG.bit_generator.state = START
 
 
 def noise(*shape: int) -> np.ndarray:

@@ -108,8 +108,9 @@ def test_kinds_of_pixels(tmp_path):
     assert (read(palette, "d.png", transparency=0)[ramp < 128] == 255).all()
     exif = Image.Exif()
     exif[0x0112] = 3  # upside down
-    turned = read(Image.fromarray(ramp), "e.png", exif=exif)
-    assert np.array_equal(turned, ramp[::-1, ::-1])
+    for name, lossless in (("e.png", {}), ("e.tif", {}), ("e.webp", {"lossless": True})):
+        turned = read(Image.fromarray(ramp), name, exif=exif, **lossless)
+        assert np.array_equal(turned.reshape(8, 8, -1)[..., 0], ramp[::-1, ::-1])
     cmyk = read(Image.fromarray(np.dstack([ramp] * 3)).convert("CMYK"), "f.jpg")
     assert cmyk.shape == (8, 8, 3)
     assert np.asarray(picture.load(tmp_path / "a.png").image).dtype == np.uint8

@@ -110,9 +110,10 @@ class _Decoder:
         near = None if planes else max(shape.height, shape.width)
         keeps_colour = shape.channels == 3 or self.request.settings.channels == 1
         try:
-            image, kind, top = load(raw, near, USUAL if planes else self.whites)
-            coloured = not (keeps_colour or is_grey(image))
-            pixels = self.look.pixels(image)
+            loaded = load(raw, near, USUAL if planes else self.whites)
+            coloured = not (keeps_colour or is_grey(loaded.image))
+            pixels = self.look.pixels(loaded.image)
+            tops: Levels = {} if planes else {loaded.kind: loaded.top}
         except FileNotFoundError:
             return _Picture(None, f"{name}: no such file (a broken link?)")
         except UnidentifiedImageError:
@@ -120,8 +121,7 @@ class _Decoder:
         except Exception as error:  # whatever a broken file makes a decoder raise
             text = str(error).splitlines()[0] if str(error) else type(error).__name__
             return _Picture(None, f"{name}: {shown(text)}")
-        tops: Levels = {} if planes else {kind: top}
-        return _Picture(pixels, size=image.size, coloured=coloured, tops=tops)
+        return _Picture(pixels, size=loaded.image.size, coloured=coloured, tops=tops)
 
     def count(self, picture: _Picture) -> None:
         width, height = picture.size

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -48,15 +49,21 @@ class Shape:
     width: int
 
 
-class Loaded(NamedTuple):
+@dataclass(frozen=True)
+class Loaded:
     """A picture upright, as mode L or RGB, 8 bits a channel, composited on white.
 
-    kind, top: of its values as they are stored, and the largest of them
+    kind: of its values as they are stored; largest: finds the largest of them
     """
 
     image: Image.Image
     kind: Kind
-    top: float
+    largest: Callable[[], float]
+
+    @property
+    def top(self) -> float:
+        """The largest value; where it is not needed, it is not looked for."""
+        return self.largest()
 
 
 def load(raw: Raw, near: int | None = None, whites: Levels = USUAL) -> Loaded:
@@ -69,7 +76,7 @@ def load(raw: Raw, near: int | None = None, whites: Levels = USUAL) -> Loaded:
     """
     if isinstance(raw, Half):  # never at a fraction of its size, where the seam would be blurred
         loaded = load(raw.whole, None, whites)
-        return loaded._replace(image=raw.cut(loaded.image))
+        return replace(loaded, image=raw.cut(loaded.image))
     if isinstance(raw, np.ndarray):
         return _from_numbers(raw[0] if len(raw) == 1 else np.moveaxis(raw, 0, -1), whites)
     if isinstance(raw, Image.Image):
@@ -78,7 +85,8 @@ def load(raw: Raw, near: int | None = None, whites: Levels = USUAL) -> Loaded:
         if near is not None:
             image.draft(None, (2 * near, 2 * near))
         image.load()
-        ImageOps.exif_transpose(image, in_place=True)
+        if image.info:  # where a format says how a picture is turned
+            ImageOps.exif_transpose(image, in_place=True)
         return _read(image, whites)
 
 
@@ -94,7 +102,7 @@ def _read(image: Image.Image, whites: Levels) -> Loaded:
 
 
 def _truth_values(image: Image.Image, whites: Levels) -> Loaded:
-    return Loaded(image.convert("L"), "8-bit", USUAL["8-bit"])
+    return Loaded(image.convert("L"), "8-bit", partial(float, USUAL["8-bit"]))
 
 
 def _numbers(image: Image.Image, whites: Levels) -> Loaded:
@@ -128,22 +136,27 @@ PLAIN_MODES = {"L": "L"}  # the modes without colour; transparent ones are compo
 
 def _scaled(image: Image.Image, whites: Levels) -> Loaded:
     """Rescale an 8-bit picture whose white is not 255."""
-    top = float(np.max(image.getextrema()))
+    largest = partial(_largest, image)
     if (white := whites.get("8-bit", USUAL["8-bit"])) != USUAL["8-bit"]:
         image = image.point(table(white) * len(image.getbands()))
-    return Loaded(image, "8-bit", top)
+    return Loaded(image, "8-bit", largest)
+
+
+def _largest(image: Image.Image) -> float:
+    return float(np.max(image.getextrema()))
 
 
 def _from_numbers(values: np.ndarray, whites: Levels) -> Loaded:
     """Numbers of any type, (H, W) or (H, W, 3)."""
     kind = kind_of(values.dtype)
     if kind is None:  # truth values
-        return Loaded(Image.fromarray(values.astype(np.uint8) * np.uint8(255)), "8-bit", 255)
+        image = Image.fromarray(values.astype(np.uint8) * np.uint8(255))
+        return Loaded(image, "8-bit", partial(float, USUAL["8-bit"]))
     low, top = float(values.min(initial=0)), float(values.max(initial=0))
     if not (low >= 0 and math.isfinite(top)):  # also where NaN
         raise ValueError(f"grey values from {low:g} to {top:g}: want none below 0")
     white = whites.get(kind, USUAL[kind])
-    return Loaded(Image.fromarray(to_bytes(values, white)), kind, top)
+    return Loaded(Image.fromarray(to_bytes(values, white)), kind, partial(float, top))
 
 
 def resize_and_crop(image: Image.Image, shape: Shape) -> np.ndarray:

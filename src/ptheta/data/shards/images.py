@@ -90,6 +90,25 @@ class _Kept:
         self.there[rows] = True
 
 
+@dataclass(frozen=True)
+class _Batch:
+    """Images that threads write into one array, each a part of them."""
+
+    images: np.ndarray
+    parts: list[Future[None]]
+
+    def complete(self) -> np.ndarray:
+        """Wait for all parts. Raises what one of them raised."""
+        for part in self.parts:
+            part.result()
+        return self.images
+
+    def cancel(self) -> None:
+        """Leave out the parts that were not begun."""
+        for part in self.parts:
+            part.cancel()
+
+
 @dataclass
 class _Machinery:
     """What a process needs to read, made when it is first needed."""
@@ -98,7 +117,7 @@ class _Machinery:
     pool: Background
     kept: _Kept | None
     process: int = field(default_factory=os.getpid)
-    ahead: OrderedDict[bytes, list[Future[np.ndarray]]] = field(default_factory=OrderedDict)
+    ahead: OrderedDict[bytes, _Batch] = field(default_factory=OrderedDict)
     last: tuple[bytes, np.ndarray] | None = None
 
 
@@ -142,8 +161,7 @@ class ShardImages(LazyImages):
             return found
         if made.last is not None and made.last[0] == key:  # as for the inputs of pairs
             return made.last[1].copy()
-        parts = made.ahead.pop(key, None) or self._begin(rows, made)
-        images = self._joined(parts)
+        images = (made.ahead.pop(key, None) or self._begin(rows, made)).complete()
         if made.kept is not None:
             made.kept.add(rows, images)
             return images
@@ -156,8 +174,7 @@ class ShardImages(LazyImages):
         if key in made.ahead or (made.kept is not None and made.kept.has(rows)):
             return
         while len(made.ahead) >= MOST_AHEAD:
-            for part in made.ahead.popitem(last=False)[1]:
-                part.cancel()
+            made.ahead.popitem(last=False)[1].cancel()
         made.ahead[key] = self._begin(rows, made)
 
     def approach(self, rows: np.ndarray) -> None:
@@ -199,29 +216,28 @@ class ShardImages(LazyImages):
                 made = self._made = _Machinery(files, background("decode", threads), kept)
         return made
 
-    def _begin(self, rows: np.ndarray, made: _Machinery) -> list[Future[np.ndarray]]:
-        return [
-            made.pool.submit(self._decoded, rows[at : at + AT_ONCE], made.files)
-            for at in range(0, len(rows), AT_ONCE)
-        ]
+    def _begin(self, rows: np.ndarray, made: _Machinery) -> _Batch:
+        images = np.empty((len(rows), *self.shape[1:]), np.uint8)
+        parts = [slice(at, at + AT_ONCE) for at in range(0, len(rows), AT_ONCE)]
+        return _Batch(
+            images,
+            [made.pool.submit(self._decode, rows[p], made.files, images[p]) for p in parts],
+        )
 
-    def _joined(self, parts: list[Future[np.ndarray]]) -> np.ndarray:
-        found = [part.result() for part in parts]
-        return np.concatenate(found) if found else np.empty((0, *self.shape[1:]), np.uint8)
-
-    def _decoded(self, rows: np.ndarray, files: OpenFiles) -> np.ndarray:
-        out = np.empty((len(rows), *self.shape[1:]), np.uint8)
-        for i, (row, shard) in enumerate(zip(rows, self.split.shard_of(rows), strict=True)):
-            record = self.split.table[row]
-            size, offset = int(record["size"]), int(record["offset"])
+    def _decode(self, rows: np.ndarray, files: OpenFiles, into: np.ndarray) -> None:
+        table = self.split.table[rows]
+        columns = (table[name].tolist() for name in ("size", "offset", "crc"))
+        shards = self.split.shard_of(rows).tolist()
+        for image, row, shard, size, offset, crc in zip(
+            into, rows.tolist(), shards, *columns, strict=True
+        ):
             content = files.read(self.split.shards[shard], size, offset)
-            if zlib.crc32(content) != record["crc"]:
+            if zlib.crc32(content) != crc:
                 raise PthetaError(
-                    f"{self.split.store.place}/{self.split.name(int(row))} is damaged (its "
+                    f"{self.split.store.place}/{self.split.name(row)} is damaged (its "
                     f"checksum differs): {CURE}"
                 )
-            out[i] = self._picture(content, int(row))
-        return out
+            image[:] = self._picture(content, row)
 
     def _picture(self, content: bytes, row: int) -> np.ndarray:
         shape = self.look.shape

@@ -30,7 +30,6 @@ from ptheta.tasks.conditions import rows_between, spec_of
 from ptheta.tasks.sample import (
     BATCH,
     Part,
-    Place,
     Wanted,
     rows_wanted,
     sample,
@@ -105,8 +104,8 @@ def samples(
         **_batch_identity(run, model, rows, n, batch_size),
     }
 
-    def parts(place: Place) -> Iterator[Part]:
-        return sample_batches(model, n, seed=seed, batch_size=batch_size, place=place, **wanted)
+    def parts(start: int) -> Iterator[Part]:
+        return sample_batches(model, n, seed=seed, batch_size=batch_size, start=start, **wanted)
 
     first = Images(n, run.spec.shape, asked, parts, batch_size, captions)
     images = replace(
@@ -123,7 +122,7 @@ def samples(
         spec = spec_of(model)
         every = spec.examples(spec.count) if rows is None else rows
         return _of_the_same_noise(model, every, seed, images)
-    parts(Place())  # invalid requests fail here, before drawing
+    parts(0)  # invalid requests fail here, before drawing
     return images
 
 
@@ -221,11 +220,10 @@ def _of_the_same_noise(model: nn.Module, wanted: Condition, seed: int, images: I
     _check_all_drawn(images.n, wanted)
     columns, metadata = images.n // len(wanted), images.metadata
 
-    def parts(place: Place) -> Iterator[Part]:
-        for start in range(place.done, columns * len(wanted), columns):
-            same = wanted[torch.full((columns,), start // columns)]
-            row = sample(model, columns, seed=seed, condition=same)
-            yield Part(start, row, Place(start + columns))
+    def parts(start: int) -> Iterator[Part]:
+        for first in range(start, columns * len(wanted), columns):
+            same = wanted[torch.full((columns,), first // columns)]
+            yield Part(first, sample(model, columns, seed=seed, condition=same))
 
     total = columns * len(wanted)
     return replace(

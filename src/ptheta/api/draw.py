@@ -17,6 +17,7 @@ from ptheta.api.metadata import Metadata, metadata_of
 from ptheta.batch import Condition, Together
 from ptheta.capabilities import condition_of
 from ptheta.compute import memory
+from ptheta.compute.parts import called
 from ptheta.conditions import parts_of
 from ptheta.config import brief
 from ptheta.errors import PthetaError
@@ -40,6 +41,7 @@ from ptheta.training.translations import conditions_shown, image_part
 
 FEW = 3  # maximum number of conditions named in a message
 FEW_INPUTS = 8  # number of inputs, each with several images of the same noise
+DRAW = "draw"  # what processes that share a job draw together
 DIGITS = 16  # length of a hash in hexadecimal digits
 DECIDES = {
     "model",
@@ -104,8 +106,12 @@ def samples(
         **_batch_identity(run, model, rows, n, batch_size),
     }
 
-    def parts(start: int) -> Iterator[Part]:
+    def batches(start: int) -> Iterator[Part]:
         return sample_batches(model, n, seed=seed, batch_size=batch_size, start=start, **wanted)
+
+    def parts(start: int) -> Iterator[Part]:
+        with called(DRAW, start):
+            return batches(start)
 
     first = Images(n, run.spec.shape, asked, parts, batch_size, captions)
     images = replace(
@@ -122,7 +128,7 @@ def samples(
         spec = spec_of(model)
         every = spec.examples(spec.count) if rows is None else rows
         return _of_the_same_noise(model, every, seed, images)
-    parts(0)  # invalid requests fail here, before drawing
+    batches(0)  # invalid requests fail here, before drawing
     return images
 
 

@@ -52,9 +52,10 @@ def extract(
         raise PthetaError(f"processes = {processes}: give at least one")
     keep_large_blocks()
     work = _Work(source, extractor, batch_size)
-    with helped(min(processes, len(work.numbers)), _follow, (work,)) as team:
-        with nullcontext() if team is None else parts.called(NAME):
-            found = work.done()
+    several = min(processes, len(work.numbers))
+    called = parts.called(NAME) if several > 1 else nullcontext()
+    with helped(several, _follow, (work,)), called:
+        found = work.done()
     if not all(part.isfinite().all() for part in found.features.split(batch_size)):
         raise PthetaError(f"the {extractor.name} features hold NaN or infinity: check the images")
     return found

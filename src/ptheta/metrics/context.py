@@ -60,7 +60,7 @@ class Context:
     train: training data of the model; None if unknown, with the reason in no_copies
     n: number of samples; is_k: importance samples of a likelihood bound
     ais_images: number of test images for annealed importance sampling
-    processes: worker processes for feature extraction
+    processes: that share the extraction of features, unless all are of an evaluation (`follow`)
     """
 
     test: Dataset

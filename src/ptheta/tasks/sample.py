@@ -90,7 +90,7 @@ def sample_batches(
 ) -> Iterator[Part]:
     """The images of `sample`, bit-identical, batch by batch: memory does not grow with n.
 
-    start: number of the first image, a multiple of batch_size, to continue an earlier call
+    start: number of the first image, a multiple of batch_size or n, to continue an earlier call
 
     Between batches torch's random state is that of the caller. Raises as `sample` does, before the
     first batch.
@@ -130,7 +130,7 @@ def _drawn(
         with threads.using(count), torch.no_grad():
             return {"x": sampler.sample(stop - first, conditions(first, stop)).cpu()}
 
-    numbers = range(start // size, -(-n // size))
+    numbers = range(-(-start // size), -(-n // size))
     found = each(drawn, numbers, "drawing samples", seed)
     return (Part(number * size, part["x"]) for number, part in zip(numbers, found, strict=True))
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple, TypedDict, Unpack
 
@@ -13,15 +16,18 @@ from torch import Tensor
 from ptheta.api.export import Images
 from ptheta.api.grid import Output
 from ptheta.api.origin import ReadOptions, made_and_real, origin_of, some_images
+from ptheta.api.sharing import shared, shared_run
+from ptheta.compute import parts
+from ptheta.compute.parts import Team
 from ptheta.compute.streams import undisturbed
 from ptheta.data.dataset import Dataset
 from ptheta.data.memory import Source
+from ptheta.data.trained import DataMatch
 from ptheta.errors import CannotWrite, PthetaError
 from ptheta.extractors.base import Extractor
 from ptheta.measures.results import Evaluation
 from ptheta.metrics import evaluate as metrics
-from ptheta.metrics.conditions import draw
-from ptheta.metrics.context import Context
+from ptheta.metrics.context import Context, follow
 from ptheta.metrics.copies import NEIGHBOURS
 from ptheta.runs.folder import Run
 from ptheta.tasks.neighbours import nearest_pairs
@@ -47,7 +53,7 @@ class MeasureOptions(TypedDict, total=False):
     Attributes:
         n: number of images drawn from a run; maximum number of given images (default: all)
         extractor: feature extractor, a name or an object; default: chosen by the data
-        processes: number of worker processes for feature extraction
+        processes: number of processes that share the work (see docs/distributed.md)
     """
 
     n: int
@@ -94,36 +100,87 @@ def evaluate(
         PthetaError: if the data cannot be read or does not fit the model
         Unwritten: if evaluation.json cannot be written; it holds the evaluation
     """
-    place, opened = _picture(closest), Run.open(run, weights)
-    opened.warn_if_unfinished()
-    kept, unkept = _keeps(opened)
-    if not kept:
-        warnings.warn(f"{opened.called} {unkept}: no evaluation.json is written", stacklevel=3)
-    found = opened.look(data)
-    if (text := opened.remark(found, data)) is not None:
-        warnings.warn(text, stacklevel=3)
-    model, samples, why = opened.model(), None, opened.no_copies(found, data)
-    if place is not None:
-        train = opened.check_own(found, data).train
-        assert train is not None
-        n, seed = options.get("n", Context.n), options.get("seed", Context.seed)
-        samples = draw(model, found.test, n, seed)
-        _draw_closest(CopyCheck(samples[:NEIGHBOURS], train, found.test), place)
-    result = metrics.evaluate(
-        model,
-        found.test,
-        None if why else found.train,
-        samples=samples,
-        no_copies=why,
-        about=opened.checkpoint() | {"model": opened.plan.model},
-        **options,
-    )
-    if kept:
-        try:
-            result.write(opened.path / "evaluation.json")
-        except CannotWrite as error:
-            raise Unwritten(str(error), result) from None
+    processes = options.pop("processes", 1)
+    job = _Evaluating(data, _picture(closest), options)
+    return shared_run(job, run, weights, processes)
+
+
+@dataclass(frozen=True)
+class _Evaluating:
+    """An evaluation of a run, by one or several processes."""
+
+    data: Source | None
+    closest: Output | None
+    options: EvaluateOptions
+
+    def same(self) -> Mapping[str, object]:
+        return _same(self.options)
+
+    def lead(self, run: Run, team: Team | None) -> Evaluation:
+        run.warn_if_unfinished()
+        kept, unkept = _keeps(run)
+        if not kept:
+            warnings.warn(f"{run.called} {unkept}: no evaluation.json is written", stacklevel=5)
+        found = run.look(self.data)
+        if (text := run.remark(found, self.data)) is not None:
+            warnings.warn(text, stacklevel=5)
+        ctx = self._context(run, found)
+        train = None if self.closest is None else run.check_own(found, self.data).train
+        _agree(team, ctx)
+        if self.closest is not None:
+            assert train is not None
+            _draw_closest(CopyCheck(ctx.samples[:NEIGHBOURS], train, found.test), self.closest)
+        result = metrics.measured(ctx)
+        if kept:
+            _write(result, run.path / "evaluation.json")
+        return _told(team, result)
+
+    def follow(self, run: Run, team: Team) -> Evaluation:
+        return _followed(team, self._context(run, run.look(self.data)))
+
+    def _context(self, run: Run, found: DataMatch) -> Context:
+        why = run.no_copies(found, self.data)
+        return metrics.context(
+            run.model(),
+            found.test,
+            None if why else found.train,
+            no_copies=why,
+            about=run.checkpoint() | {"model": run.plan.model},
+            **self.options,
+        )
+
+
+def _write(result: Evaluation, file: Path) -> None:
+    try:
+        result.write(file)
+    except CannotWrite as error:
+        raise Unwritten(str(error), result) from None
+
+
+def _same(options: Mapping[str, object]) -> dict[str, object]:
+    """The options of processes that evaluate together; extractors are in the protocol."""
+    return {name: value for name, value in options.items() if isinstance(value, str | int)}
+
+
+def _agree(team: Team | None, ctx: Context) -> None:
+    """Checks that all processes evaluate the same."""
+    if team is not None:
+        parts.agree(team, {name: of for name, of in ctx.protocol.items() if name != "time"})
+
+
+def _told(team: Team | None, result: Evaluation) -> Evaluation:
+    """Gives the others the result."""
+    if team is not None:
+        parts.dismiss(team)
+        team.exchange(json.dumps(result.with_draws()).encode())
     return result
+
+
+def _followed(team: Team, ctx: Context) -> Evaluation:
+    """Takes part in the evaluation; returns the result."""
+    _agree(team, ctx)
+    follow(team, ctx)
+    return Evaluation.from_json(json.loads(team.exchange(b"")[0]))
 
 
 def _keeps(run: Run) -> tuple[bool, str]:
@@ -157,14 +214,42 @@ def evaluate_images(
         PthetaError: if either source cannot be read, if they differ in size or channels, or for
             fewer than two images
     """
-    place = _picture(closest)
-    made, test, train = made_and_real(
-        images, data, size=size, channels=channels, image_column=image_column
-    )
-    if place is not None:
-        _draw_closest(CopyCheck(some_images(made, NEIGHBOURS, 0), train, test), place)
-    about = {} if size is None else {"resized_to": f"{size}x{size}, Lanczos, antialiased"}
-    return metrics.evaluate_images(made, test, train, about=about, **options)
+    processes = options.pop("processes", 1)
+    reading = ReadOptions(size=size, channels=channels, image_column=image_column)
+    return shared(_OfImages(images, data, reading, _picture(closest), options), processes)
+
+
+@dataclass(frozen=True)
+class _OfImages:
+    """An evaluation of images, by one or several processes."""
+
+    images: Source
+    data: Source
+    reading: ReadOptions
+    closest: Output | None
+    options: MeasureOptions
+
+    def same(self) -> Mapping[str, object]:
+        return _same({**self.reading, **self.options})
+
+    def lead(self, team: Team | None) -> Evaluation:
+        made, test, train = made_and_real(self.images, self.data, **self.reading)
+        if self.closest is not None:
+            check = CopyCheck(some_images(made, NEIGHBOURS, 0), train, test)
+            _draw_closest(check, self.closest)
+        ctx = self._context(made, test, train)
+        _agree(team, ctx)
+        return _told(team, metrics.measured(ctx))
+
+    def follow(self, team: Team) -> Evaluation:
+        return _followed(
+            team, self._context(*made_and_real(self.images, self.data, **self.reading))
+        )
+
+    def _context(self, made: Tensor, test: Dataset, train: Dataset) -> Context:
+        size = self.reading.get("size")
+        about = {} if size is None else {"resized_to": f"{size}x{size}, Lanczos, antialiased"}
+        return metrics.images_context(made, test, train, about=about, **self.options)
 
 
 @undisturbed()

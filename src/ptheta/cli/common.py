@@ -83,6 +83,13 @@ def _use_threads(ctx: click.Context, param: click.Parameter, count: int | None) 
         ctx.with_resource(threads.fixed(count))
 
 
+PROCESSES = whole(
+    "--processes",
+    1,
+    "Number of processes of this machine that share the work, each with its share of the cores or "
+    "with --threads. The result does not depend on it.",
+    types.PROCESSES,
+)
 RUN = click.argument("run", type=types.SOURCE)
 NUMBER = number()
 DATA = click.option(

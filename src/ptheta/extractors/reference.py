@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -18,8 +19,12 @@ from ptheta.files.tensors import load_metadata, load_tensors, save_tensors
 VERSION = 3  # version of the extraction
 
 
-def reference(data: Dataset, extractor: Extractor, processes: int = 1) -> Features:
+def reference(
+    data: Dataset, extractor: Extractor, extraction: Callable[[], Features] | None = None
+) -> Features:
     """The features of all images of `data`, cached.
+
+    extraction: how they are extracted if they are not in the cache; by default in this process
 
     The cache key contains only what determines the features, not the name or path of the data:
     fingerprint and number of the images, the extractor, its weights and input format, and versions.
@@ -38,7 +43,7 @@ def reference(data: Dataset, extractor: Extractor, processes: int = 1) -> Featur
     path = cache_folder() / "reference" / f"{key}.safetensors"
     if (kept := _read(path, about)) is not None:
         return kept
-    found = extract(data, extractor, processes=processes)
+    found = extract(data, extractor) if extraction is None else extraction()
     tensors = {"features": found.features}
     if found.logits is not None:
         tensors["logits"] = found.logits

@@ -32,7 +32,7 @@ from ptheta.tasks.sample import BATCH
 class Counts(TypedDict, total=False):
     """Sample size and seed of an evaluation.
 
-    n: number of images; seed: random seed; processes: worker processes for feature extraction
+    n: number of images; seed: random seed; processes: that share the extraction of features
     """
 
     n: int
@@ -180,14 +180,15 @@ def _check_made(x: Tensor, test: Dataset) -> None:
         )
 
 
+class ImageOptions(Counts, total=False):
+    """`Counts`, and those of `Options` that apply to images from any source."""
+
+    extractor: str | Extractor | None
+    about: About | None
+
+
 def evaluate_images(
-    images: Tensor,
-    test: Dataset,
-    train: Dataset,
-    *,
-    extractor: str | Extractor | None = None,
-    about: About | None = None,
-    **options: Unpack[Counts],
+    images: Tensor, test: Dataset, train: Dataset, **options: Unpack[ImageOptions]
 ) -> Evaluation:
     """Evaluate images from any source, uint8 (N, C, H, W), as the samples of a model; or vectors,
     float32 (N, D), if `test` contains vectors.
@@ -196,6 +197,19 @@ def evaluate_images(
     Raises PthetaError for fewer than two images, for images of another size or channels, and for
     vectors of other columns or with missing cells.
     """
+    return measured(images_context(images, test, train, **options))
+
+
+def images_context(
+    images: Tensor,
+    test: Dataset,
+    train: Dataset,
+    *,
+    extractor: str | Extractor | None = None,
+    about: About | None = None,
+    **options: Unpack[Counts],
+) -> Context:
+    """The context of `evaluate_images`. Raises as that does."""
     _check_made(images, test)
     # they may be sorted by class, and some metrics use consecutive parts
     seed = options.get("seed", 0)
@@ -208,8 +222,7 @@ def evaluate_images(
     test = test.with_fixed_binarisation()
     chosen, why = choose_extractor(test, extractor)
     of = protocol(test, chosen, len(images), seed, {**why, **(about or {})})
-    given = Given(images)
-    return measured(Context(test, chosen, of, train=train, given=given, **options))
+    return Context(test, chosen, of, train=train, given=Given(images), **options)
 
 
 def real_baseline(

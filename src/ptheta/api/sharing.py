@@ -1,0 +1,135 @@
+"""Work on a run, or on data, that several processes share: `--processes`, torchrun and srun.
+
+The first process, or the only one, leads: it does what is not shared, writes and prints. The others
+follow it (see `ptheta.compute.parts`), and write and print nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+import torch
+
+import ptheta
+from ptheta.api.plugging import for_processes
+from ptheta.compute.parts import Team, shared_with
+from ptheta.config import brief
+from ptheta.errors import PthetaError
+from ptheta.runs.folder import Run
+from ptheta.training import launchers
+from ptheta.training.helpers import Gathering, helped
+from ptheta.training.joining import Member, joined
+from ptheta.training.launchers import Place
+from ptheta.training.settings import TrainSettings
+
+T = TypeVar("T", covariant=True)
+OF_TRAINING = ("state", "samples")  # folders of a run that only its training reads
+
+
+class Job(Protocol[T]):
+    """Work that is shared. It is pickled for helpers."""
+
+    def same(self) -> Mapping[str, object]:
+        """Options that must be the same in all processes, by name."""
+
+    def lead(self, team: Team | None) -> T:
+        """In the first process, or the only one (None)."""
+
+    def follow(self, team: Team) -> T:
+        """In the others. The result is of use in processes that a launcher has started."""
+
+
+class RunJob(Protocol[T]):
+    """The same with a run."""
+
+    def same(self) -> Mapping[str, object]: ...
+
+    def lead(self, run: Run, team: Team | None) -> T: ...
+
+    def follow(self, run: Run, team: Team) -> T: ...
+
+
+def shared(job: Job[T], processes: int) -> T:
+    """The result of a job of this number of processes, or of those that a launcher has started.
+
+    Raises PthetaError if one of them did, or they are not alike; Interrupted if a signal ended one.
+    """
+    place = launchers.here()
+    if place is None:
+        with helped(processes, _follow, (job,)) as helpers:
+            return job.lead(helpers)
+    with _of_launcher(place, processes, job.same()) as (member, team):
+        return job.lead(team) if member.first else job.follow(team)
+
+
+def shared_run(job: RunJob[T], run: str | Path | Run, weights: str | None, processes: int) -> T:
+    """As `shared`, of a run, which need not be in a folder that all machines share.
+
+    weights: as for `Run.open`
+    """
+    place = launchers.here()
+    if place is None:
+        opened = Run.open(run, weights)
+        bring = _brought(opened, processes)
+        theirs = (job, str(opened.path), opened.weights, bring)
+        with helped(processes, _follow_run, theirs) as helpers:
+            return job.lead(opened, helpers)
+    with _of_launcher(place, processes, job.same()) as (member, team):
+        opened = _everywhere(member, run, weights)
+        return job.lead(opened, team) if member.first else job.follow(opened, team)
+
+
+def _follow(team: Team, job: Job[object]) -> None:
+    job.follow(team)
+
+
+def _follow_run(
+    team: Team, job: RunJob[object], run: str, weights: str, bring: Callable[[], None] | None
+) -> None:
+    if bring is not None:
+        bring()
+    job.follow(Run.open(run, weights), team)
+
+
+def _brought(run: Run, processes: int) -> Callable[[], None] | None:
+    """What registers the user's entries that a run needs in other processes."""
+    plan = replace(run.plan, train=replace(run.plan.train, processes=processes))
+    return for_processes(plan)
+
+
+@contextmanager
+def _of_launcher(
+    place: Place, processes: int, same: Mapping[str, object]
+) -> Iterator[tuple[Member, Gathering]]:
+    """Context in which this process is one of those that a launcher has started. Raises as `shared`
+    does."""
+    if processes not in (1, place.size):
+        raise PthetaError(
+            f"processes = {processes}, but {place.launcher} has started {place.size}: leave "
+            "--processes out"
+        )
+    alike = {"ptheta": ptheta.__version__, "torch": str(torch.__version__)}
+    options = {f"--{name.replace('_', '-')}": brief(value) for name, value in same.items()}
+    with joined(place, alike | options) as member:
+        team = Gathering(member.group(TrainSettings(steps=1, device="cpu")))
+        with shared_with(team) if member.first else nullcontext():
+            yield member, team
+
+
+def _everywhere(member: Member, run: str | Path | Run, weights: str | None) -> Run:
+    """The run; in processes other than the first a copy, which exists while they take part."""
+    if not member.first:
+        return Run.open(member.copied(Path(), ()), weights)
+    opened = Run.open(run, weights)
+    member.copied(opened.path, _files(opened.path))
+    return opened
+
+
+def _files(folder: Path) -> list[str]:
+    """The files of a run that its use needs."""
+    files = (file.relative_to(folder) for file in sorted(folder.rglob("*")) if file.is_file())
+    return [str(file) for file in files if not set(OF_TRAINING) & set(file.parts)]

@@ -221,7 +221,7 @@ def _annealed(ctx: Context) -> dict[str, Tensor]:
     model = ctx.the_model
 
     def annealed(x: Tensor, y: Condition | None) -> Found:
-        log_p, rate = ais(model, x, y)
+        log_p, rate = ais(model, x, y, chains=CHAINS, steps=STEPS, leapfrog=LEAPFROG)
         return {"nats": -log_p, "rate": rate}
 
     some = in_turn(ctx.test).subset(slice(0, ctx.ais_images))

@@ -144,7 +144,8 @@ def _depends(run: Run, model: nn.Module, how: How) -> dict[str, str | int]:
     # of another torch, they may differ in the last bit
     prior, torch_ = (fitted or "own")[:DIGITS], str(torch.__version__)
     every = {**identity(run, how.weights), "prior": prior, "torch": torch_}
-    return {**every, **how.choosing.asked(about_of(model))}
+    where = {} if run.device.type == "cpu" else {"device": run.device.type}
+    return {**every, **where, **how.choosing.asked(about_of(model))}
 
 
 def _batch_identity(

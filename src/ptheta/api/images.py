@@ -46,6 +46,7 @@ def sample(
     force: bool = False,
     scale: int | None = None,
     processes: int = 1,
+    device: str | None = None,
 ) -> Grid | Rows:
     """Sample images, or rows of a table, from a trained model.
 
@@ -79,13 +80,15 @@ def sample(
         force: overwrite an existing file of rows
         scale: integer factor by which images are enlarged; default: small images to about 64 pixels
         processes: number of processes that share the work while `out` is written, in batches of 256
+        device: "cpu", "cuda", "mps" or "auto" (see docs/distributed.md); by default that of the run
+            as it was opened, the CPU. The samples of a seed depend on it
 
     Returns:
         `Grid` for images, `Rows` for a model of vectors.
 
     Raises:
         PthetaError: if the model cannot sample, does not take or know the condition, if there are
-            fewer images than conditions, or if `out` cannot be written
+            fewer images than conditions, if `out` cannot be written, or the device is not available
     """
     check_numbers(n=n, between=between, seed=seed)
     output = None if is_table(out) else Output.at(out, scale)
@@ -93,7 +96,8 @@ def sample(
     how = How(weights, prior, same_noise, between, choosing)
     wanted = Wanted(labels=labels or None, attributes=attributes)
     drawing = Drawing(n, how, seed, wanted, condition or None, caption_file)
-    return shared_run(Sampling(drawing, output, (out, scale), force, missing), run, None, processes)
+    job = Sampling(drawing, output, (out, scale), force, missing)
+    return shared_run(job, run, None, processes, device)
 
 
 @undisturbed()

@@ -31,6 +31,8 @@ from ptheta.metrics.context import Context, follow
 from ptheta.metrics.copies import NEIGHBOURS
 from ptheta.runs.folder import Run
 from ptheta.tasks.neighbours import nearest_pairs
+from ptheta.training.group import CPU
+from ptheta.training.processes import chosen_device
 
 PAIRS = 10  # number of samples shown with their nearest real image
 REAL: tuple[Literal["train", "test"], ...] = (
@@ -81,6 +83,7 @@ def evaluate(
     *,
     closest: str | Path | None = None,
     weights: str = "best",
+    device: str | None = None,
     **options: Unpack[EvaluateOptions],
 ) -> Evaluation:
     """Evaluate a run on the test split of its data and write evaluation.json into its folder.
@@ -94,15 +97,18 @@ def evaluate(
         closest: image to write: the samples nearest to a training image, above those images, and
             the same for test images
         weights: "best" or "last" weights of the run
+        device: "cpu", "cuda", "mps" or "auto": where the model and features are computed; by
+            default that of the run as it was opened, the CPU. Noise and rounding depend on it
         options: the fields of `EvaluateOptions`
 
     Raises:
-        PthetaError: if the data cannot be read or does not fit the model
+        PthetaError: if the data cannot be read or does not fit the model; if the device is not
+            available
         Unwritten: if evaluation.json cannot be written; it holds the evaluation
     """
     processes = options.pop("processes", 1)
     job = _Evaluating(data, _picture(closest), options)
-    return shared_run(job, run, weights, processes)
+    return shared_run(job, run, weights, processes, device)
 
 
 @dataclass(frozen=True)
@@ -199,6 +205,7 @@ def evaluate_images(
     size: int | None = None,
     channels: int | None = None,
     image_column: str | None = None,
+    device: str | None = None,
     **options: Unpack[MeasureOptions],
 ) -> Evaluation:
     """Evaluate images of any origin against the test images of `data`.
@@ -208,15 +215,18 @@ def evaluate_images(
         data: source of the real images
         closest: as for `evaluate`
         size, channels, image_column: as in `ReadOptions`
+        device: where features are computed, as for `evaluate`
         options: the fields of `MeasureOptions`
 
     Raises:
-        PthetaError: if either source cannot be read, if they differ in size or channels, or for
-            fewer than two images
+        PthetaError: if either source cannot be read, if they differ in size or channels, for fewer
+            than two images, or if the device is not available
     """
     processes = options.pop("processes", 1)
+    where = CPU if device is None else chosen_device(device)
     reading = ReadOptions(size=size, channels=channels, image_column=image_column)
-    return shared(_OfImages(images, data, reading, _picture(closest), options), processes)
+    job = _OfImages(images, data, reading, _picture(closest), where, options)
+    return shared(job, processes, where)
 
 
 @dataclass(frozen=True)
@@ -227,6 +237,7 @@ class _OfImages:
     data: Source
     reading: ReadOptions
     closest: Output | None
+    device: torch.device
     options: MeasureOptions
 
     def same(self) -> Mapping[str, object]:
@@ -249,7 +260,9 @@ class _OfImages:
     def _context(self, made: Tensor, test: Dataset, train: Dataset) -> Context:
         size = self.reading.get("size")
         about = {} if size is None else {"resized_to": f"{size}x{size}, Lanczos, antialiased"}
-        return metrics.images_context(made, test, train, about=about, **self.options)
+        return metrics.images_context(
+            made, test, train, about=about, device=self.device, **self.options
+        )
 
 
 @undisturbed()

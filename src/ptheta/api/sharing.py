@@ -17,13 +17,16 @@ import torch
 import ptheta
 from ptheta.api.plugging import for_processes
 from ptheta.compute.parts import Team, shared_with
+from ptheta.compute.precise import without_tf32
 from ptheta.config import brief
 from ptheta.errors import PthetaError
 from ptheta.runs.folder import Run
 from ptheta.training import launchers
+from ptheta.training.group import CPU
 from ptheta.training.helpers import Gathering, helped
 from ptheta.training.joining import Member, joined
 from ptheta.training.launchers import Place
+from ptheta.training.processes import check_alone, chosen_device
 from ptheta.training.settings import TrainSettings
 
 T = TypeVar("T", covariant=True)
@@ -53,34 +56,50 @@ class RunJob(Protocol[T]):
     def follow(self, run: Run, team: Team) -> T: ...
 
 
-def shared(job: Job[T], processes: int) -> T:
+def shared(job: Job[T], processes: int, device: torch.device = CPU) -> T:
     """The result of a job of this number of processes, or of those that a launcher has started.
 
+    device: of the job; only on the CPU can several processes share it
     Raises PthetaError if one of them did, or they are not alike; Interrupted if a signal ended one.
     """
     place = launchers.here()
+    check_alone(device, processes if place is None else place.size)
     if place is None:
-        with helped(processes, _follow, (job,)) as helpers:
+        with helped(processes, _follow, (job,)) as helpers, without_tf32(device):
             return job.lead(helpers)
-    with _of_launcher(place, processes, job.same()) as (member, team):
+    with _of_launcher(place, processes, job.same()) as (member, team), without_tf32(device):
         return job.lead(team) if member.first else job.follow(team)
 
 
-def shared_run(job: RunJob[T], run: str | Path | Run, weights: str | None, processes: int) -> T:
+def shared_run(
+    job: RunJob[T],
+    run: str | Path | Run,
+    weights: str | None,
+    processes: int,
+    device: str | None = None,
+) -> T:
     """As `shared`, of a run, which need not be in a folder that all machines share.
 
-    weights: as for `Run.open`
+    weights, device: as for `Run.open`
     """
-    place = launchers.here()
+    place, where = launchers.here(), _device(run, device)
+    check_alone(where, processes if place is None else place.size)
     if place is None:
-        opened = Run.open(run, weights)
+        opened = Run.open(run, weights, device)
         bring = _brought(opened, processes)
         theirs = (job, str(opened.path), opened.weights, bring)
-        with helped(processes, _follow_run, theirs) as helpers:
+        with helped(processes, _follow_run, theirs) as helpers, without_tf32(where):
             return job.lead(opened, helpers)
-    with _of_launcher(place, processes, job.same()) as (member, team):
-        opened = _everywhere(member, run, weights)
+    with _of_launcher(place, processes, job.same()) as (member, team), without_tf32(where):
+        opened = _everywhere(member, run, weights, device)
         return job.lead(opened, team) if member.first else job.follow(opened, team)
+
+
+def _device(run: str | Path | Run, device: str | None) -> torch.device:
+    """The device of a run. Raises PthetaError if it is not available."""
+    if device is not None:
+        return chosen_device(device)
+    return run.device if isinstance(run, Run) else CPU
 
 
 def _follow(team: Team, job: Job[object]) -> None:
@@ -120,11 +139,13 @@ def _of_launcher(
             yield member, team
 
 
-def _everywhere(member: Member, run: str | Path | Run, weights: str | None) -> Run:
+def _everywhere(
+    member: Member, run: str | Path | Run, weights: str | None, device: str | None
+) -> Run:
     """The run; in processes other than the first a copy, which exists while they take part."""
     if not member.first:
         return Run.open(member.copied(Path(), ()), weights)
-    opened = Run.open(run, weights)
+    opened = Run.open(run, weights, device)
     member.copied(opened.path, _files(opened.path))
     return opened
 

@@ -90,6 +90,14 @@ PROCESSES = whole(
     "with --threads. The result does not depend on it.",
     types.PROCESSES,
 )
+DEVICE = click.option(
+    "--device",
+    default="cpu",
+    show_default=True,
+    help="Device to compute on: cpu, cuda, mps, or auto (the GPU if there is one). Another device "
+    "has other noise and rounding, so that results of a seed differ.",
+    cls=Often,
+)
 RUN = click.argument("run", type=types.SOURCE)
 NUMBER = number()
 DATA = click.option(

@@ -13,6 +13,7 @@ from ptheta.cli import types
 from ptheta.cli.asked import OPTIONS, asked, asked_options
 from ptheta.cli.common import (
     DATA,
+    DEVICE,
     JSON,
     NUMBER,
     PRIOR,
@@ -125,6 +126,7 @@ SHOWING = ("image", "mask", "known", "out", "scale", *(o[1] for o in OPTIONS.val
 @WEIGHTS
 @PRIOR
 @PROCESSES
+@DEVICE
 @THREADS
 def sample(run: str, **options: Parsed) -> None:
     """Sample images, or rows of a table, from a trained RUN.

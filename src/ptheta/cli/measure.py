@@ -13,6 +13,7 @@ import ptheta
 from ptheta.cli import types
 from ptheta.cli.common import (
     DATA,
+    DEVICE,
     IMAGE_COLUMN,
     JSON,
     PROCESSES,
@@ -87,6 +88,7 @@ CHANNELS = click.option(
 )
 @WEIGHTS
 @SEED
+@DEVICE
 @THREADS
 def evaluate(run: str, data: str | None, as_json: bool, **options: Parsed) -> None:
     """Evaluate a trained RUN, or a folder of images of any origin.
@@ -186,6 +188,7 @@ def _print(result: Evaluation, as_json: bool) -> None:
     help="Evaluate everything again. By default results that are in a run's evaluation.json "
     "under the same protocol are reused.",
 )
+@DEVICE
 @THREADS
 def compare(**options: Parsed) -> None:
     """Evaluate several RUNs by one protocol and write a report.

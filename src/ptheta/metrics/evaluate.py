@@ -14,6 +14,7 @@ from ptheta.capabilities import device_of
 from ptheta.data.dataset import Dataset
 from ptheta.errors import PthetaError
 from ptheta.extractors.base import Extractor
+from ptheta.extractors.placed import placed
 from ptheta.extractors.table import choose_extractor
 from ptheta.measures.results import About, Evaluation, Result
 from ptheta.metrics import needs
@@ -27,6 +28,7 @@ from ptheta.metrics.stored import Held
 from ptheta.metrics.table import METRICS
 from ptheta.specs import ImageSpec
 from ptheta.tasks.sample import BATCH
+from ptheta.training.group import CPU
 
 
 class Counts(TypedDict, total=False):
@@ -96,6 +98,7 @@ def context(
     """
     test = test.with_fixed_binarisation()
     chosen, why = choose_extractor(test, extractor)
+    chosen = placed(chosen, device_of(model))
     ctx = Context(test, chosen, {}, model, train, **settings)
     _check(ctx)
     ctx = replace(ctx, n=answers_wanted(model, test, ctx.n))
@@ -165,7 +168,6 @@ def _sampler(model: nn.Module, test: Dataset) -> dict[str, object]:
     return {
         "sampler": {"batch": BATCH, "condition": sampled_conditions(model, test)},
         "dtype": "none" if first is None else str(first.dtype).removeprefix("torch."),
-        "device": device_of(model).type,
     }
 
 
@@ -181,10 +183,12 @@ def _check_made(x: Tensor, test: Dataset) -> None:
 
 
 class ImageOptions(Counts, total=False):
-    """`Counts`, and those of `Options` that apply to images from any source."""
+    """`Counts`, and those of `Options` that apply to images from any source. device: where features
+    are computed; by default on the CPU"""
 
     extractor: str | Extractor | None
     about: About | None
+    device: torch.device
 
 
 def evaluate_images(
@@ -207,6 +211,7 @@ def images_context(
     *,
     extractor: str | Extractor | None = None,
     about: About | None = None,
+    device: torch.device = CPU,
     **options: Unpack[Counts],
 ) -> Context:
     """The context of `evaluate_images`. Raises as that does."""
@@ -221,6 +226,7 @@ def images_context(
         )
     test = test.with_fixed_binarisation()
     chosen, why = choose_extractor(test, extractor)
+    chosen = placed(chosen, device)
     of = protocol(test, chosen, len(images), seed, {**why, **(about or {})})
     return Context(test, chosen, of, train=train, given=Given(images), **options)
 
@@ -232,10 +238,12 @@ def real_baseline(
     n: int = 1000,
     extractor: str | Extractor | None = None,
     seed: int = 0,
+    device: torch.device = CPU,
 ) -> Evaluation:
     """The metrics of real images: n training images instead of samples."""
     test = test.with_fixed_binarisation()
     chosen, why = choose_extractor(test, extractor)
+    chosen = placed(chosen, device)
     some = train.with_fixed_binarisation().shuffled(seed)
     images = some.batch(slice(0, min(n, len(some)))).x
     of = protocol(test, chosen, len(images), seed, why)

@@ -1,16 +1,18 @@
-"""A GPU that is none: its tensors are on the device `cuda`, and its numbers are computed by the CPU.
+"""A GPU that is none: its tensors are on a device of their own, and the CPU computes their numbers.
 
 As on a GPU, an operation on tensors of both devices is an error. So it tests, without a GPU, that
 everything is placed where it belongs, and that nothing else changes: noise and numbers are those of
-the CPU.
+the CPU. Torch has one such device in a process, for good: see `apart`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from functools import cache
-from typing import Any
+from multiprocessing import get_context
+from typing import Any, TypeVar, TypeVarTuple
 
 import pytest
 import torch
@@ -22,15 +24,24 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from ptheta.training import processes
 
-NAME = "fake"
-CPU = torch.device("cpu")
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+NAME, CPU = "fake", torch.device("cpu")
 ACROSS = ("aten::copy_", "aten::_to_copy")  # operations that move tensors
-# operations on a tensor of a GPU that take indices in ordinary memory
 PACKED = "aten::_pack_padded_sequence"  # lengths stay in ordinary memory
+# operations on a tensor of a GPU that take indices in ordinary memory
 INDEXED = (
     *("aten::index", "aten::index_put", "aten::index_put_", "aten::_index_put_impl_"),
     PACKED,
 )
+# torch before this has no devices that are written in Python
+MISSING = not hasattr(backend_registration, "_setup_privateuseone_for_python_backend")
+
+
+def apart(work: Callable[[*Ts], T], *args: *Ts) -> T:
+    """The result of work(*args) in a process of its own."""
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        return pool.submit(work, *args).result()
 
 
 class OnGpu(Tensor):
@@ -80,26 +91,20 @@ def computed(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any
     """An operation, where its tensors are. Raises RuntimeError if they are on both devices."""
     name, asked = func._schema.name, kwargs.get("device")
     tensors = [x for x in tree.tree_leaves((args, kwargs)) if isinstance(x, Tensor)]
-    there = [isinstance(x, OnGpu) for x in tensors]
-    if name not in ACROSS and any(there):
-        mixed = tensors[:1] if name in INDEXED else [x for x in tensors if x.dim() or len(there) < 2]
-        if not all(isinstance(x, OnGpu) for x in mixed):
+    there = any(isinstance(x, OnGpu) for x in tensors)
+    if there and name not in ACROSS:
+        # numbers may be in ordinary memory
+        placed = tensors[:1] if name in INDEXED else [x for x in tensors if x.dim()]
+        if not all(isinstance(x, OnGpu) for x in placed):
             raise RuntimeError(f"{name}: tensors are on the CPU and on the GPU")
-    where = torch.device(asked).type if asked is not None else NAME if any(there) else "cpu"
-    if (noise := kwargs.get("generator")) is not None and noise.device.type != where:
+    where = torch.device(asked).type if asked is not None else NAME if there else "cpu"
+    noise = kwargs.get("generator")
+    if noise is not None and noise.device.type != where:
         raise RuntimeError(f"{name} on {where} with a generator of {noise.device.type}")
-    plain_args, plain = tree.tree_map(own, (args, dict(kwargs)))
-    if asked is not None:
-        plain["device"] = CPU
-    if name == "aten::_to_copy":
-        plain.pop("non_blocking", None)
-    found = func(*plain_args, **plain)
-    if name == "aten::copy_":
-        return args[0]
+    numbers, options = tree.tree_map(own, (args, dict(kwargs)))
+    found = func(*numbers, **options | ({} if asked is None else {"device": CPU}))
     if where == "cpu":
         return found
-    if asked is not None and name == "aten::_to_copy":
-        return on_gpu(found)
     if name == PACKED:
         return on_gpu(found[0]), found[1]
     same = changed(func, args)
@@ -110,13 +115,13 @@ def changed(func: Any, args: tuple[Any, ...]) -> Any:
     """The tensor that an operation in place has changed and returns."""
     for given, x in zip(func._schema.arguments, args, strict=False):
         if given.alias_info is not None and given.alias_info.is_write:
-            assert x.shape == x.own.shape
+            assert x.shape == own(x).shape
             return x
     return None
 
 
 class Made(TorchFunctionMode):
-    """Context in which tensors of given numbers can be made on the GPU."""
+    """Context in which tensors of given numbers can be made on the GPU, and lists be indices."""
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
@@ -131,9 +136,8 @@ class Made(TorchFunctionMode):
             return torch.tensor(values, dtype=kwargs.get("dtype", like.dtype)).to(like.device)
         if func is Tensor.__getitem__:
             x, at = args
-            lists = at if isinstance(at, tuple) else (at,)
-            at = tuple(torch.tensor(i) if isinstance(i, list) else i for i in lists)
-            return func(x, at, **kwargs)
+            each = at if isinstance(at, tuple) else (at,)
+            return func(x, tuple(torch.tensor(i) if isinstance(i, list) else i for i in each))
         return func(*args, **kwargs)
 
 
@@ -148,22 +152,22 @@ class Mode(TorchDispatchMode):
 
 @cache
 def _register() -> None:
-    module = backend_registration._DummyBackendModule()
+    module: Any = backend_registration._DummyBackendModule()
     module.get_amp_supported_dtype = lambda: [torch.float16, torch.bfloat16]
     backend_registration._setup_privateuseone_for_python_backend(NAME, module)
 
 
 @contextmanager
-def fake_gpu(patch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Context in which there is a GPU."""
+def fake_gpu() -> Iterator[None]:
+    """Context in which there is a GPU, `--device fake`."""
     _register()
-    with patch.context() as inner:
-        inner.setitem(processes.DEVICES, NAME, processes.Device(lambda: True, own=True))
-        inner.setattr(processes, "CHOICES", (*processes.CHOICES, NAME))
-        before = torch.__future__.get_overwrite_module_params_on_conversion()
+    kept = torch.__future__.get_overwrite_module_params_on_conversion()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(processes.DEVICES, NAME, processes.Device(lambda: True, own=True))
+        patch.setattr(processes, "CHOICES", (*processes.CHOICES, NAME))
         torch.__future__.set_overwrite_module_params_on_conversion(True)
         try:
             with Mode(), Made(), torch.autograd.set_multithreading_enabled(False):
                 yield
         finally:
-            torch.__future__.set_overwrite_module_params_on_conversion(before)
+            torch.__future__.set_overwrite_module_params_on_conversion(kept)

@@ -51,7 +51,7 @@ class OnGpu(Tensor):
 
     @staticmethod
     def __new__(cls, own: Tensor) -> OnGpu:
-        made: OnGpu = Tensor._make_wrapper_subclass(  # type: ignore[attr-defined]
+        made: OnGpu = Tensor._make_wrapper_subclass(
             cls,
             own.size(),
             strides=own.stride(),
@@ -65,11 +65,11 @@ class OnGpu(Tensor):
     def tolist(self) -> Any:
         return self.own.tolist()
 
-    def __repr__(self, *, tensor_contents: object = None) -> str:
+    def __repr__(self, **_: Any) -> str:  # type: ignore[override]
         return f"OnGpu({self.own!r})"
 
     @classmethod
-    def __torch_dispatch__(
+    def __torch_dispatch__(  # type: ignore[override]
         cls, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         return computed(func, args, kwargs or {})

@@ -45,7 +45,9 @@ class OnDevice:
 
 def placed(extractor: Extractor, device: torch.device) -> Extractor:
     """The extractor on a device; on the CPU itself."""
-    return extractor if device.type == "cpu" else OnDevice(extractor, device)
+    if device.type == "cpu":
+        return extractor
+    return OnDevice(extractor, device)
 
 
 def place_of(extractor: Extractor) -> str:

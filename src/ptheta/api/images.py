@@ -45,7 +45,7 @@ def sample(
     out: str | Path | None = None,
     force: bool = False,
     scale: int | None = None,
-    processes: int = 1,
+    processes: int | None = None,
 ) -> Grid | Rows:
     """Sample images, or rows of a table, from a trained model.
 
@@ -78,7 +78,9 @@ def sample(
             table (.csv, .parquet), an array (.npy) or an image (.png)
         force: overwrite an existing file of rows
         scale: integer factor by which images are enlarged; default: small images to about 64 pixels
-        processes: number of processes that share the work while `out` is written, in batches of 256
+        processes: number of processes that share the work while `out` is written, in batches of
+            256; by default one, or those that torchrun or srun has started, each of which calls
+            this function
 
     Returns:
         `Grid` for images, `Rows` for a model of vectors.

@@ -53,13 +53,11 @@ class MeasureOptions(TypedDict, total=False):
     Attributes:
         n: number of images drawn from a run; maximum number of given images (default: all)
         extractor: feature extractor, a name or an object; default: chosen by the data
-        processes: number of processes that share the work (see docs/distributed.md)
     """
 
     n: int
     extractor: str | Extractor | None
     seed: int
-    processes: int
 
 
 class EvaluateOptions(MeasureOptions, total=False):
@@ -81,6 +79,7 @@ def evaluate(
     *,
     closest: str | Path | None = None,
     weights: str = "best",
+    processes: int | None = None,
     **options: Unpack[EvaluateOptions],
 ) -> Evaluation:
     """Evaluate a run on the test split of its data and write evaluation.json into its folder.
@@ -94,13 +93,14 @@ def evaluate(
         closest: image to write: the samples nearest to a training image, above those images, and
             the same for test images
         weights: "best" or "last" weights of the run
+        processes: number of processes that share the work (see docs/distributed.md); by default
+            one, or those that torchrun or srun has started, each of which calls this function
         options: the fields of `EvaluateOptions`
 
     Raises:
         PthetaError: if the data cannot be read or does not fit the model
         Unwritten: if evaluation.json cannot be written; it holds the evaluation
     """
-    processes = options.pop("processes", 1)
     job = _Evaluating(data, _picture(closest), options)
     return shared_run(job, run, weights, processes)
 
@@ -199,6 +199,7 @@ def evaluate_images(
     size: int | None = None,
     channels: int | None = None,
     image_column: str | None = None,
+    processes: int | None = None,
     **options: Unpack[MeasureOptions],
 ) -> Evaluation:
     """Evaluate images of any origin against the test images of `data`.
@@ -208,13 +209,13 @@ def evaluate_images(
         data: source of the real images
         closest: as for `evaluate`
         size, channels, image_column: as in `ReadOptions`
+        processes: as for `evaluate`
         options: the fields of `MeasureOptions`
 
     Raises:
         PthetaError: if either source cannot be read, if they differ in size or channels, or for
             fewer than two images
     """
-    processes = options.pop("processes", 1)
     reading = ReadOptions(size=size, channels=channels, image_column=image_column)
     return shared(_OfImages(images, data, reading, _picture(closest), options), processes)
 

@@ -123,6 +123,8 @@ def helped(
     ended one; RankFailed for its other exceptions: within seconds, wherever this process is in the
     context.
     """
+    if size < 1:
+        raise PthetaError(f"processes = {size}: give at least one")
     if size == 1:
         yield None
         return

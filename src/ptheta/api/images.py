@@ -45,7 +45,7 @@ def sample(
     out: str | Path | None = None,
     force: bool = False,
     scale: int | None = None,
-    processes: int = 1,
+    processes: int | None = None,
     device: str | None = None,
 ) -> Grid | Rows:
     """Sample images, or rows of a table, from a trained model.
@@ -79,7 +79,9 @@ def sample(
             table (.csv, .parquet), an array (.npy) or an image (.png)
         force: overwrite an existing file of rows
         scale: integer factor by which images are enlarged; default: small images to about 64 pixels
-        processes: number of processes that share the work while `out` is written, in batches of 256
+        processes: number of processes that share the work while `out` is written, in batches of
+            256; by default one, or those that torchrun or srun has started, each of which calls
+            this function
         device: "cpu", "cuda", "mps" or "auto" (see docs/distributed.md); by default that of the run
             as it was opened, the CPU. The samples of a seed depend on it
 

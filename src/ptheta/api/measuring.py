@@ -55,13 +55,11 @@ class MeasureOptions(TypedDict, total=False):
     Attributes:
         n: number of images drawn from a run; maximum number of given images (default: all)
         extractor: feature extractor, a name or an object; default: chosen by the data
-        processes: number of processes that share the work (see docs/distributed.md)
     """
 
     n: int
     extractor: str | Extractor | None
     seed: int
-    processes: int
 
 
 class EvaluateOptions(MeasureOptions, total=False):
@@ -83,6 +81,7 @@ def evaluate(
     *,
     closest: str | Path | None = None,
     weights: str = "best",
+    processes: int | None = None,
     device: str | None = None,
     **options: Unpack[EvaluateOptions],
 ) -> Evaluation:
@@ -97,6 +96,8 @@ def evaluate(
         closest: image to write: the samples nearest to a training image, above those images, and
             the same for test images
         weights: "best" or "last" weights of the run
+        processes: number of processes that share the work (see docs/distributed.md); by default
+            one, or those that torchrun or srun has started, each of which calls this function
         device: "cpu", "cuda", "mps" or "auto": where the model and features are computed; by
             default that of the run as it was opened, the CPU. Noise and rounding depend on it
         options: the fields of `EvaluateOptions`
@@ -106,7 +107,6 @@ def evaluate(
             available
         Unwritten: if evaluation.json cannot be written; it holds the evaluation
     """
-    processes = options.pop("processes", 1)
     job = _Evaluating(data, _picture(closest), options)
     return shared_run(job, run, weights, processes, device)
 
@@ -205,6 +205,7 @@ def evaluate_images(
     size: int | None = None,
     channels: int | None = None,
     image_column: str | None = None,
+    processes: int | None = None,
     device: str | None = None,
     **options: Unpack[MeasureOptions],
 ) -> Evaluation:
@@ -215,6 +216,7 @@ def evaluate_images(
         data: source of the real images
         closest: as for `evaluate`
         size, channels, image_column: as in `ReadOptions`
+        processes: as for `evaluate`
         device: where features are computed, as for `evaluate`
         options: the fields of `MeasureOptions`
 
@@ -222,7 +224,6 @@ def evaluate_images(
         PthetaError: if either source cannot be read, if they differ in size or channels, for fewer
             than two images, or if the device is not available
     """
-    processes = options.pop("processes", 1)
     where = CPU if device is None else chosen_device(device)
     reading = ReadOptions(size=size, channels=channels, image_column=image_column)
     job = _OfImages(images, data, reading, _picture(closest), where, options)

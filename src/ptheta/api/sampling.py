@@ -55,8 +55,9 @@ class Sampling:
     missing: bool
 
     def same(self) -> Mapping[str, object]:
-        of = self.drawing
-        return {"number": of.number, "seed": of.seed, **of.wanted, **(of.condition or {})}
+        of, how = self.drawing, self.drawing.how
+        chosen = {"weights": how.weights, "prior": how.prior, **how.choosing.asked()}
+        return {"number": of.number, "seed": of.seed, **chosen, **of.wanted, **(of.condition or {})}
 
     def lead(self, run: Run, team: Team | None) -> Grid | Rows:
         with nullcontext() if team is None else threads.using(team.threads):

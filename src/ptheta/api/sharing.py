@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import replace
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -56,18 +55,19 @@ class RunJob(Protocol[T]):
     def follow(self, run: Run, team: Team) -> T: ...
 
 
-def shared(job: Job[T], processes: int, device: torch.device = CPU) -> T:
-    """The result of a job of this number of processes, or of those that a launcher has started.
+def shared(job: Job[T], processes: int | None, device: torch.device = CPU) -> T:
+    """The result of a job of this number of processes; None for those that a launcher has started,
+    else one.
 
     device: of the job; only on the CPU can several processes share it
     Raises PthetaError if one of them did, or they are not alike; Interrupted if a signal ended one.
     """
-    place = launchers.here()
-    check_alone(device, processes if place is None else place.size)
+    place, many = _asked(processes)
+    check_alone(device, many if place is None else place.size)
     if place is None:
-        with helped(processes, _follow, (job,)) as helpers, without_tf32(device):
+        with helped(many, _follow, (job,)) as helpers, without_tf32(device):
             return job.lead(helpers)
-    with _of_launcher(place, processes, job.same()) as (member, team), without_tf32(device):
+    with _of_launcher(place, job.same()) as (member, team), without_tf32(device):
         return job.lead(team) if member.first else job.follow(team)
 
 
@@ -75,22 +75,22 @@ def shared_run(
     job: RunJob[T],
     run: str | Path | Run,
     weights: str | None,
-    processes: int,
+    processes: int | None,
     device: str | None = None,
 ) -> T:
     """As `shared`, of a run, which need not be in a folder that all machines share.
 
     weights, device: as for `Run.open`
     """
-    place, where = launchers.here(), _device(run, device)
-    check_alone(where, processes if place is None else place.size)
+    (place, many), where = _asked(processes), _device(run, device)
+    check_alone(where, many if place is None else place.size)
     if place is None:
         opened = Run.open(run, weights, device)
-        bring = _brought(opened, processes)
+        bring = for_processes(opened.plan, many)
         theirs = (job, str(opened.path), opened.weights, bring)
-        with helped(processes, _follow_run, theirs) as helpers, without_tf32(where):
+        with helped(many, _follow_run, theirs) as helpers, without_tf32(where):
             return job.lead(opened, helpers)
-    with _of_launcher(place, processes, job.same()) as (member, team), without_tf32(where):
+    with _of_launcher(place, job.same()) as (member, team), without_tf32(where):
         opened = _everywhere(member, run, weights, device)
         return job.lead(opened, team) if member.first else job.follow(opened, team)
 
@@ -114,23 +114,23 @@ def _follow_run(
     job.follow(Run.open(run, weights), team)
 
 
-def _brought(run: Run, processes: int) -> Callable[[], None] | None:
-    """What registers the user's entries that a run needs in other processes."""
-    plan = replace(run.plan, train=replace(run.plan.train, processes=processes))
-    return for_processes(plan)
-
-
-@contextmanager
-def _of_launcher(
-    place: Place, processes: int, same: Mapping[str, object]
-) -> Iterator[tuple[Member, Gathering]]:
-    """Context in which this process is one of those that a launcher has started. Raises as `shared`
-    does."""
-    if processes not in (1, place.size):
+def _asked(processes: int | None) -> tuple[Place | None, int]:
+    """The place among the processes of a launcher that share the job; without, their number."""
+    place = launchers.here()
+    if place is None or processes == 1:
+        return None, 1 if processes is None else processes
+    if processes not in (None, place.size):
         raise PthetaError(
             f"processes = {processes}, but {place.launcher} has started {place.size}: leave "
             "--processes out"
         )
+    return place, place.size
+
+
+@contextmanager
+def _of_launcher(place: Place, same: Mapping[str, object]) -> Iterator[tuple[Member, Gathering]]:
+    """Context in which this process is one of those that a launcher has started. Raises as `shared`
+    does."""
     alike = {"ptheta": ptheta.__version__, "torch": str(torch.__version__)}
     options = {f"--{name.replace('_', '-')}": brief(value) for name, value in same.items()}
     with joined(place, alike | options) as member:

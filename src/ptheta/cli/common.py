@@ -83,12 +83,12 @@ def _use_threads(ctx: click.Context, param: click.Parameter, count: int | None) 
         ctx.with_resource(threads.fixed(count))
 
 
-PROCESSES = whole(
+PROCESSES = click.option(
     "--processes",
-    1,
-    "Number of processes of this machine that share the work, each with its share of the cores or "
-    "with --threads. The result does not depend on it.",
-    types.PROCESSES,
+    type=types.PROCESSES,
+    help="Number of processes of this machine that share the work. The result does not depend on "
+    "it: with --threads to the bit; by default each process has its share of the cores.  "
+    "[default: 1, or those of torchrun or srun]",
 )
 DEVICE = click.option(
     "--device",

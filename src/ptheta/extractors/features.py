@@ -48,8 +48,6 @@ def extract(
     n = len(source)
     if n < 2:
         raise PthetaError(f"{n} image is too few for a distance or a score: give at least two")
-    if processes < 1:
-        raise PthetaError(f"processes = {processes}: give at least one")
     keep_large_blocks()
     work = _Work(source, extractor, batch_size)
     several = min(processes, len(work.numbers))

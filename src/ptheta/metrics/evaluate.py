@@ -166,7 +166,11 @@ def _sampler(model: nn.Module, test: Dataset) -> dict[str, object]:
     """Description of the sampling method, for the protocol."""
     first = next(model.parameters(), None)
     return {
-        "sampler": {"batch": BATCH, "condition": sampled_conditions(model, test)},
+        "sampler": {
+            "batch": BATCH,
+            "noise": "of each batch",
+            "condition": sampled_conditions(model, test),
+        },
         "dtype": "none" if first is None else str(first.dtype).removeprefix("torch."),
     }
 

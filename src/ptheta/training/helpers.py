@@ -67,6 +67,7 @@ class _First:
     members: list[Member[None]] = field(default_factory=list)
     pipes: list[Connection] = field(default_factory=list)
     rank: int = 0
+    checking: threading.Lock = field(default_factory=threading.Lock)
 
     def exchange(self, mine: bytes) -> Sequence[bytes]:
         try:
@@ -84,8 +85,13 @@ class _First:
 
     def check(self) -> None:
         """Raises the cause if a helper has ended before its work was done."""
-        for member in self.members:
-            member.hear()
+        if not self.checking.acquire(blocking=False):
+            return  # a signal has come while it was checked
+        try:
+            for member in self.members:
+                member.hear()
+        finally:
+            self.checking.release()
         blame([member for member in self.members if not member.well])
 
     def _lost(self) -> None:
@@ -123,6 +129,8 @@ def helped(
     ended one; RankFailed for its other exceptions: within seconds, wherever this process is in the
     context.
     """
+    if size < 1:
+        raise PthetaError(f"processes = {size}: give at least one")
     if size == 1:
         yield None
         return

@@ -63,7 +63,7 @@ def shared(job: Job[T], processes: int | None, device: torch.device = CPU) -> T:
     Raises PthetaError if one of them did, or they are not alike; Interrupted if a signal ended one.
     """
     place, many = _asked(processes)
-    check_alone(device, many if place is None else place.size)
+    check_alone(device, many)
     if place is None:
         with helped(many, _follow, (job,)) as helpers, without_tf32(device):
             return job.lead(helpers)
@@ -83,7 +83,7 @@ def shared_run(
     weights, device: as for `Run.open`
     """
     (place, many), where = _asked(processes), _device(run, device)
-    check_alone(where, many if place is None else place.size)
+    check_alone(where, many)
     if place is None:
         opened = Run.open(run, weights, device)
         bring = for_processes(opened.plan, many)

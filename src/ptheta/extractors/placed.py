@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
@@ -11,31 +9,16 @@ from ptheta.compute.precise import without_tf32
 from ptheta.extractors.base import Extractor
 
 
-@dataclass(frozen=True)
 class OnDevice:
     """An extractor that gets its examples on a device; features come back to the CPU.
 
     Float32 is float32 there, whatever torch's settings, so that features can be cached.
     """
 
-    extractor: Extractor
-    device: torch.device
-
-    @property
-    def name(self) -> str:
-        return self.extractor.name
-
-    @property
-    def digest(self) -> str:
-        return self.extractor.digest
-
-    @property
-    def reads(self) -> str:
-        return self.extractor.reads
-
-    @property
-    def classes(self) -> int:
-        return self.extractor.classes
+    def __init__(self, extractor: Extractor, device: torch.device) -> None:
+        self.extractor, self.device = extractor, device
+        self.name, self.digest = extractor.name, extractor.digest
+        self.reads, self.classes = extractor.reads, extractor.classes
 
     def __call__(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
         with without_tf32(self.device):
@@ -45,9 +28,7 @@ class OnDevice:
 
 def placed(extractor: Extractor, device: torch.device) -> Extractor:
     """The extractor on a device; on the CPU itself."""
-    if device.type == "cpu":
-        return extractor
-    return OnDevice(extractor, device)
+    return extractor if device.type == "cpu" else OnDevice(extractor, device)
 
 
 def place_of(extractor: Extractor) -> str:

@@ -146,5 +146,6 @@ def _fault(tensors: Mapping[str, Tensor]) -> str:
 def _other_size(model: Coder, condition: Condition | None, means: Tensor) -> str:
     """Why the mixture is not of this model's codes; empty where it is. condition: of one example"""
     blank = model.spec.unscaled(torch.zeros(1, *model.spec.scaled_shape))
-    size = model.encode(blank.to(device_of(model)), condition).shape[1]
+    device = device_of(model) if isinstance(model, nn.Module) else None
+    size = model.encode(blank.to(device), condition).shape[1]
     return "" if size == means.shape[1] else f"codes of {means.shape[1]} dimensions, want {size}"

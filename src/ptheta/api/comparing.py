@@ -33,6 +33,7 @@ def compare(
     images: Sequence[str | Path] = (),
     data: str | None = None,
     anew: bool = False,
+    device: str = "cpu",
 ) -> Path:
     """Evaluate several runs by the same protocol and write report.html, .md and .json.
 
@@ -47,16 +48,19 @@ def compare(
         anew: evaluate everything again; by default results in a run's evaluation.json are reused if
             the protocol is identical (weights, images, samples, seed, extractor, versions). Speed
             is always measured
+        device: "cpu", "cuda", "mps" or "auto": where all models and features are computed. Results
+            of another device are not reused
 
     Returns:
         Path of the HTML page.
 
     Raises:
         PthetaError: if the runs' images differ in size or levels, if they were trained on different
-            images and no `data` is given, or if two rows would have the same name
+            images and no `data` is given, if two rows would have the same name, or if the device is
+            not available
     """
     folder = check_folder(out)
-    opened = [Run.open(path) for run in runs for path in _runs_in(run)]
+    opened = [Run.open(path, device=device) for run in runs for path in _runs_in(run)]
     if not opened:
         raise PthetaError("no run to compare: give at least one")
     read = opened[0].plan.data  # images are preprocessed as the runs' data

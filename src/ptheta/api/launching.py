@@ -10,7 +10,7 @@ from ptheta.config import brief
 from ptheta.errors import PthetaError, unknown
 
 SCHEDULERS = ("slurm",)
-TIME = re.compile(r"(?:\d{1,3}-)?\d{1,3}(?::\d{2}){0,2}")  # as sbatch reads it
+TIME = re.compile(r"(?:\d{1,3}-)?\d{1,3}(?::\d{2}){0,2}", re.ASCII)  # as sbatch reads it
 MOST = 100_000  # machines, and processes of a machine
 OWN = ("--processes", "--dry-run")  # options of `ptheta train` that a job cannot have
 SCRIPT = """\
@@ -89,8 +89,11 @@ def launch(
     for line in (*setup, *directives):
         if not line.isprintable():
             raise PthetaError(f"{brief(line)}: want one line of printable characters")
+    for option in directives:
+        if not option.startswith("-"):
+            raise PthetaError(f"--sbatch {brief(option)}: want an option, such as --partition=gpu")
     told = {
-        "job-name": words[0],
+        "job-name": re.sub(r"[^\w.-]", "-", words[0]),
         "nodes": nodes,
         "ntasks-per-node": each,
         **({"gpus-per-node": gpus} if gpus else {}),
@@ -112,7 +115,7 @@ def launch(
 def _checked(command: Sequence[str]) -> list[str]:
     """The words after `ptheta train`, with --resume, which a job needs when it is queued again."""
     words = list(command)
-    if not words or words[0].startswith("-"):
+    if not words or not words[0].strip() or words[0].startswith("-"):
         raise PthetaError(
             "no model to train: give what follows `ptheta train`, such as vae --data digits --out "
             "runs/vae"

@@ -149,7 +149,7 @@ def _model_options(name: str) -> list[click.Parameter]:
             ["--data"],
             type=types.SOURCE,
             required=True,
-            help="Name of a data set, or a path. With --resume: new location of the run's data.",
+            help="Name of a data set, or a path. With --resume: where the data of the run are now.",
         ),
         click.Option(
             ["--recipe"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from ptheta.models import registry
 from ptheta.report.compare import compare as compare_runs
 from ptheta.report.compare import write
 from ptheta.runs.folder import Run
-from ptheta.runs.sweeps import runs_of
+from ptheta.runs.sweeps import runs_of, unfinished
 from ptheta.terminal.progress import shown
 
 
@@ -89,7 +90,15 @@ def write_report(folder: str | Path) -> Path:
 
 
 def _runs_in(run: str | Path | Run) -> Sequence[str | Path | Run]:
-    return [run] if isinstance(run, Run) else runs_of(run)
+    if isinstance(run, Run):
+        return [run]
+    if behind := unfinished(run):
+        warnings.warn(
+            f"{run}: {len(behind)} of the sweep's runs, such as {behind[0]}, have not ended and "
+            "are left out: the same `ptheta sweep` goes on with them",
+            stacklevel=3,
+        )
+    return runs_of(run)
 
 
 SAMPLES = 1000  # samples of each model

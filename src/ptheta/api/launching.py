@@ -22,7 +22,7 @@ SCRIPT = """\
 # queued again, to go on from there.
 set -u
 {setup}
-srun --kill-on-bad-exit=0 {command} &
+srun {options} {command} &
 step=$!
 preempted=''
 trap 'preempted=yes; kill -USR1 "$step"' USR1
@@ -108,6 +108,14 @@ def launch(
         tasks=f"{nodes * each} processes" if nodes * each > 1 else "One process",
         grace=grace,
         setup="".join(f"{line}\n" for line in setup),
+        options=shlex.join(
+            [
+                "--kill-on-bad-exit=0",
+                *(
+                    [f"--cpus-per-task={cpus}"] if cpus else []
+                ),  # srun of 22.05 on does not inherit it
+            ]
+        ),
         command=shlex.join(["ptheta", "train", *words]),
     )
 

@@ -363,3 +363,12 @@ def runs_of(path: str | Path) -> list[str | Path]:
     if not names:
         raise PthetaError(f"{record} names no run that was trained: {cure}")
     return [record.parent / name for name in names]
+
+
+def unfinished(path: str | Path) -> list[str]:
+    """Names of the runs in a sweep's folder that were started and have not ended."""
+    record = expand(path) / RECORD
+    if not there(record):
+        return []
+    ended = {Path(run) for run in runs_of(path)}
+    return sorted(run.name for run in record.parent.iterdir() if run not in ended and is_run(run))

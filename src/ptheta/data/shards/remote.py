@@ -248,7 +248,10 @@ def _parts(place: str, name: str) -> Iterator[bytes]:
             while part := file.read(PART):
                 yield part
     except FileNotFoundError:
-        raise PthetaError(f"{where} does not exist: give the address of a set of shards") from None
+        raise PthetaError(
+            f"{where} does not exist: give the address of a set of shards, "
+            "which `ptheta data pack` writes"
+        ) from None
     except PermissionError as error:
         raise PthetaError(f"{where} cannot be read: {_reason(error)}; check your access") from None
     except (TimeoutError, OSError, EOFError, ValueError, RuntimeError) as error:

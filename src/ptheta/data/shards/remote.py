@@ -87,7 +87,9 @@ def checked(address: str) -> str:
             "out the rest, and write %3F or %23 for such a character in a name"
         )
     if not address.isprintable():
-        raise PthetaError(f"{brief(shown(address))}: an address is one line of printable characters")
+        raise PthetaError(
+            f"{brief(shown(address))}: an address is one line of printable characters"
+        )
     return address
 
 

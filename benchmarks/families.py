@@ -27,14 +27,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 import ptheta
 from benchmarks.seeds import over_seeds, summary
 from ptheta.capabilities import Samples
 from ptheta.data.dataset import Dataset
-from ptheta.extractors.base import Extractor
-from ptheta.extractors.pretrained import EfficientNetLite0
 from ptheta.files.images import grid, write_png
 from ptheta.measures.results import Evaluation
 from ptheta.metrics.baselines import BASELINES
@@ -46,6 +43,7 @@ from ptheta.models import registry
 from ptheta.models.taxonomy import place
 from ptheta.runs.folder import Run
 from ptheta.training.checkpoint import latest, step_of
+from ptheta.training.processes import chosen_device
 
 Recipes = dict[str, tuple[str, dict[str, Any]]]  # model -> its recipe, and options
 OF_CODES = {"batch_size": 128, "schedule": "cosine"}
@@ -132,37 +130,18 @@ FIRST = 40  # samples that are drawn, ten in a row
 @dataclass(frozen=True)
 class Comparison:
     """models: with their recipes; levels: of the images; searched: training images among which
-    copies are looked for"""
+    copies are looked for; extractor: its name, None for that of the data"""
 
     models: Recipes
     levels: int
     searched: int
-
-    def extractor(self, device: str) -> Extractor | None:
-        """None: that of the data."""
-        return None
+    extractor: str | None = None
 
 
-class Colour(Comparison):
-    def extractor(self, device: str) -> Extractor:
-        return OnDevice(EfficientNetLite0(), device)
-
-
-COMPARISONS = {"grey": Comparison(GREY, 2, 60_000), "colour": Colour(COLOUR, 256, 10_000)}
-
-
-class OnDevice:
-    """A network of features on another device than the images."""
-
-    def __init__(self, extractor: EfficientNetLite0, device: str) -> None:
-        self.extractor, self.device = extractor, device
-        self.name, self.digest = extractor.name, extractor.digest
-        self.classes, self.reads = extractor.classes, extractor.reads
-        extractor.network.to(device)
-
-    def __call__(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
-        features, logits = self.extractor(x.to(self.device))
-        return features.cpu(), None if logits is None else logits.cpu()
+COMPARISONS = {
+    "grey": Comparison(GREY, 2, 60_000),
+    "colour": Comparison(COLOUR, 256, 10_000, "efficientnet-lite0"),
+}
 
 
 def trained(name: str, options: argparse.Namespace, seed: int) -> Run:
@@ -221,7 +200,7 @@ def one_run(name: str, options: argparse.Namespace, seed: int) -> None:
     done = steps_of(run)
     fitted(run, options)
     seconds, start = time.perf_counter() - start, time.perf_counter()
-    model = run.model().to(options.device)
+    model = Run.open(run, device=options.device).model()
     train, test = of_run(run, options)
     samples = draw(model, test, options.number, seed)
     ctx = context(
@@ -233,7 +212,7 @@ def one_run(name: str, options: argparse.Namespace, seed: int) -> None:
         is_k=OF_FLOWS if run.plan.model in FLOWS else FEW,
         ais_images=0,
         samples=samples,
-        extractor=options.comparison.extractor(options.device),
+        extractor=options.comparison.extractor,
     )
     left_out = Section.LIKELIHOOD if name in WITHOUT_LIKELIHOOD else None
     found = measured(ctx, metrics=(m for m in METRICS.values() if m.section is not left_out))
@@ -271,12 +250,13 @@ def floors(options: argparse.Namespace) -> Iterator[tuple[str, Evaluation]]:
     """What samples that nothing was learned for get."""
     found = next(options.runs.glob("*/row.json")).parent
     train, test = of_run(Run.open(found), options)
-    n, by = options.number, options.comparison.extractor(options.device)
+    n, by = options.number, options.comparison.extractor
+    device = chosen_device(options.device)
     for name, baseline in BASELINES.items():
         if name != "test set, copied":
             samples = baseline(train, test, n, 0)
-            yield name, evaluate_images(samples, test, train, n=n, extractor=by)
-    yield "real images", real_baseline(test, train, n=n, extractor=by)
+            yield name, evaluate_images(samples, test, train, n=n, extractor=by, device=device)
+    yield "real images", real_baseline(test, train, n=n, extractor=by, device=device)
 
 
 def write(options: argparse.Namespace) -> None:

@@ -29,6 +29,7 @@ from pathlib import Path
 from unittest import mock
 
 import numpy as np
+import torch
 from PIL import Image
 
 import ptheta
@@ -36,12 +37,13 @@ from ptheta.callbacks import Callback, Moment
 from ptheta.data.image_data import ImageDataset
 from ptheta.data.shards import images as shard_images
 from ptheta.data.shards.index import Index, SplitEntry, shard_name
-from ptheta.training.ahead import Ahead
+from ptheta.training.ahead import Ahead, Direct
 from ptheta.training.sampler import BatchSampler, Sampler, WindowSampler
 
 OUT = Path("benchmarks/results/streaming.json")
 TRIPLES = 200
 SIDE = 64
+CPU = torch.device("cpu")
 RNG = np.random.default_rng(0)
 
 
@@ -70,6 +72,7 @@ def seen(data: ImageDataset, steps: range, processes: int, batch: int, seed: int
         Ahead(
             data.subset(slice(None)) if rank % 2 else data,
             sampler(data, batch, seed, rank, processes),
+            Direct(CPU),
         )
         for rank in range(processes)
     ]
@@ -137,7 +140,7 @@ def photos(folder: Path, n: int, side: int, suffix: str) -> Path:
 
 def reading(data: ImageDataset, steps: int, batch: int = 64) -> float:
     """Images per second of reading alone."""
-    ahead = Ahead(data, sampler(data, batch))
+    ahead = Ahead(data, sampler(data, batch), Direct(CPU))
     ahead.take(1)
     began = time.perf_counter()
     for step in range(2, steps + 2):
@@ -298,7 +301,7 @@ def memory(place: Path) -> dict[str, object]:
     data = ptheta.open_images(folder)
     total = sum(p.stat().st_size for p in folder.glob("many-*.tar"))
     first, _ = data.hold_out(1000)
-    opened, ahead = resident(), Ahead(first, sampler(first, 32))
+    opened, ahead = resident(), Ahead(first, sampler(first, 32), Direct(CPU))
     steps, places = 600, []
     for step in range(1, steps + 1):
         # a step of every part of the epoch, so that all shards are opened

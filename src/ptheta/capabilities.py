@@ -7,6 +7,7 @@ as an int64 tensor `(B,)` of class labels (`ptheta.conditions`); None for an unc
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 if TYPE_CHECKING:
@@ -670,10 +671,12 @@ def condition_of(model: object) -> ConditionSpec | None:
 
 
 def device_of(model: nn.Module) -> torch.device:
-    """The device of the model's parameters; the CPU if it has none."""
+    """The device of the model's parameters or, without any, its buffers; the CPU if it has
+    neither."""
     import torch
 
-    return next((p.device for p in model.parameters()), torch.device("cpu"))
+    tensors = chain(model.parameters(), model.buffers())
+    return next((tensor.device for tensor in tensors), torch.device("cpu"))
 
 
 LogProb: TypeAlias = "Callable[[Tensor, Condition | None], Tensor]"  # (B,) nats

@@ -383,10 +383,9 @@ class Warned(_File):
 class Drawn(_File):
     """The record in a folder of images: see `ptheta.api.record`."""
 
-    format: Literal[1]
+    format: Literal[2]
     asked: dict[str, str | int | list[int] | list[float] | None]
     done: Whole
-    noise: list[str]
 
 
 class Answer(_File):

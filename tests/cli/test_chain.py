@@ -15,7 +15,6 @@ from PIL import Image
 import ptheta
 from ptheta.cli.commands import cli
 from ptheta.errors import PthetaError
-from ptheta.tasks.sample import Place
 
 QUIET: dict[str, Any] = {"steps": 2, "batch_size": 16, "evaluate_every": 0, "sample_every": 0}
 
@@ -50,7 +49,7 @@ def test_a_film_has_a_row_for_each_chain_and_the_table_says_how_it_forgets(runs,
     assert film.shape == (12, 1, 16, 16)
     found = ptheta.chain(runs["rbm"], steps=20, chains=3, every=5, seed=3)
     assert found.images is not None
-    again = torch.cat([part.x for part in found.images.parts(Place())])
+    again = torch.cat([part.x for part in found.images.parts(0)])
     assert torch.equal(again, torch.from_numpy(film))
     assert repr(found).startswith("Chained(3 chains")
     assert "<img" in found._repr_html_()

@@ -158,7 +158,7 @@ def test_evaluate_and_compare(trained, strokes, tmp_path):
     assert values["bits_per_dim"]["relation"] == "<="
     kept = values["fd_pixels"]["protocol"]
     assert kept["samples"] == 40
-    assert kept["sampler"] == {"batch": 256, "condition": "none"}
+    assert kept["sampler"] == {"batch": 256, "noise": "of each batch", "condition": "none"}
     assert len(kept["checkpoint"]) == 12
     assert {"time", "dtype", "weights", "metrics_version", "seed", "split"} <= kept.keys()
     low, high = values["fd_pixels"]["interval_95"]

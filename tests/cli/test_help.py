@@ -70,6 +70,19 @@ def test_a_model_shows_its_basic_options_first(verb, model):
     assert fresh is not None
     flags = {flag for p in fresh.params for flag in p.opts if p.name not in needless(model)}
     assert all(flag in whole for flag in flags)
+    assert "more options" not in whole
+
+
+def test_the_values_shown_are_those_of_the_default_recipe():
+    text = " ".join(shown("train", "vae").split())
+    assert "batch size over all processes [128]" in text
+    assert "passes over the data [50.0]" in text
+    assert "--processes" in text
+
+
+def test_examples_are_not_wrapped():
+    text = CliRunner().invoke(cli, ["launch", "--help"], env={"COLUMNS": "60"}).output
+    assert [f"  {line}" for line in VERBS["launch"].examples] == text.splitlines()[-2:]
 
 
 def test_what_a_model_has_no_use_for_is_not_offered():

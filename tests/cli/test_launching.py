@@ -46,6 +46,10 @@ def test_the_job_asks_for_what_was_asked_for():
     )
 
 
+def test_each_process_has_its_cores():
+    assert "srun --kill-on-bad-exit=0 --cpus-per-task=4 ptheta" in printed(*WORDS, "--cpus", "4")
+
+
 def test_without_gpus_one_process_of_each_machine():
     text = printed(*WORDS, "--resume", "--setup", "module load python")
     assert "gpus" not in text
@@ -77,6 +81,15 @@ def test_shells_read_it(more, tmp_path):
         (["vea", *WORDS[1:]], "did you mean 'vae'"),
         ([*WORDS, "--time", "soon"], "--time soon: want minutes"),
         ([*WORDS, "--setup", "a\nb"], "want one line"),
+        (
+            [*WORDS, "--gpus", "3"],
+            "divide among 3 processes: use a multiple of 3, such as --batch-size 129",
+        ),
+        (
+            [*WORDS, "--batch-size", "6", "--nodes", "2", "--tasks", "2"],
+            "6 does not divide among 4 processes",
+        ),
+        ([*WORDS, "--lr", "fast"], "lr"),
     ],
 )
 def test_a_job_that_would_fail_is_not_written(words, text, capsys):

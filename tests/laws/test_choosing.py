@@ -89,7 +89,7 @@ def test_chosen_samples_are_the_seeds(way):
     first = tasks.sample(model, 40, seed=1, batch_size=16)
     assert torch.equal(first, tasks.sample(model, 40, seed=1, batch_size=16))
     parts = list(tasks.sample_batches(model, 40, seed=1, batch_size=16))
-    again = tasks.sample_batches(model, 40, seed=1, batch_size=16, place=parts[0].after)
+    again = tasks.sample_batches(model, 40, seed=1, batch_size=16, start=parts[0].stop)
     assert torch.equal(torch.cat([part.x for part in again]), first[16:])
     assert torch.equal(first[:16], tasks.sample(model, 16, seed=1, batch_size=16))
 

@@ -72,7 +72,7 @@ def test_a_dead_code_takes_the_place_of_an_output_and_the_others_stay(learned):
     dead = 0
     for _ in range(8):
         before = codes.vectors.detach().clone()
-        died = codes.update(Seen(z, k))
+        died = int(codes.update(Seen(z, k)))
         dead += died
         if learned and not died:
             assert torch.equal(codes.vectors, before)

@@ -126,7 +126,8 @@ def test_a_perfect_conditional_sampler_of_unbalanced_data_is_near_it():
     assert fd is not None
     assert least is not None
     assert (fd.value or 0) < 1.5 * (least.value or 0)
-    sampler = {"batch": 256, "condition": "labels in the proportions of the test labels"}
+    condition = "labels in the proportions of the test labels"
+    sampler = {"batch": 256, "noise": "of each batch", "condition": condition}
     assert found.protocol["sampler"] == sampler
     asked = torch.cat(model.asked)
     assert 8 not in asked  # nor for paths and speeds

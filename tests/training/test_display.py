@@ -31,11 +31,11 @@ from ptheta.runs.folder import Run
 from ptheta.terminal.screen import PLAIN, clock, cut, figure, fitting, loss_texts, shortened
 from ptheta.training import checkpoint
 from ptheta.training import display as displays
+from ptheta.training.ahead import Ahead
 from ptheta.training.display import Display, Pace
 from ptheta.training.engine import Engine
 from ptheta.training.grids import Pauses
 from ptheta.training.group import Group
-from ptheta.training.loop import Trainer
 from ptheta.training.metric_logger import MetricLogger
 from tests.conftest import TINY
 from tests.training.test_runs import QUIET, same
@@ -254,14 +254,14 @@ def test_every_run_ends_with_a_grid_of_its_last_weights(
     options: dict[str, float], stop: int | None, strokes: Path, tmp_path: Path, monkeypatch: Any
 ) -> None:
     how = {**TINY["vae"], **QUIET, **options, "sample_every": 400}
-    kept = Trainer._batch
+    kept = Ahead.take
 
-    def batch(trainer: Trainer, step: int) -> Batch:
+    def take(ahead: Ahead, step: int) -> Batch:
         if step == stop:
             os.kill(os.getpid(), signal.SIGTERM)
-        return kept(trainer, step)
+        return kept(ahead, step)
 
-    monkeypatch.setattr(Trainer, "_batch", batch)
+    monkeypatch.setattr(Ahead, "take", take)
     if stop is None:
         ptheta.train("vae", strokes, tmp_path / "r", **how)
     else:

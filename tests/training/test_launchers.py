@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 import ptheta
 from ptheta.errors import PthetaError
 from ptheta.training import meeting
+from ptheta.training.joining import Member, _error_of
 from ptheta.training.launchers import (
     PORTS,
     Place,
@@ -25,6 +26,7 @@ from ptheta.training.launchers import (
     timeout,
 )
 from ptheta.training.meeting import Card, difference, interface, listed, meet
+from ptheta.training.watch import Cause
 from tests.training.test_processes import SLURM, STEP, TORCH
 
 ELASTIC = TORCH | {"TORCHELASTIC_RUN_ID": "r", "TORCHELASTIC_USE_AGENT_STORE": "True"}
@@ -102,6 +104,15 @@ def test_the_first_machine_of_a_node_list(nodes, host, monkeypatch, tmp_path):
     assert first_host(nodes) == "first"
     scontrol.write_text("#!/bin/sh\nexit 1\n")
     assert first_host(nodes) == host
+
+
+@pytest.mark.parametrize(
+    ("rank", "left", "text"),
+    [(None, lambda: "continue", "lost; continue"), (None, None, "lost"), (1, str, "lost")],
+)
+def test_rank_0_says_how_to_go_on_after_a_loss(rank, left, text):
+    member = Member(None, None, None, Path("shadow"), 1.0, left=left)  # type: ignore[arg-type]
+    assert str(_error_of(Cause("lost", rank=rank), member)) == text
 
 
 @given(st.text(max_size=20))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -60,6 +61,16 @@ games, out = json.loads(sys.argv[1]), sys.argv[-1]
 for name, options in games.items():
     run = ptheta.train(name, "digits", f"{out}/{name}", resume=True, **options)
     assert run.plan.train.steps == options["steps"]
+"""
+EVALUATES = """
+import json, os, sys
+from pathlib import Path
+import ptheta
+out = Path(sys.argv[-1])
+found = ptheta.evaluate(out / "vae", n=520, is_k=2, extractor="pixels")
+drawn = ptheta.sample(out / "vae", 300, out=out / "drawn")
+text = json.dumps([found.to_json(), drawn.x.sum().item()])
+(out / f"found-{os.environ['RANK']}.json").write_text(text)
 """
 GAMES_OF_ALL = """
 import json, sys
@@ -177,6 +188,33 @@ def test_the_folder_need_not_be_shared(tmp_path):
         ended(running)
     mine, whole = weights(out[0]), weights(tmp_path / "c")
     assert all(mine[key].equal(whole[key]) for key in whole)
+
+
+def test_an_evaluation_is_shared_and_the_first_process_writes_it(alone, tmp_path):
+    """The second machine has no run, and gets the numbers and samples of one process."""
+    expected = ptheta.evaluate(alone / "vae", n=520, is_k=2, extractor="pixels").to_json()
+    samples = ptheta.sample(alone / "vae", 300).x
+    out, file = [tmp_path / "a", tmp_path / "b"], tmp_path / "script.py"
+    for folder in out:
+        folder.mkdir()
+    shutil.copytree(alone / "vae", out[0] / "vae")
+    file.write_text(EVALUATES)
+    with world([], out, tmp_path, each=1, variables=TOLD, program=[str(file)]) as running:
+        said = ended(running)
+    assert "ptheta:" not in said
+    assert [path.name for path in out[1].iterdir()] == ["found-1.json"]
+    assert len(list((out[0] / "drawn").glob("*.png"))) == 300
+    for rank, folder in enumerate(out):
+        found, total = json.loads((folder / f"found-{rank}.json").read_text())
+        assert values(found) == values(expected)
+        assert total == samples.sum()
+    assert values(json.loads((out[0] / "vae" / "evaluation.json").read_text())) == values(expected)
+
+
+def values(evaluation: dict[str, Any]) -> dict[str, Any]:
+    """By metric, without those of a clock."""
+    results = evaluation["results"]
+    return {r["metric"]: (r["value"], r["error"]) for r in results if "speed" not in r["metric"]}
 
 
 @pytest.mark.machines

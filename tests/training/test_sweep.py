@@ -9,12 +9,13 @@ import torch
 
 from ptheta import api
 from ptheta.api import sweep
+from ptheta.api.comparing import _runs_in
 from ptheta.errors import Interrupted, PthetaError
 from ptheta.measures.results import Evaluation, Result
 from ptheta.report.compare import compare
 from ptheta.report.ranking import rank, settings
 from ptheta.runs.folder import Run
-from ptheta.runs.sweeps import grid, runs_of, vary
+from ptheta.runs.sweeps import grid, runs_of, unfinished, vary
 from tests.conftest import TINY
 from tests.training.test_runs import QUIET, same
 
@@ -57,6 +58,14 @@ def test_a_sweep_trains_every_setting_and_seed_and_goes_on(strokes, tmp_path, mo
     assert done.failed == {}
     assert [str(path) for path in runs_of(tmp_path / "s")] == [str(r.path) for r in done.runs]
     assert runs_of("elsewhere") == ["elsewhere"]
+    assert unfinished("elsewhere") == unfinished(tmp_path / "s") == []
+    record = json.loads((tmp_path / "s" / "sweep.json").read_text())
+    *rest, last = record["runs"]
+    (tmp_path / "s" / "sweep.json").write_text(json.dumps(record | {"runs": rest}))
+    assert unfinished(tmp_path / "s") == [last]
+    with pytest.warns(UserWarning, match=f"1 of the sweep's runs, such as {last}, have not ended"):
+        _runs_in(tmp_path / "s")
+    (tmp_path / "s" / "sweep.json").write_text(json.dumps(record))
     alone = api.train("gan", strokes, tmp_path / "alone", loss="hinge", seed=1, **OPTIONS)
     assert same(alone.path, done.runs[2].path)
     assert not same(done.runs[0].path, done.runs[2].path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from ptheta.models import registry
 from ptheta.report.compare import compare as compare_runs
 from ptheta.report.compare import write
 from ptheta.runs.folder import Run
-from ptheta.runs.sweeps import runs_of
+from ptheta.runs.sweeps import runs_of, unfinished
 from ptheta.terminal.progress import shown
 
 
@@ -33,6 +34,7 @@ def compare(
     images: Sequence[str | Path] = (),
     data: str | None = None,
     anew: bool = False,
+    device: str = "cpu",
 ) -> Path:
     """Evaluate several runs by the same protocol and write report.html, .md and .json.
 
@@ -47,16 +49,19 @@ def compare(
         anew: evaluate everything again; by default results in a run's evaluation.json are reused if
             the protocol is identical (weights, images, samples, seed, extractor, versions). Speed
             is always measured
+        device: "cpu", "cuda", "mps" or "auto": where all models and features are computed. Results
+            of another device are not reused
 
     Returns:
         Path of the HTML page.
 
     Raises:
         PthetaError: if the runs' images differ in size or levels, if they were trained on different
-            images and no `data` is given, or if two rows would have the same name
+            images and no `data` is given, if two rows would have the same name, or if the device is
+            not available
     """
     folder = check_folder(out)
-    opened = [Run.open(path) for run in runs for path in _runs_in(run)]
+    opened = [Run.open(path, device=device) for run in runs for path in _runs_in(run)]
     if not opened:
         raise PthetaError("no run to compare: give at least one")
     read = opened[0].plan.data  # images are preprocessed as the runs' data
@@ -85,7 +90,15 @@ def write_report(folder: str | Path) -> Path:
 
 
 def _runs_in(run: str | Path | Run) -> Sequence[str | Path | Run]:
-    return [run] if isinstance(run, Run) else runs_of(run)
+    if isinstance(run, Run):
+        return [run]
+    if behind := unfinished(run):
+        warnings.warn(
+            f"{run}: {len(behind)} of the sweep's runs, such as {behind[0]}, have not ended and "
+            "are left out: the same `ptheta sweep` goes on with them",
+            stacklevel=3,
+        )
+    return runs_of(run)
 
 
 SAMPLES = 1000  # samples of each model

@@ -32,7 +32,7 @@ from ptheta.specs import VectorSpec, images_only
 from ptheta.tasks.codes import check_codes
 from ptheta.tasks.conditions import rows_asked
 from ptheta.tasks.needs import require
-from ptheta.tasks.sample import BATCH, Part, Place
+from ptheta.tasks.sample import BATCH, Part
 
 Given = str | Path | Tensor | np.ndarray | Encoded
 
@@ -157,11 +157,11 @@ def _images(
         "condition": None if rows is None else named(run, rows),
     }
 
-    def parts(place: Place) -> Iterator[Part]:
-        for start in range(place.done, n, BATCH):
-            some = slice(start, min(start + BATCH, n))
+    def parts(start: int) -> Iterator[Part]:
+        for first in range(start, n, BATCH):
+            some = slice(first, min(first + BATCH, n))
             x = tasks.decode(model, known.z[some], None if rows is None else rows[some])
-            yield Part(start, x, Place(some.stop))
+            yield Part(first, x)
 
     metadata = None if labels is None else (lambda i: {LABEL: labels[i]})
     return replace(Images(n, spec.shape, asked, parts, names=_names(known)), metadata=metadata)

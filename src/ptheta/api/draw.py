@@ -17,6 +17,7 @@ from ptheta.api.metadata import Metadata, metadata_of
 from ptheta.batch import Condition, Together
 from ptheta.capabilities import condition_of
 from ptheta.compute import memory
+from ptheta.compute.parts import called
 from ptheta.conditions import parts_of
 from ptheta.config import brief
 from ptheta.errors import PthetaError
@@ -30,7 +31,6 @@ from ptheta.tasks.conditions import rows_between, spec_of
 from ptheta.tasks.sample import (
     BATCH,
     Part,
-    Place,
     Wanted,
     rows_wanted,
     sample,
@@ -41,6 +41,7 @@ from ptheta.training.translations import conditions_shown, image_part
 
 FEW = 3  # maximum number of conditions named in a message
 FEW_INPUTS = 8  # number of inputs, each with several images of the same noise
+DRAW = "draw"  # what processes that share a job draw together
 DIGITS = 16  # length of a hash in hexadecimal digits
 DECIDES = {
     "model",
@@ -105,8 +106,12 @@ def samples(
         **_batch_identity(run, model, rows, n, batch_size),
     }
 
-    def parts(place: Place) -> Iterator[Part]:
-        return sample_batches(model, n, seed=seed, batch_size=batch_size, place=place, **wanted)
+    def batches(start: int) -> Iterator[Part]:
+        return sample_batches(model, n, seed=seed, batch_size=batch_size, start=start, **wanted)
+
+    def parts(start: int) -> Iterator[Part]:
+        with called(DRAW, start):
+            return batches(start)
 
     first = Images(n, run.spec.shape, asked, parts, batch_size, captions)
     images = replace(
@@ -123,7 +128,7 @@ def samples(
         spec = spec_of(model)
         every = spec.examples(spec.count) if rows is None else rows
         return _of_the_same_noise(model, every, seed, images)
-    parts(Place())  # invalid requests fail here, before drawing
+    batches(0)  # invalid requests fail here, before drawing
     return images
 
 
@@ -139,7 +144,8 @@ def _depends(run: Run, model: nn.Module, how: How) -> dict[str, str | int]:
     # of another torch, they may differ in the last bit
     prior, torch_ = (fitted or "own")[:DIGITS], str(torch.__version__)
     every = {**identity(run, how.weights), "prior": prior, "torch": torch_}
-    return {**every, **how.choosing.asked(about_of(model))}
+    where = {} if run.device.type == "cpu" else {"device": run.device.type}
+    return {**every, **where, **how.choosing.asked(about_of(model))}
 
 
 def _batch_identity(
@@ -221,11 +227,10 @@ def _of_the_same_noise(model: nn.Module, wanted: Condition, seed: int, images: I
     _check_all_drawn(images.n, wanted)
     columns, metadata = images.n // len(wanted), images.metadata
 
-    def parts(place: Place) -> Iterator[Part]:
-        for start in range(place.done, columns * len(wanted), columns):
-            same = wanted[torch.full((columns,), start // columns)]
-            row = sample(model, columns, seed=seed, condition=same)
-            yield Part(start, row, Place(start + columns))
+    def parts(start: int) -> Iterator[Part]:
+        for first in range(start, columns * len(wanted), columns):
+            same = wanted[torch.full((columns,), first // columns)]
+            yield Part(first, sample(model, columns, seed=seed, condition=same))
 
     total = columns * len(wanted)
     return replace(

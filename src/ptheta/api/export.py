@@ -32,7 +32,7 @@ from ptheta.files.captions import rows_in_turn
 from ptheta.files.images import PICTURES, drawn_at, grid, to_picture, to_png
 from ptheta.files.out import check_file, check_folder
 from ptheta.files.paths import expand
-from ptheta.tasks.sample import BATCH, Part, Place
+from ptheta.tasks.sample import BATCH, Part
 
 ARRAYS = (".npy", ".npz")
 SUFFIXES = (*PICTURES, *ARRAYS)
@@ -46,7 +46,7 @@ class Images:
     """n images of a shape (C, H, W) to be written.
 
     asked: what they depend on, by name: equal values mean identical images
-    parts: generates the images after a position, `batch` at a time
+    parts: generates the images from a number on, `batch` at a time
     captions: text for each row of a grid; with `in_turn` the images belong to the rows in turn
         (0, 1, ..., 0, 1, ...), else row by row
     headings: text for each column of a grid; title: text above the grid
@@ -59,7 +59,7 @@ class Images:
     n: int
     shape: tuple[int, ...]
     asked: Identity
-    parts: Callable[[Place], Iterator[Part]]
+    parts: Callable[[int], Iterator[Part]]
     batch: int = BATCH
     captions: tuple[str, ...] = ()
     in_turn: bool = False
@@ -87,11 +87,10 @@ class Images:
         if self.n <= n:
             return self
 
-        def parts(place: Place) -> Iterator[Part]:
-            for part in self.parts(place):
-                after = min(n, part.after.done)
-                yield Part(part.start, part.x[: after - part.start], Place(after))
-                if after == n:
+        def parts(start: int) -> Iterator[Part]:
+            for part in self.parts(start):
+                yield Part(part.start, part.x[: n - part.start])
+                if part.stop >= n:
                     return
 
         about = {**self.asked, "images": n}
@@ -104,10 +103,9 @@ class Images:
         pixels = hashlib.sha256(x.numpy().tobytes()).hexdigest()
         asked: dict[str, str | int] = {"images": len(x), "pixels": pixels[:16]}
 
-        def parts(place: Place) -> Iterator[Part]:
-            for start in range(place.done, len(x), BATCH):
-                some = x[start : start + BATCH]
-                yield Part(start, some, Place(start + len(some)))
+        def parts(start: int) -> Iterator[Part]:
+            for first in range(start, len(x), BATCH):
+                yield Part(first, x[first : first + BATCH])
 
         return cls(len(x), tuple(x.shape[1:]), asked, parts, headings=tuple(headings))
 
@@ -186,7 +184,7 @@ def export(
 
 def composed(images: Images, columns: int | None) -> np.ndarray:
     """All images in one grid, uint8 (H, W) or (H, W, 3), one row per caption."""
-    x = torch.cat([part.x for part in images.parts(Place())])
+    x = torch.cat([part.x for part in images.parts(0)])
     if images.in_turn:
         x, columns = rows_in_turn(x, len(images.captions))
     return grid(x, columns)
@@ -208,7 +206,7 @@ def _write_array(images: Images, path: Path, archive: bool) -> None:
 def _write_npy(images: Images, file: IO[bytes]) -> None:
     head = {"descr": "|u1", "fortran_order": False, "shape": (images.n, *images.shape)}
     np.lib.format.write_array_header_1_0(file, head)
-    for part in images.parts(Place()):
+    for part in images.parts(0):
         file.write(part.x.contiguous().numpy().data)
 
 
@@ -221,22 +219,21 @@ def _write_folder(images: Images, folder: Path) -> None:
         if record is not None:
             record.check_same(images.asked, folder)
         names = images.names or _Names(images.n)
-        place = Place() if record is None else record.place
-        between = place.done > images.n or (place.done < images.n and place.done % images.batch)
-        if between or not all((folder / names[i]).is_file() for i in range(place.done)):
-            place = Place()  # some files were removed: draw all again, identically
+        done = 0 if record is None else record.done
+        between = done > images.n or (done < images.n and done % images.batch)
+        if between or not all((folder / names[i]).is_file() for i in range(done)):
+            done = 0  # some files were removed: draw all again, identically
         # written first, so that an unfinished folder is recognised
-        Record(images.asked, place).write(folder / SAMPLES)
+        Record(images.asked, done).write(folder / SAMPLES)
         if images.metadata is not None:
             _write_table(images.n, names, images.metadata, folder / TABLE)
-        for part in images.parts(place):
+        for part in images.parts(done):
             files = (
                 (names[part.start + i], to_png(grid(part.x[i : i + 1]), mark=False))
                 for i in range(len(part.x))
             )
             write_files(folder, files)
-            after = part.after if part.after.done < images.n else Place(images.n)
-            Record(images.asked, after).write(folder / SAMPLES)
+            Record(images.asked, part.stop).write(folder / SAMPLES)
 
 
 def _write_table(n: int, names: Sequence[str] | _Names, metadata: Metadata, path: Path) -> None:

@@ -22,7 +22,6 @@ from ptheta.files import html
 from ptheta.files.images import PICTURES
 from ptheta.runs.folder import Run
 from ptheta.specs import DataSpec, images_only
-from ptheta.tasks.sample import Place
 
 PREVIEW = 400  # maximum number of images shown in a notebook
 
@@ -72,7 +71,7 @@ class Grid:
     @property
     def x(self) -> Tensor:
         """The image batch, uint8 (N, C, H, W). Samples are drawn on access."""
-        return torch.cat([part.x for part in self.images.parts(Place())])
+        return torch.cat([part.x for part in self.images.parts(0)])
 
 
 @dataclass(frozen=True)

@@ -6,22 +6,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ptheta import tasks
-from ptheta.api.caption_file import FLAG, captions_in
-from ptheta.api.choosing import FROM_CODES, Choosing
-from ptheta.api.draw import How, samples
-from ptheta.api.export import Images
+from ptheta.api.choosing import Choosing
+from ptheta.api.draw import How
 from ptheta.api.grid import Grid, Output, examples, side_by_side, squarish
 from ptheta.api.limits import check_numbers
-from ptheta.api.rows import Rows, is_table, sample_rows
+from ptheta.api.rows import Rows, is_table
+from ptheta.api.sampling import Drawing, Sampling
+from ptheta.api.sharing import shared_run
 from ptheta.compute.streams import undisturbed
-from ptheta.conditions import Text
 from ptheta.data.memory import Source
-from ptheta.errors import PthetaError
 from ptheta.runs.folder import Run
-from ptheta.specs import VectorSpec, from_unit
+from ptheta.specs import from_unit
 from ptheta.tasks.sample import Wanted
-
-N = 64  # default number of samples
 
 
 @undisturbed()
@@ -49,6 +45,8 @@ def sample(
     out: str | Path | None = None,
     force: bool = False,
     scale: int | None = None,
+    processes: int | None = None,
+    device: str | None = None,
 ) -> Grid | Rows:
     """Sample images, or rows of a table, from a trained model.
 
@@ -81,75 +79,27 @@ def sample(
             table (.csv, .parquet), an array (.npy) or an image (.png)
         force: overwrite an existing file of rows
         scale: integer factor by which images are enlarged; default: small images to about 64 pixels
+        processes: number of processes that share the work while `out` is written, in batches of
+            256; by default one, or those that torchrun or srun has started, each of which calls
+            this function
+        device: "cpu", "cuda", "mps" or "auto" (see docs/distributed.md); by default that of the run
+            as it was opened, the CPU. The samples of a seed depend on it
 
     Returns:
         `Grid` for images, `Rows` for a model of vectors.
 
     Raises:
         PthetaError: if the model cannot sample, does not take or know the condition, if there are
-            fewer images than conditions, or if `out` cannot be written
+            fewer images than conditions, if `out` cannot be written, or the device is not available
     """
     check_numbers(n=n, between=between, seed=seed)
     output = None if is_table(out) else Output.at(out, scale)
-    opened = Run.open(run)
-    if caption_file is not None:
-        n, condition = _of_file(opened, n, caption_file, condition)
-    n = N if n is None else n
-    wanted = Wanted(labels=labels or None, attributes=attributes, condition=condition or None)
     choosing = Choosing(reject, truncation, temperature, data, mean, steps, guidance)
     how = How(weights, prior, same_noise, between, choosing)
-    if isinstance(opened.spec, VectorSpec):
-        return sample_rows(
-            *(opened, n, how, seed), place=(out, scale), force=force, missing=missing, **wanted
-        )
-    output = _of_images(opened, output, out, missing)
-    output.check(n, opened.spec)
-    images = samples(opened, n, how, seed=seed, **wanted)
-    means = "--mean shows means" if images.shows == FROM_CODES else ""
-    about = how.choosing.describe(_drawn(images, n), images.chosen, images.shows, means)
-    return output.write(images, about)
-
-
-def _of_images(run: Run, output: Output | None, out: str | Path | None, missing: bool) -> Output:
-    """Destination of images. Raises PthetaError for options that apply only to tables."""
-    if missing:
-        raise PthetaError(
-            f"--missing applies only to tables, and {run.path} is a model of images: leave it out"
-        )
-    if output is None:
-        raise PthetaError(
-            f"--out {out}: a table cannot hold images: give an image file, an array or a folder"
-        )
-    return output
-
-
-def _drawn(images: Images, asked: int) -> str:
-    """Describes what was drawn, and why it is fewer than requested."""
-    about = f"{images.n:,} image{'s' * (images.n > 1)}"
-    if images.n == asked:
-        return about
-    return (
-        f"{about} of the requested {asked:,}, {images.batch} in each of "
-        f"{images.n // images.batch} rows: the rest would not fill a row for each condition"
-    )
-
-
-def _of_file(
-    run: Run, n: int | None, place: str | Path, condition: Mapping[str, Sequence[str]] | None
-) -> tuple[int, Mapping[str, Sequence[str]]]:
-    """The number of images and their conditions, with captions from a file.
-
-    Raises PthetaError if captions are also given directly, or for fewer images than captions.
-    """
-    if condition and Text.kind in condition:
-        raise PthetaError(f"--caption and {FLAG}: give one of them")
-    captions = captions_in(place, run.condition)
-    if n is not None and n < len(captions):
-        raise PthetaError(
-            f"-n {n}: the {len(captions):,} captions of {place} need at least "
-            f"{len(captions):,} images"
-        )
-    return len(captions) if n is None else n, {**(condition or {}), Text.kind: captions}
+    wanted = Wanted(labels=labels or None, attributes=attributes)
+    drawing = Drawing(n, how, seed, wanted, condition or None, caption_file)
+    job = Sampling(drawing, output, (out, scale), force, missing)
+    return shared_run(job, run, None, processes, device)
 
 
 @undisturbed()

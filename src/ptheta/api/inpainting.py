@@ -27,7 +27,7 @@ from ptheta.measures.errors import decibels, squared_error
 from ptheta.runs.folder import Run
 from ptheta.specs import images_only
 from ptheta.tasks.needs import require
-from ptheta.tasks.sample import Part, Place
+from ptheta.tasks.sample import Part
 
 SHOWN, EACH = 8, 7  # number of test images, completions of each
 
@@ -228,7 +228,7 @@ def _in_rows(done: Images, holes: Holes, shapes: set[Shape], each: int, output: 
     spec = replace(holes.spec, height=done.shape[1], width=done.shape[2])
     output.check(n * (each + 2), spec, each + 2)
     x, known = holes.stacked()
-    made = torch.cat([part.x for part in done.parts(Place())]).unflatten(0, (n, each))
+    made = torch.cat([part.x for part in done.parts(0)]).unflatten(0, (n, each))
     return side_by_side(x, hatched(x, known), *made.unbind(1))
 
 
@@ -242,9 +242,9 @@ class Completions:
     how: How
     each: int
 
-    def __call__(self, place: Place) -> Iterator[Part]:
-        for i in range(place.done // self.each, len(self.holes.pictures)):
-            yield Part(i * self.each, self.of(i), Place((i + 1) * self.each))
+    def __call__(self, start: int) -> Iterator[Part]:
+        for i in range(start // self.each, len(self.holes.pictures)):
+            yield Part(i * self.each, self.of(i))
 
     def of(self, i: int) -> Tensor:
         """uint8 (each, C, H, W)"""

@@ -182,7 +182,7 @@ def _scores(model: nn.Module, looked: Looked, found: Inverted, search: Search) -
     x, size = looked.x, found.codes.shape[1]
     scores = [measured(MODEL, found.x, x, f"code of dimension {size}")]
     if isinstance(model, Encodes):
-        scores.append(measured("encoder", tasks.reconstruct(model, x, looked.y).cpu(), x))
+        scores.append(measured("encoder", tasks.reconstruct(model, x, looked.y), x))
     if found.nearest is not None:
         scores.append(measured(f"best of {search.drawn:,} codes", found.nearest, x))
     clean = looked.clean()

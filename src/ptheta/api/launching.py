@@ -10,7 +10,7 @@ from ptheta.config import brief
 from ptheta.errors import PthetaError, unknown
 
 SCHEDULERS = ("slurm",)
-TIME = re.compile(r"(?:\d{1,3}-)?\d{1,3}(?::\d{2}){0,2}")  # as sbatch reads it
+TIME = re.compile(r"(?:\d{1,3}-)?\d{1,3}(?::\d{2}){0,2}", re.ASCII)  # as sbatch reads it
 MOST = 100_000  # machines, and processes of a machine
 OWN = ("--processes", "--dry-run")  # options of `ptheta train` that a job cannot have
 SCRIPT = """\
@@ -22,7 +22,7 @@ SCRIPT = """\
 # queued again, to go on from there.
 set -u
 {setup}
-srun --kill-on-bad-exit=0 {command} &
+srun {options} {command} &
 step=$!
 preempted=''
 trap 'preempted=yes; kill -USR1 "$step"' USR1
@@ -89,8 +89,11 @@ def launch(
     for line in (*setup, *directives):
         if not line.isprintable():
             raise PthetaError(f"{brief(line)}: want one line of printable characters")
+    for option in directives:
+        if not option.startswith("-"):
+            raise PthetaError(f"--sbatch {brief(option)}: want an option, such as --partition=gpu")
     told = {
-        "job-name": words[0],
+        "job-name": re.sub(r"[^\w.-]", "-", words[0]),
         "nodes": nodes,
         "ntasks-per-node": each,
         **({"gpus-per-node": gpus} if gpus else {}),
@@ -105,6 +108,14 @@ def launch(
         tasks=f"{nodes * each} processes" if nodes * each > 1 else "One process",
         grace=grace,
         setup="".join(f"{line}\n" for line in setup),
+        options=shlex.join(
+            [
+                "--kill-on-bad-exit=0",
+                *(
+                    [f"--cpus-per-task={cpus}"] if cpus else []
+                ),  # srun of 22.05 on does not inherit it
+            ]
+        ),
         command=shlex.join(["ptheta", "train", *words]),
     )
 
@@ -112,7 +123,7 @@ def launch(
 def _checked(command: Sequence[str]) -> list[str]:
     """The words after `ptheta train`, with --resume, which a job needs when it is queued again."""
     words = list(command)
-    if not words or words[0].startswith("-"):
+    if not words or not words[0].strip() or words[0].startswith("-"):
         raise PthetaError(
             "no model to train: give what follows `ptheta train`, such as vae --data digits --out "
             "runs/vae"

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple, TypedDict, Unpack
 
@@ -13,18 +16,23 @@ from torch import Tensor
 from ptheta.api.export import Images
 from ptheta.api.grid import Output
 from ptheta.api.origin import ReadOptions, made_and_real, origin_of, some_images
+from ptheta.api.sharing import shared, shared_run
+from ptheta.compute import parts
+from ptheta.compute.parts import Team
 from ptheta.compute.streams import undisturbed
 from ptheta.data.dataset import Dataset
 from ptheta.data.memory import Source
+from ptheta.data.trained import DataMatch
 from ptheta.errors import CannotWrite, PthetaError
 from ptheta.extractors.base import Extractor
 from ptheta.measures.results import Evaluation
 from ptheta.metrics import evaluate as metrics
-from ptheta.metrics.conditions import draw
-from ptheta.metrics.context import Context
+from ptheta.metrics.context import Context, follow
 from ptheta.metrics.copies import NEIGHBOURS
 from ptheta.runs.folder import Run
 from ptheta.tasks.neighbours import nearest_pairs
+from ptheta.training.group import CPU
+from ptheta.training.processes import chosen_device
 
 PAIRS = 10  # number of samples shown with their nearest real image
 REAL: tuple[Literal["train", "test"], ...] = (
@@ -47,13 +55,11 @@ class MeasureOptions(TypedDict, total=False):
     Attributes:
         n: number of images drawn from a run; maximum number of given images (default: all)
         extractor: feature extractor, a name or an object; default: chosen by the data
-        processes: number of worker processes for feature extraction
     """
 
     n: int
     extractor: str | Extractor | None
     seed: int
-    processes: int
 
 
 class EvaluateOptions(MeasureOptions, total=False):
@@ -75,6 +81,8 @@ def evaluate(
     *,
     closest: str | Path | None = None,
     weights: str = "best",
+    processes: int | None = None,
+    device: str | None = None,
     **options: Unpack[EvaluateOptions],
 ) -> Evaluation:
     """Evaluate a run on the test split of its data and write evaluation.json into its folder.
@@ -88,42 +96,97 @@ def evaluate(
         closest: image to write: the samples nearest to a training image, above those images, and
             the same for test images
         weights: "best" or "last" weights of the run
+        processes: number of processes that share the work (see docs/distributed.md); by default
+            one, or those that torchrun or srun has started, each of which calls this function
+        device: "cpu", "cuda", "mps" or "auto": where the model and features are computed; by
+            default that of the run as it was opened, the CPU. Noise and rounding depend on it
         options: the fields of `EvaluateOptions`
 
     Raises:
-        PthetaError: if the data cannot be read or does not fit the model
+        PthetaError: if the data cannot be read or does not fit the model; if the device is not
+            available
         Unwritten: if evaluation.json cannot be written; it holds the evaluation
     """
-    place, opened = _picture(closest), Run.open(run, weights)
-    opened.warn_if_unfinished()
-    kept, unkept = _keeps(opened)
-    if not kept:
-        warnings.warn(f"{opened.called} {unkept}: no evaluation.json is written", stacklevel=3)
-    found = opened.look(data)
-    if (text := opened.remark(found, data)) is not None:
-        warnings.warn(text, stacklevel=3)
-    model, samples, why = opened.model(), None, opened.no_copies(found, data)
-    if place is not None:
-        train = opened.check_own(found, data).train
-        assert train is not None
-        n, seed = options.get("n", Context.n), options.get("seed", Context.seed)
-        samples = draw(model, found.test, n, seed)
-        _draw_closest(CopyCheck(samples[:NEIGHBOURS], train, found.test), place)
-    result = metrics.evaluate(
-        model,
-        found.test,
-        None if why else found.train,
-        samples=samples,
-        no_copies=why,
-        about=opened.checkpoint() | {"model": opened.plan.model},
-        **options,
-    )
-    if kept:
-        try:
-            result.write(opened.path / "evaluation.json")
-        except CannotWrite as error:
-            raise Unwritten(str(error), result) from None
+    job = _Evaluating(data, _picture(closest), options)
+    return shared_run(job, run, weights, processes, device)
+
+
+@dataclass(frozen=True)
+class _Evaluating:
+    """An evaluation of a run, by one or several processes."""
+
+    data: Source | None
+    closest: Output | None
+    options: EvaluateOptions
+
+    def same(self) -> Mapping[str, object]:
+        return _same(self.options)
+
+    def lead(self, run: Run, team: Team | None) -> Evaluation:
+        run.warn_if_unfinished()
+        kept, unkept = _keeps(run)
+        if not kept:
+            warnings.warn(f"{run.called} {unkept}: no evaluation.json is written", stacklevel=5)
+        found = run.look(self.data)
+        if (text := run.remark(found, self.data)) is not None:
+            warnings.warn(text, stacklevel=5)
+        ctx = self._context(run, found)
+        train = None if self.closest is None else run.check_own(found, self.data).train
+        _agree(team, ctx)
+        if self.closest is not None:
+            assert train is not None
+            _draw_closest(CopyCheck(ctx.samples[:NEIGHBOURS], train, found.test), self.closest)
+        result = metrics.measured(ctx)
+        if kept:
+            _write(result, run.path / "evaluation.json")
+        return _told(team, result)
+
+    def follow(self, run: Run, team: Team) -> Evaluation:
+        return _followed(team, self._context(run, run.look(self.data)))
+
+    def _context(self, run: Run, found: DataMatch) -> Context:
+        why = run.no_copies(found, self.data)
+        return metrics.context(
+            run.model(),
+            found.test,
+            None if why else found.train,
+            no_copies=why,
+            about=run.checkpoint() | {"model": run.plan.model},
+            **self.options,
+        )
+
+
+def _write(result: Evaluation, file: Path) -> None:
+    try:
+        result.write(file)
+    except CannotWrite as error:
+        raise Unwritten(str(error), result) from None
+
+
+def _same(options: Mapping[str, object]) -> dict[str, object]:
+    """The options of processes that evaluate together; extractors are in the protocol."""
+    return {name: value for name, value in options.items() if isinstance(value, str | int)}
+
+
+def _agree(team: Team | None, ctx: Context) -> None:
+    """Checks that all processes evaluate the same."""
+    if team is not None:
+        parts.agree(team, {name: of for name, of in ctx.protocol.items() if name != "time"})
+
+
+def _told(team: Team | None, result: Evaluation) -> Evaluation:
+    """Gives the others the result."""
+    if team is not None:
+        parts.dismiss(team)
+        team.exchange(json.dumps(result.with_draws()).encode())
     return result
+
+
+def _followed(team: Team, ctx: Context) -> Evaluation:
+    """Takes part in the evaluation; returns the result."""
+    _agree(team, ctx)
+    follow(team, ctx)
+    return Evaluation.from_json(json.loads(team.exchange(b"")[0]))
 
 
 def _keeps(run: Run) -> tuple[bool, str]:
@@ -142,6 +205,8 @@ def evaluate_images(
     size: int | None = None,
     channels: int | None = None,
     image_column: str | None = None,
+    processes: int | None = None,
+    device: str | None = None,
     **options: Unpack[MeasureOptions],
 ) -> Evaluation:
     """Evaluate images of any origin against the test images of `data`.
@@ -151,20 +216,54 @@ def evaluate_images(
         data: source of the real images
         closest: as for `evaluate`
         size, channels, image_column: as in `ReadOptions`
+        processes: as for `evaluate`
+        device: where features are computed, as for `evaluate`
         options: the fields of `MeasureOptions`
 
     Raises:
-        PthetaError: if either source cannot be read, if they differ in size or channels, or for
-            fewer than two images
+        PthetaError: if either source cannot be read, if they differ in size or channels, for fewer
+            than two images, or if the device is not available
     """
-    place = _picture(closest)
-    made, test, train = made_and_real(
-        images, data, size=size, channels=channels, image_column=image_column
-    )
-    if place is not None:
-        _draw_closest(CopyCheck(some_images(made, NEIGHBOURS, 0), train, test), place)
-    about = {} if size is None else {"resized_to": f"{size}x{size}, Lanczos, antialiased"}
-    return metrics.evaluate_images(made, test, train, about=about, **options)
+    where = CPU if device is None else chosen_device(device)
+    reading = ReadOptions(size=size, channels=channels, image_column=image_column)
+    job = _OfImages(images, data, reading, _picture(closest), where, options)
+    return shared(job, processes, where)
+
+
+@dataclass(frozen=True)
+class _OfImages:
+    """An evaluation of images, by one or several processes."""
+
+    images: Source
+    data: Source
+    reading: ReadOptions
+    closest: Output | None
+    device: torch.device
+    options: MeasureOptions
+
+    def same(self) -> Mapping[str, object]:
+        return _same({**self.reading, **self.options})
+
+    def lead(self, team: Team | None) -> Evaluation:
+        made, test, train = made_and_real(self.images, self.data, **self.reading)
+        if self.closest is not None:
+            check = CopyCheck(some_images(made, NEIGHBOURS, 0), train, test)
+            _draw_closest(check, self.closest)
+        ctx = self._context(made, test, train)
+        _agree(team, ctx)
+        return _told(team, metrics.measured(ctx))
+
+    def follow(self, team: Team) -> Evaluation:
+        return _followed(
+            team, self._context(*made_and_real(self.images, self.data, **self.reading))
+        )
+
+    def _context(self, made: Tensor, test: Dataset, train: Dataset) -> Context:
+        size = self.reading.get("size")
+        about = {} if size is None else {"resized_to": f"{size}x{size}, Lanczos, antialiased"}
+        return metrics.images_context(
+            made, test, train, about=about, device=self.device, **self.options
+        )
 
 
 @undisturbed()

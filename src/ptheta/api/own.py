@@ -25,7 +25,7 @@ from ptheta.errors import PthetaError
 from ptheta.runs.folder import Run
 from ptheta.specs import ImageSpec
 from ptheta.tasks.conditions import rows_asked
-from ptheta.tasks.sample import Part, Place
+from ptheta.tasks.sample import Part
 
 IMAGE = "--image"
 TOGETHER = 16  # batch size for images of one size
@@ -154,16 +154,16 @@ class Made:
     together: int
     shown: int = 1
 
-    def __call__(self, place: Place) -> Iterator[Part]:
-        for start in range(place.done // self.shown, len(self.own), self.together):
-            numbers = range(start, min(start + self.together, len(self.own)))
+    def __call__(self, start: int) -> Iterator[Part]:
+        for first in range(start // self.shown, len(self.own), self.together):
+            numbers = range(first, min(first + self.together, len(self.own)))
             x = torch.stack([self.own.read(i) for i in numbers])
             y = None
             if self.rows is not None:
                 y = self.rows[torch.tensor([i % len(self.rows) for i in numbers])]
             columns = self.make(x, numbers, y)[-self.shown :]
             made = torch.stack(list(columns), 1).flatten(0, 1)
-            yield Part(start * self.shown, made, Place(numbers.stop * self.shown))
+            yield Part(first * self.shown, made)
 
 
 def make_of_pictures(
@@ -204,6 +204,6 @@ def make_of_pictures(
     c, h, w = min(shapes)
     output.check(n * width, replace(own.spec, channels=c, height=h, width=w), width)
     every = Made(own, make, rows, size, width)
-    x = torch.cat([part.x for part in every(Place())])
+    x = torch.cat([part.x for part in every(0)])
     grid = side_by_side(*x.unflatten(0, (n, width)).unbind(1))
     return output.write(replace(grid, headings=tuple(headings)), about, width)

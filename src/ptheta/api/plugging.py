@@ -167,14 +167,14 @@ def _put(given: Registered) -> None:
     kind.put(name, entry)
 
 
-def for_processes(plan: Plan) -> Callable[[], None] | None:
-    """A function that registers, in worker processes, the entries that a plan uses from the user's
-    program.
+def for_processes(plan: Plan, processes: int) -> Callable[[], None] | None:
+    """A function that registers, in the other ones of several processes, the entries that a plan
+    uses from the user's program.
 
     Raises PthetaError for entries that cannot be pickled.
     """
     own = tuple(entry for entry in used(plan) if not entry.origin.package)
-    if plan.train.processes == 1 or not own:
+    if processes == 1 or not own:
         return None
     for entry in own:
         try:

@@ -132,7 +132,7 @@ def reconstruct(
     own = Own.at(image, model, spec, "reconstructs")
 
     def make(x: Tensor, numbers: range, y: Condition | None) -> list[Tensor]:
-        return [x, tasks.reconstruct(model, x, y).cpu()]
+        return [x, tasks.reconstruct(model, x, y)]
 
     headings = ("picture", "reconstruction")
     return make_of_pictures(

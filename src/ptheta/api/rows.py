@@ -11,9 +11,10 @@ from torch import Tensor, nn
 
 from ptheta import tasks
 from ptheta.api.choosing import about_of, shows
-from ptheta.api.draw import How
+from ptheta.api.draw import DRAW, How
 from ptheta.api.metadata import LABEL, metadata_of
 from ptheta.capabilities import condition_of
+from ptheta.compute import parts
 from ptheta.config import brief
 from ptheta.data.columns.scatter import Scatter
 from ptheta.data.columns.write import WRITERS, write_vectors
@@ -132,13 +133,28 @@ def sample_rows(
     path, spec = check_rows(*place, how, force), run.spec
     assert isinstance(spec, VectorSpec)
     model = how.model(run)
-    x = tasks.sample(model, n, seed=seed, **wanted)
+    with parts.called(DRAW):
+        x = tasks.sample(model, n, seed=seed, **wanted)
     x = _with_gaps(run, x, seed) if missing else x
     labels = _labels(model, n, wanted)
     if path is not None:
         write_rows(run, path, x, labels, model)
     about = how.choosing.describe(f"{n} rows", about_of(model), shows(model))
     return Rows(x, spec, about, path, labels)
+
+
+def follow_rows(
+    team: parts.Team, run: Run, n: int, how: How, seed: int, **wanted: Unpack[Wanted]
+) -> Rows:
+    """Takes part in `sample_rows` of another process."""
+    model, found = how.model(run), []
+
+    def drawn() -> None:
+        found.append(tasks.sample(model, n, seed=seed, **wanted))
+
+    parts.follow(team, {DRAW: drawn})
+    assert isinstance(run.spec, VectorSpec)
+    return Rows(found[0], run.spec, f"{n} rows", labels=_labels(model, n, wanted))
 
 
 def write_rows(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -89,11 +90,12 @@ def _plan(
     member: Member, asked: Asked, folder: Path, options: dict[str, object], held: ExitStack
 ) -> None:
     """Rank 0: locks the folder, and gives the plan to all."""
-    from ptheta.api.training import checked_out, planned
+    from ptheta.api.training import checked_out, planned, what_is_left
 
     folder = checked_out(folder)
     held.enter_context(locked(folder, "training"))
     started = has_config(folder)
+    member.left = partial(what_is_left, folder)
     new = planned(asked, folder, options)
     new = replace(new, train=replace(new.train, processes=1))  # those of each command
     member.tell("plan", (new.to_json(), started))

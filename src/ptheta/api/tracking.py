@@ -51,7 +51,8 @@ class Logged:
         w = self.written
         return (
             f"{self.name} in {self.tracker}, project {self.project}: {w.lines:,} lines of metrics, "
-            f"{w.pictures:,} sample grids, {w.results:,} results of its evaluation"
+            f"{w.pictures:,} sample grid{'s' * (w.pictures != 1)}, {w.results:,} results of its "
+            "evaluation"
         )
 
 

@@ -191,7 +191,7 @@ def _train(asked: Asked, folder: Path, options: dict[str, object]) -> Run:
             f"{new.train.processes}: leave processes out, or read metrics.jsonl"
         )
     try:
-        given = asked.given(for_processes(new))
+        given = asked.given(for_processes(new, new.train.processes))
         how = (new.to_json(), str(folder), started, asked.more_data, given)
         stopped = launch(new.train, work, *how)
         if stopped is not None:

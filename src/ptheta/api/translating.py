@@ -24,7 +24,6 @@ from ptheta.files import html
 from ptheta.files.atomic import SAMPLES, locked, make_folder, write_atomic
 from ptheta.files.images import grid, to_picture
 from ptheta.specs import LabelMapSpec
-from ptheta.tasks.sample import Place
 from ptheta.terminal.progress import watched
 from ptheta.training.translations import headings, rows_of
 
@@ -148,7 +147,7 @@ def translate_into(
         if record is not None:
             record.check_same(asked, places.folder)
         # written first, so that an unfinished folder is recognised
-        Record(asked, Place()).write(places.folder / SAMPLES)
+        Record(asked).write(places.folder / SAMPLES)
         return translate_all(model, pictures, reader, way, places)
 
 

@@ -83,6 +83,21 @@ def _use_threads(ctx: click.Context, param: click.Parameter, count: int | None) 
         ctx.with_resource(threads.fixed(count))
 
 
+PROCESSES = click.option(
+    "--processes",
+    type=types.PROCESSES,
+    help="Number of processes of this machine that share the work. The result does not depend on "
+    "it: with --threads to the bit; by default each process has its share of the cores.  "
+    "[default: 1, or those of torchrun or srun]",
+)
+DEVICE = click.option(
+    "--device",
+    default="cpu",
+    show_default=True,
+    help="Device to compute on: cpu, cuda, mps, or auto (the GPU if there is one). Another device "
+    "has other noise and rounding, so that results of a seed differ.",
+    cls=Often,
+)
 RUN = click.argument("run", type=types.SOURCE)
 NUMBER = number()
 DATA = click.option(

@@ -126,9 +126,11 @@ def lines(formatter: click.HelpFormatter, title: str, texts: Iterable[str]) -> N
     from rich.text import Text  # here and below: only the help needs it
 
     assert isinstance(formatter, RichHelpFormatter)
-    shown = [Text(f"  {text}", no_wrap=True, overflow="ignore") for text in texts]
+    shown = [Text(f"  {text}") for text in texts]
     if shown:
-        formatter.write(Text(f"{title}:"), *shown, Text(""), sep="\n", crop=False)
+        # print joins the texts, and would lose a no_wrap of their own
+        plain = {"no_wrap": True, "overflow": "ignore", "crop": False}
+        formatter.write(Text(f"{title}:"), *shown, Text(""), sep="\n", **plain)
 
 
 def rows(formatter: click.HelpFormatter, title: str, pairs: Iterable[tuple[str, str]]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from functools import partial
 
 import click
@@ -12,9 +13,11 @@ from ptheta.cli import types
 from ptheta.cli.asked import OPTIONS, asked, asked_options
 from ptheta.cli.common import (
     DATA,
+    DEVICE,
     JSON,
     NUMBER,
     PRIOR,
+    PROCESSES,
     RUN,
     SEED,
     THREADS,
@@ -122,6 +125,8 @@ SHOWING = ("image", "mask", "known", "out", "scale", *(o[1] for o in OPTIONS.val
 )
 @WEIGHTS
 @PRIOR
+@PROCESSES
+@DEVICE
 @THREADS
 def sample(run: str, **options: Parsed) -> None:
     """Sample images, or rows of a table, from a trained RUN.
@@ -134,8 +139,12 @@ def sample(run: str, **options: Parsed) -> None:
       ptheta sample runs/vae --out grid.png
       ptheta sample runs/cvae -n 1000 --label 7 --out sevens
     """
+    from ptheta.training.launchers import speaks
+
     condition = asked(run, options)
-    show(ptheta.sample(run, condition=condition, **options))
+    drawn = ptheta.sample(run, condition=condition, **options)
+    if speaks(os.environ):
+        show(drawn)
 
 
 @cli.command(panel=USE)

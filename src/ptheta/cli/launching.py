@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import cast
+
 import click
 
 import ptheta
 from ptheta.cli import types
 from ptheta.cli.common import Parsed, cli
 from ptheta.cli.help import TRAIN, Verb
-from ptheta.cli.train import train
+from ptheta.cli.train import options_given, train
 
 
 class Passing(Verb):
@@ -27,7 +30,11 @@ class Passing(Verb):
 @click.option(
     "--tasks", type=types.PROCESSES, help="Processes of a machine.  [default: one for each GPU]"
 )
-@click.option("--cpus", type=types.PROCESSES, help="Cores of a process.")
+@click.option(
+    "--cpus",
+    type=types.PROCESSES,
+    help="Cores of a process.  [default: that of the cluster, often one]",
+)
 @click.option(
     "--time", default="1:00:00", show_default=True, help="Limit of each part, as sbatch reads it."
 )
@@ -58,17 +65,27 @@ def launch(scheduler: str, command: tuple[str, ...], **options: Parsed) -> None:
     Options of `ptheta train` follow the model.
 
     Examples:
-      ptheta launch slurm vae --data digits --out runs/vae --steps 9000 --nodes 2 --gpus 4
-      ptheta launch slurm vae --data digits --out runs/vae --epochs 90 --time 4:00:00
+      ptheta launch slurm vae --data digits --out runs/vae --nodes 2 --gpus 4
+      ptheta launch slurm vae --data digits --out runs/vae --time 4:00:00
     """
     script = ptheta.launch(scheduler, command, **options)
-    _parse(command)
+    _check(command, options)
     click.echo(script, nl=False)
 
 
-def _parse(words: tuple[str, ...]) -> None:
-    """Raises the error that `ptheta train` would."""
+def _check(words: tuple[str, ...], job: Mapping[str, Parsed]) -> None:
+    """Raises the errors that `ptheta train` would, before the job waits in a queue for them."""
     parent = click.Context(train, info_name="ptheta train")
     name, found, rest = train.resolve_command(parent, list(words))
-    if found is not None:
-        found.make_context(name, rest, parent=parent)
+    if found is None or name is None:
+        return
+    params = found.make_context(name, rest, parent=parent).params
+    from ptheta.runs import plan  # and torch
+    from ptheta.training.sampler import check_share
+
+    data, recipe = params.pop("data"), params.pop("recipe")
+    for other in ("out", "resume", "more_data", "dry_run"):
+        params.pop(other)
+    batch = plan.make(name, data, options_given(params), recipe).train.batch_size
+    each = job["tasks"] or max(1, cast(int, job["gpus"]))
+    check_share(batch, cast(int, job["nodes"]) * cast(int, each))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import click
@@ -11,8 +13,10 @@ import ptheta
 from ptheta.cli import types
 from ptheta.cli.common import (
     DATA,
+    DEVICE,
     IMAGE_COLUMN,
     JSON,
+    PROCESSES,
     SEED,
     THREADS,
     WEIGHTS,
@@ -72,7 +76,7 @@ CHANNELS = click.option(
     help="Write the samples nearest to a training image to this .png file, above those images, "
     "and the same for test images.",
 )
-@whole("--processes", 1, "Worker processes for feature extraction.", types.PROCESSES)
+@PROCESSES
 @whole("--is-k", 50, "Number of importance samples for a likelihood bound.")
 @click.option(
     "--ais",
@@ -84,6 +88,7 @@ CHANNELS = click.option(
 )
 @WEIGHTS
 @SEED
+@DEVICE
 @THREADS
 def evaluate(run: str, data: str | None, as_json: bool, **options: Parsed) -> None:
     """Evaluate a trained RUN, or a folder of images of any origin.
@@ -105,8 +110,11 @@ def evaluate(run: str, data: str | None, as_json: bool, **options: Parsed) -> No
         raise PthetaError(
             "--size, --channels and --image-column are for a folder of IMAGES: leave them out"
         )
+    from ptheta.training.launchers import speaks
+
+    first = speaks(os.environ)
     try:
-        with shown(str(run)):
+        with shown(str(run)) if first else nullcontext():
             if foreign:
                 result = ptheta.evaluate_images(run, str(data), **preprocessing, **options)
             else:
@@ -114,7 +122,8 @@ def evaluate(run: str, data: str | None, as_json: bool, **options: Parsed) -> No
     except ptheta.api.Unwritten as error:  # only writing failed: still print the numbers
         _print(error.evaluation, as_json)
         raise
-    _print(result, as_json)
+    if first:
+        _print(result, as_json)
 
 
 def _check_foreign(images: str, data: str | None) -> None:
@@ -179,6 +188,7 @@ def _print(result: Evaluation, as_json: bool) -> None:
     help="Evaluate everything again. By default results that are in a run's evaluation.json "
     "under the same protocol are reused.",
 )
+@DEVICE
 @THREADS
 def compare(**options: Parsed) -> None:
     """Evaluate several RUNs by one protocol and write a report.

@@ -26,7 +26,7 @@ from ptheta.terminal.progress import shown
 @click.option("--project", default="ptheta", show_default=True, help="Project in the tracker.")
 @click.option("--name", help="Name of the run in the tracker.  [default: that of the folder]")
 def log(run: str, **options: Parsed) -> None:
-    """Write metrics, pictures and results of RUN to a tracker.
+    """Write the metrics of RUN to TensorBoard or another tracker.
 
     The options, the metrics of each step, the sample grids and the stored evaluation are read from
     the run folder. `ptheta train --track NAME` writes to a tracker while it trains.

@@ -117,9 +117,10 @@ def _help_all(ctx: click.Context, param: click.Parameter, asked: bool) -> None:
     from ptheta.runs.offered import needless  # and torch
 
     unused = needless(ctx.info_name or "")
+    ctx.command.params = [option for option in ctx.command.params if option.name not in unused]
     for option in ctx.command.params:
         if isinstance(option, Setting):
-            option.hidden = option.name in unused
+            option.hidden = False
     click.echo(ctx.get_help())
     ctx.exit()
 
@@ -141,13 +142,14 @@ def _model_options(name: str) -> list[click.Parameter]:
     """Options for the fields of a model's configs, and those common to all training."""
     from ptheta.runs import plan
 
-    recipes = tuple(registry.entry(name).recipes())
+    recipes = registry.entry(name).recipes()
+    usual = _values(recipes["default"])
     params: list[click.Parameter] = [
         click.Option(
             ["--data"],
             type=types.SOURCE,
             required=True,
-            help="Name of a data set, or a path. With --resume: new location of the run's data.",
+            help="Name of a data set, or a path. With --resume: where the data of the run are now.",
         ),
         click.Option(
             ["--recipe"],
@@ -174,11 +176,14 @@ def _model_options(name: str) -> list[click.Parameter]:
         ),
     ]
     for part, cls in plan.sections(name).items():
-        params += [_setting(opt, LABELS[part]) for opt in config.options(cls).values()]
+        params += [
+            _setting(opt, LABELS[part], usual.get(opt.name, opt.default))
+            for opt in config.options(cls).values()
+        ]
     return params
 
 
-def _given(options: dict[str, Parsed]) -> dict[str, Parsed]:
+def options_given(options: dict[str, Parsed]) -> dict[str, Parsed]:
     """Options set by the user, on the command line or in the --config file."""
     table: dict[str, Parsed] = options.pop("config") or {}
     return table | {k: v for k, v in options.items() if v is not None}
@@ -244,7 +249,7 @@ def _train_command(name: str) -> click.Command:
                 ("resume", "more_data"), "applies to an existing run, and --dry-run to a new one"
             )
             print_flowing(
-                str(ptheta.dry_run(name, data, recipe=recipe, out=out, **_given(options)))
+                str(ptheta.dry_run(name, data, recipe=recipe, out=out, **options_given(options)))
             )
             return
         done = ptheta.train(
@@ -252,7 +257,7 @@ def _train_command(name: str) -> click.Command:
             recipe=recipe,
             resume=resume,
             more_data=more_data,
-            **_given(options),
+            **options_given(options),
         )
         from ptheta.training.launchers import speaks
 
@@ -326,7 +331,7 @@ def _sweep_command(name: str) -> click.Command:
     ) -> None:
         settings = _settings_of(name, vary)
         where = _pairs(cluster_options)
-        given = _given(options)
+        given = options_given(options)
         if not vary:
             click.echo(
                 "no --vary: the runs differ only in their seed; --vary NAME=A,B adds settings",
@@ -384,14 +389,18 @@ def _of_model(
 
 def _settings(recipe: Mapping[str, Parsed]) -> str:
     """Description of a recipe, and the options it sets."""
-    tables = [table for table in recipe.values() if isinstance(table, Mapping)]
     flags = [
         f"--{'' if value is not False else 'no-'}{name.replace('_', '-')}"
         + ("" if isinstance(value, bool) else f" {_value(value)}")
-        for table in tables
-        for name, value in table.items()
+        for name, value in _values(recipe).items()
     ]
     return f"{recipe['about']}{': ' if flags else ''}{' '.join(flags)}"
+
+
+def _values(recipe: Mapping[str, Parsed]) -> dict[str, Parsed]:
+    """The options that a recipe sets."""
+    tables = [table for table in recipe.values() if isinstance(table, Mapping)]
+    return {name: value for table in tables for name, value in table.items()}
 
 
 def _value(setting: Parsed) -> str:
@@ -423,10 +432,13 @@ def _flat(table: dict[str, object], file: str) -> dict[str, object]:
     return flat
 
 
-def _setting(opt: config.Option, section: str) -> Setting:
-    """A config field as a command-line option; its value is checked by the config, not by click."""
+def _setting(opt: config.Option, section: str, usual: object) -> Setting:
+    """A config field as a command-line option; its value is checked by the config, not by click.
+
+    usual: its value in the default recipe
+    """
     flag = opt.name.replace("_", "-")
-    shown = "none" if opt.default is None else config.plain(opt.default)
+    shown = "none" if usual is None else config.plain(usual)
     if isinstance(shown, list):
         shown = ",".join(map(str, shown))
     names = [f"--{flag}/--no-{flag}" if opt.is_flag else f"--{flag}", opt.name]

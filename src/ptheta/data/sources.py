@@ -29,7 +29,7 @@ from ptheta.data.points.source import open_toy
 from ptheta.data.reader import ReadOnce, SourceReader, with_one_white, with_pairs
 from ptheta.data.request import DataOptions, DataSettings, Request
 from ptheta.data.selection import selected
-from ptheta.data.shards.remote import RemoteStore, is_address
+from ptheta.data.shards.remote import RemoteStore, checked, is_address
 from ptheta.data.shards.source import is_shards, open_shards, reader_of_shards
 from ptheta.data.splits import Part, Sides, mark_repeats, side, sides
 from ptheta.data.values import Levels
@@ -276,7 +276,7 @@ def reader_of(source: Source) -> SourceReader:
 
 def _open_place(source: str | Path) -> SourceReader:
     if is_address(source):
-        return reader_of_shards(RemoteStore(str(source)))
+        return reader_of_shards(RemoteStore(checked(str(source))))
     path, text = expand(source), str(source)
     if not is_name(source) and exists(path):
         reader = _open_path(path)

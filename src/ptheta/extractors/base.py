@@ -10,7 +10,8 @@ from torch import Tensor
 
 class Extractor(Protocol):
     """A feature extractor. name: part of every metric's name. digest: hash of the weights, for the
-    protocol. reads: how images are converted to the network's input."""
+    protocol. reads: how images are converted to the network's input. It computes on the device of
+    the examples that it is given: the CPU, unless an evaluation is asked for on a GPU."""
 
     name: str
     digest: str

@@ -78,7 +78,7 @@ class Trained:
         self.classes = self.network.head.out_features
 
     def __call__(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
-        read: tuple[Tensor, Tensor | None] = self.network(to_grey(x))
+        read: tuple[Tensor, Tensor | None] = self.network.to(x.device)(to_grey(x))
         return read
 
 

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ptheta.compute.constants import on
 from ptheta.data.dataset import Dataset
 from ptheta.extractors.gradients import brought
 
@@ -61,7 +62,10 @@ class Patches:
     def __call__(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
         p = _patches(x)
         side = _places(brought(x[:1]))
-        distance = torch.cdist((p - self.shift) @ self.whiten, self.means)
+        shift, whiten, means = (
+            on(known, x.device) for known in (self.shift, self.whiten, self.means)
+        )
+        distance = torch.cdist((p - shift) @ whiten, means)
         near = (distance.mean(2, keepdim=True) - distance).clamp(min=0)
         maps = near.transpose(1, 2).unflatten(2, side)
         return F.adaptive_avg_pool2d(maps, REGIONS).flatten(1).sqrt(), None

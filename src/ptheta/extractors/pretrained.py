@@ -15,7 +15,7 @@ from ptheta.compute.layout import channels_last
 from ptheta.errors import PthetaError
 from ptheta.files.paths import expand
 
-PART = 16  # images per forward pass of a large network
+PART, PART_OF_GPU = 16, 128  # images per forward pass of a large network
 INCEPTION_FILE = "pt_inception-2015-12-05-6726825d.pth"
 INCEPTION_WHERE = (
     f"get {INCEPTION_FILE} (it is with the releases of pytorch-fid) and put it into torch's hub "
@@ -34,11 +34,11 @@ def three_channels(x: Tensor, side: int, mode: str = "bilinear") -> Tensor:
 
 
 def in_parts(
-    network: Callable[[Tensor], tuple[Tensor, Tensor | None]], x: Tensor, size: int = PART
+    network: Callable[[Tensor], tuple[Tensor, Tensor | None]], x: Tensor
 ) -> tuple[Tensor, Tensor | None]:
     """Features of a large network, a few images at a time, so that activations fit into the CPU
-    cache, which is several times as fast as a whole batch."""
-    found = [network(part) for part in x.split(size)]
+    cache, which is several times as fast as a whole batch, or into the memory of a GPU."""
+    found = [network(part) for part in x.split(PART if x.device.type == "cpu" else PART_OF_GPU)]
     logits = [scores for _, scores in found if scores is not None]
     return torch.cat([h for h, _ in found]), torch.cat(logits) if logits else None
 
@@ -69,6 +69,7 @@ class EfficientNetLite0:
         channels_last(self.network.eval())
 
     def __call__(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        self.network.to(x.device)
         return in_parts(self._part, x)
 
     def _part(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -106,6 +107,7 @@ class Inception:
         channels_last(self.network.eval())
 
     def __call__(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        self.network.to(x.device)
         return in_parts(self._part, x)
 
     def _part(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -117,6 +119,7 @@ class Inception:
 
 class Own:
     """Any module as an extractor: floats (B, C, H, W) in [0, 1] -> features (B, ...), flattened.
+    The module is moved to the device of the images.
 
     name: its name in metrics. digest: a hash of the weights
     """
@@ -136,7 +139,7 @@ class Own:
         self.digest = h.hexdigest()[:12]
 
     def __call__(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
-        return self.module(x.float() / 255).flatten(1), None
+        return self.module.to(x.device)(x.float() / 255).flatten(1), None
 
 
 RESERVED = ("fid", "kid", "inception", "digits", "fashion", "pixels", "dinov2", "clip")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -13,16 +14,22 @@ from ptheta.data.dataset import Dataset
 from ptheta.errors import CannotWrite, PthetaError
 from ptheta.extractors.base import Extractor
 from ptheta.extractors.features import Features, extract
+from ptheta.extractors.placed import place_of
 from ptheta.files.tensors import load_metadata, load_tensors, save_tensors
 
 VERSION = 3  # version of the extraction
 
 
-def reference(data: Dataset, extractor: Extractor, processes: int = 1) -> Features:
+def reference(
+    data: Dataset, extractor: Extractor, extraction: Callable[[], Features] | None = None
+) -> Features:
     """The features of all images of `data`, cached.
 
+    extraction: how they are extracted if they are not in the cache; by default in this process
+
     The cache key contains only what determines the features, not the name or path of the data:
-    fingerprint and number of the images, the extractor, its weights and input format, and versions.
+    fingerprint and number of the images, the extractor, its weights and input format, versions, and
+    the kind of device if it is not the CPU, since the last bits of features depend on it.
     A damaged or mismatched file is rebuilt.
     """
     about = {
@@ -33,12 +40,13 @@ def reference(data: Dataset, extractor: Extractor, processes: int = 1) -> Featur
         "reads": extractor.reads,
         "version": str(VERSION),
         "torch": torch.__version__,
+        **({} if place_of(extractor) == "cpu" else {"device": place_of(extractor)}),
     }
     key = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:24]
     path = cache_folder() / "reference" / f"{key}.safetensors"
     if (kept := _read(path, about)) is not None:
         return kept
-    found = extract(data, extractor, processes=processes)
+    found = extract(data, extractor) if extraction is None else extraction()
     tensors = {"features": found.features}
     if found.logits is not None:
         tensors["logits"] = found.logits

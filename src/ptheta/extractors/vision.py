@@ -87,7 +87,8 @@ class Dinov2(_Vision):
         super().__init__(transformers.Dinov2Model.from_pretrained(where, **LOCAL), digest, 224)
 
     def __call__(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
-        return in_parts(lambda part: (self.network(self._read(part)).pooler_output, None), x)
+        network = self.network.to(x.device)
+        return in_parts(lambda part: (network(self._read(part)).pooler_output, None), x)
 
 
 class Clip(_Vision):
@@ -104,4 +105,5 @@ class Clip(_Vision):
         super().__init__(network, digest, network.config.image_size)
 
     def __call__(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
-        return in_parts(lambda part: (self.network(self._read(part)).image_embeds, None), x)
+        network = self.network.to(x.device)
+        return in_parts(lambda part: (network(self._read(part)).image_embeds, None), x)

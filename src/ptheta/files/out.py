@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Collection
 from pathlib import Path
@@ -11,6 +12,7 @@ from ptheta.config import brief
 from ptheta.errors import PthetaError
 from ptheta.files.paths import EXAMPLE, HUB, expand
 
+ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/")  # a Path has no double slash
 NAME_BYTES = 255  # maximum length of a name in common file systems
 
 
@@ -101,6 +103,11 @@ def _expanded(path: str | Path, flag: str) -> Path:
         raise PthetaError(
             f"{flag} {brief(str(path))}: names that begin with {EXAMPLE} or {HUB} are runs of "
             "ptheta or of the hub, which are read-only: choose another"
+        )
+    if address := ADDRESS.match(str(expanded)):
+        raise PthetaError(
+            f"{flag} {brief(address[1])}://...: this is an address, and files of this machine are "
+            "written: choose a folder here, and copy it there afterwards"
         )
     # the system does not report a name that is too long if its parent folder is missing
     for part in expanded.parts:

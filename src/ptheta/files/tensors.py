@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, load_file, save, save_file
 from torch import Tensor, nn
 
 from ptheta.config import brief
@@ -20,6 +20,17 @@ def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str
     plain = {name: t.detach().cpu().contiguous().clone() for name, t in tensors.items()}
     # safetensors cannot read a header with empty metadata and no tensors
     write_apart(path, lambda temp: save_file(plain, temp, metadata or None))
+
+
+def to_bytes(tensors: Mapping[str, Tensor]) -> bytes:
+    """The content of a safetensors file of these tensors; nothing without tensors."""
+    plain = {name: t.detach().cpu().contiguous().clone() for name, t in tensors.items()}
+    return save(plain) if plain else b""
+
+
+def from_bytes(data: bytes) -> dict[str, Tensor]:
+    """The tensors of `to_bytes`."""
+    return load(data) if data else {}
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:

@@ -14,17 +14,18 @@ from torch import Tensor, nn
 
 from ptheta.batch import Condition, repeated
 from ptheta.capabilities import HasJoint, HasPosterior, device_of
-from ptheta.compute.streams import seeded
+from ptheta.compute.parts import Found
 from ptheta.data.turns import in_turn
 from ptheta.errors import PthetaError, unknown
 from ptheta.measures.intervals import Groups, mean_estimate
 from ptheta.measures.results import Estimate
-from ptheta.metrics.context import Context
-from ptheta.metrics.likelihood import batches
+from ptheta.metrics.context import Context, together
+from ptheta.metrics.likelihood import of_batches
 from ptheta.tasks.needs import require
 from ptheta.terminal.progress import watched
 
 CHAINS, STEPS, LEAPFROG = 16, 500, 5  # settings of the metric
+BATCH = 50  # images annealed at a time
 WIDTH = 0.1  # initial size of a leapfrog step
 ACCEPTED = 0.65  # target acceptance rate of the step size adaptation
 LogDensity = Callable[[Tensor], Tensor]  # (n, L) -> (n,)
@@ -214,19 +215,26 @@ def _in_codes_alone(model: nn.Module) -> Iterator[None]:
             p.requires_grad_(True)
 
 
+@together
+def _annealed(ctx: Context) -> dict[str, Tensor]:
+    """-log p of the first test images and the acceptance rate of each: (N,)."""
+    model = ctx.the_model
+
+    def annealed(x: Tensor, y: Condition | None) -> Found:
+        log_p, rate = ais(model, x, y, chains=CHAINS, steps=STEPS, leapfrog=LEAPFROG)
+        return {"nats": -log_p, "rate": rate}
+
+    some = in_turn(ctx.test).subset(slice(0, ctx.ais_images))
+    return of_batches(annealed, model, some, BATCH, ctx.seed, "annealing")
+
+
 def nll_ais(ctx: Context) -> Estimate:
     """-log p of the first test images, nats/image."""
-    values, rates = [], []
-    with seeded(ctx.seed):
-        some = in_turn(ctx.test).subset(slice(0, ctx.ais_images))
-        for x, y in batches(ctx.the_model, some, 50, "annealing"):
-            log_p, rate = ais(ctx.the_model, x, y)
-            values.append(-log_p.cpu())
-            rates.append(rate.cpu())
-    nats = torch.cat(values)
+    found = _annealed(ctx)
+    nats = found["nats"]
     about = {
         "how": f"AIS, {CHAINS} chains, {STEPS} temperatures, {LEAPFROG} leapfrog steps",
         "images": len(nats),
-        "acceptance": round(torch.cat(rates).mean().item(), 3),
+        "acceptance": round(found["rate"].mean().item(), 3),
     }
     return mean_estimate(nats, Groups(len(nats), "real"), about, relation="<=")

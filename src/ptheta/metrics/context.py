@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property, wraps
+from functools import cached_property, partial, wraps
 from typing import TypeVar
 from weakref import WeakKeyDictionary
 
@@ -19,6 +19,7 @@ from ptheta.capabilities import (
     condition_of,
     conditional,
 )
+from ptheta.compute import parts
 from ptheta.conditions import Labels
 from ptheta.conditions.base import tensor_of
 from ptheta.data.dataset import Dataset
@@ -59,7 +60,7 @@ class Context:
     train: training data of the model; None if unknown, with the reason in no_copies
     n: number of samples; is_k: importance samples of a likelihood bound
     ais_images: number of test images for annealed importance sampling
-    processes: worker processes for feature extraction
+    processes: that share the extraction of features, unless all are of an evaluation (`follow`)
     """
 
     test: Dataset
@@ -96,7 +97,7 @@ class Context:
         """Samples, uint8 (n, C, H, W). Raises PthetaError for values outside the data's levels."""
         if self.given.samples is not None:
             return self.given.samples
-        with stage("drawing samples"):
+        with parts.called(SAMPLES), stage("drawing samples"):
             samples = draw(self.the_model, self.test, self.n, self.seed)
         return self.test.spec.check_drawn(samples)
 
@@ -112,12 +113,17 @@ class Context:
     @cached_property
     def fake(self) -> Features:
         """Features of the samples."""
-        return self.given.fake or extract(self.samples, self.extractor, processes=self.processes)
+        if self.given.fake is not None:
+            return self.given.fake
+        with parts.called(FAKE):
+            return extract(self.samples, self.extractor, processes=self.processes)
 
     @cached_property
     def real(self) -> Features:
         """Features of the test images."""
-        return self.given.real or reference(self.test, self.extractor, self.processes)
+        return self.given.real or reference(
+            self.test, self.extractor, lambda: _of_test_images(self)
+        )
 
     @cached_property
     def logits(self) -> tuple[Tensor, Tensor]:
@@ -170,6 +176,14 @@ class Context:
         return self.test.classes if own else ()
 
 
+SAMPLES, FAKE = "samples", "features of samples"
+# what all processes of an evaluation compute when the first one needs it
+TOGETHER: dict[str, Callable[[Context], object]] = {
+    SAMPLES: lambda ctx: ctx.samples,
+    FAKE: lambda ctx: ctx.fake,
+}
+
+
 def shared(make: Callable[[Context], T]) -> Callable[[Context], T]:
     """Decorator: compute a value used by several metrics once per context.
 
@@ -184,3 +198,28 @@ def shared(make: Callable[[Context], T]) -> Callable[[Context], T]:
         return made[ctx]
 
     return once
+
+
+def together(make: Callable[[Context], T]) -> Callable[[Context], T]:
+    """Decorator: as `shared`, and all processes of the evaluation compute the value together: see
+    `ptheta.compute.parts`. It may depend on the context and on other such values only."""
+    name = f"{make.__module__}.{make.__name__}"
+
+    @wraps(make)
+    def by_all(ctx: Context) -> T:
+        with parts.called(name):
+            return make(ctx)
+
+    once = shared(by_all)
+    TOGETHER[name] = once
+    return once
+
+
+@together
+def _of_test_images(ctx: Context) -> Features:
+    return extract(ctx.test, ctx.extractor, processes=ctx.processes)
+
+
+def follow(team: parts.Team, ctx: Context) -> None:
+    """Take part in an evaluation by another process, with the same context."""
+    parts.follow(team, {name: partial(make, ctx) for name, make in TOGETHER.items()})

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from ptheta.data.dataset import Dataset
-from ptheta.extractors.features import extract
+from ptheta.extractors.features import Features, extract
 from ptheta.extractors.reference import reference
 from ptheta.measures.intervals import estimate
 from ptheta.measures.memorisation import (
@@ -29,7 +29,7 @@ from ptheta.measures.memorisation import (
     ratio_of_medians,
 )
 from ptheta.measures.results import About, Estimate
-from ptheta.metrics.context import Context, shared
+from ptheta.metrics.context import Context, shared, together
 from ptheta.metrics.distances import frechet_of
 
 NEIGHBOURS = 500  # samples compared with a set of real images, and as many new real images
@@ -132,12 +132,17 @@ def _nearest(ctx: Context) -> _Nearest:
     return _Nearest({TRAIN: Distances(to_train, new_to_train), TEST: to_test}, both)
 
 
+@together
+def _of_training_images(ctx: Context) -> Features:
+    return extract(_sets(ctx).share, ctx.extractor, processes=ctx.processes)
+
+
 @shared
 def _angles(ctx: Context) -> Sides:
     """Distances in features, as angles."""
     sets = _sets(ctx)
     fake, test = ctx.fake.features[:NEIGHBOURS], ctx.real.features[sets.own]
-    known = reference(sets.share, ctx.extractor).features
+    known = reference(sets.share, ctx.extractor, lambda: _of_training_images(ctx)).features
     to_test = Distances(cosine_distance(fake, test), cosine_distance(known[sets.new_train], test))
     if len(sets.share) < len(sets.train):
         # include these, so that no copied image is missed

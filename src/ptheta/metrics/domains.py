@@ -27,7 +27,7 @@ from ptheta.measures.kernel import kernel_distance, kernel_draws
 from ptheta.measures.results import Draws, Estimate
 from ptheta.measures.scenes import agreement
 from ptheta.measures.similarity import scales, ssim
-from ptheta.metrics.context import Context, shared
+from ptheta.metrics.context import Context, shared, together
 from ptheta.tasks.translate import translate
 from ptheta.terminal.progress import stage
 
@@ -77,7 +77,7 @@ def of_scenes(ctx: Context) -> bool:
     return of_partners(ctx) and ctx.test.attribute_names == ATTRIBUTES and large
 
 
-@shared
+@together
 def carried(ctx: Context) -> Mapping[str, Carried]:
     """Translated images by target domain; domains without at least two own test images and two of
     other domains are left out."""
@@ -124,7 +124,7 @@ def each_domain(what: Of, ctx: Context) -> Mapping[str, Estimate]:
 # -- distance to the domain
 
 
-@shared
+@together
 def _features(ctx: Context) -> Mapping[str, Features]:
     """Features of the translated images, by target domain."""
     return {

@@ -14,6 +14,7 @@ from ptheta.capabilities import device_of
 from ptheta.data.dataset import Dataset
 from ptheta.errors import PthetaError
 from ptheta.extractors.base import Extractor
+from ptheta.extractors.placed import placed
 from ptheta.extractors.table import choose_extractor
 from ptheta.measures.results import About, Evaluation, Result
 from ptheta.metrics import needs
@@ -27,12 +28,13 @@ from ptheta.metrics.stored import Held
 from ptheta.metrics.table import METRICS
 from ptheta.specs import ImageSpec
 from ptheta.tasks.sample import BATCH
+from ptheta.training.group import CPU
 
 
 class Counts(TypedDict, total=False):
     """Sample size and seed of an evaluation.
 
-    n: number of images; seed: random seed; processes: worker processes for feature extraction
+    n: number of images; seed: random seed; processes: that share the extraction of features
     """
 
     n: int
@@ -96,6 +98,7 @@ def context(
     """
     test = test.with_fixed_binarisation()
     chosen, why = choose_extractor(test, extractor)
+    chosen = placed(chosen, device_of(model))
     ctx = Context(test, chosen, {}, model, train, **settings)
     _check(ctx)
     ctx = replace(ctx, n=answers_wanted(model, test, ctx.n))
@@ -163,9 +166,12 @@ def _sampler(model: nn.Module, test: Dataset) -> dict[str, object]:
     """Description of the sampling method, for the protocol."""
     first = next(model.parameters(), None)
     return {
-        "sampler": {"batch": BATCH, "condition": sampled_conditions(model, test)},
+        "sampler": {
+            "batch": BATCH,
+            "noise": "of each batch",
+            "condition": sampled_conditions(model, test),
+        },
         "dtype": "none" if first is None else str(first.dtype).removeprefix("torch."),
-        "device": device_of(model).type,
     }
 
 
@@ -180,14 +186,17 @@ def _check_made(x: Tensor, test: Dataset) -> None:
         )
 
 
+class ImageOptions(Counts, total=False):
+    """`Counts`, and those of `Options` that apply to images from any source. device: where features
+    are computed; by default on the CPU"""
+
+    extractor: str | Extractor | None
+    about: About | None
+    device: torch.device
+
+
 def evaluate_images(
-    images: Tensor,
-    test: Dataset,
-    train: Dataset,
-    *,
-    extractor: str | Extractor | None = None,
-    about: About | None = None,
-    **options: Unpack[Counts],
+    images: Tensor, test: Dataset, train: Dataset, **options: Unpack[ImageOptions]
 ) -> Evaluation:
     """Evaluate images from any source, uint8 (N, C, H, W), as the samples of a model; or vectors,
     float32 (N, D), if `test` contains vectors.
@@ -196,6 +205,20 @@ def evaluate_images(
     Raises PthetaError for fewer than two images, for images of another size or channels, and for
     vectors of other columns or with missing cells.
     """
+    return measured(images_context(images, test, train, **options))
+
+
+def images_context(
+    images: Tensor,
+    test: Dataset,
+    train: Dataset,
+    *,
+    extractor: str | Extractor | None = None,
+    about: About | None = None,
+    device: torch.device = CPU,
+    **options: Unpack[Counts],
+) -> Context:
+    """The context of `evaluate_images`. Raises as that does."""
     _check_made(images, test)
     # they may be sorted by class, and some metrics use consecutive parts
     seed = options.get("seed", 0)
@@ -207,9 +230,9 @@ def evaluate_images(
         )
     test = test.with_fixed_binarisation()
     chosen, why = choose_extractor(test, extractor)
+    chosen = placed(chosen, device)
     of = protocol(test, chosen, len(images), seed, {**why, **(about or {})})
-    given = Given(images)
-    return measured(Context(test, chosen, of, train=train, given=given, **options))
+    return Context(test, chosen, of, train=train, given=Given(images), **options)
 
 
 def real_baseline(
@@ -219,10 +242,12 @@ def real_baseline(
     n: int = 1000,
     extractor: str | Extractor | None = None,
     seed: int = 0,
+    device: torch.device = CPU,
 ) -> Evaluation:
     """The metrics of real images: n training images instead of samples."""
     test = test.with_fixed_binarisation()
     chosen, why = choose_extractor(test, extractor)
+    chosen = placed(chosen, device)
     some = train.with_fixed_binarisation().shuffled(seed)
     images = some.batch(slice(0, min(n, len(some)))).x
     of = protocol(test, chosen, len(images), seed, why)

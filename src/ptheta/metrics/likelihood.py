@@ -4,8 +4,9 @@ terms of a bound."""
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +19,7 @@ from ptheta.capabilities import (
     device_of,
     exact_log_prob,
 )
+from ptheta.compute.parts import Found, each
 from ptheta.compute.streams import seeded
 from ptheta.conditions import word
 from ptheta.data.dataset import Dataset
@@ -25,7 +27,7 @@ from ptheta.distributions.partition import LogPartition
 from ptheta.errors import PthetaError
 from ptheta.measures.intervals import Groups, mean_estimate
 from ptheta.measures.results import Estimate
-from ptheta.metrics.context import Context, shared
+from ptheta.metrics.context import Context, together
 from ptheta.tasks.conditions import with_conditions
 from ptheta.tasks.log_p import LogP, log_p_of
 from ptheta.terminal.progress import watched
@@ -71,11 +73,37 @@ def batches(
 
     what: name of the work, for the progress bar
     """
-    device, data = device_of(model), with_conditions(model, data)
+    data = with_conditions(model, data)
     for start in watched(range(0, len(data), batch_size), what):
-        batch = data.batch(slice(start, min(start + batch_size, len(data))))
-        condition = batch.condition if conditional(model) else None
-        yield batch.x.to(device), None if condition is None else condition.to(device)
+        yield _batch(model, data, start, batch_size)
+
+
+def _batch(
+    model: nn.Module, data: Dataset, start: int, size: int
+) -> tuple[Tensor, Condition | None]:
+    batch, device = data.batch(slice(start, min(start + size, len(data)))), device_of(model)
+    condition = batch.condition if conditional(model) else None
+    return batch.x.to(device), None if condition is None else condition.to(device)
+
+
+def of_batches(
+    compute: Callable[[Tensor, Condition | None], Found],
+    model: nn.Module,
+    data: Dataset,
+    batch_size: int,
+    seed: int,
+    what: str,
+) -> dict[str, Tensor]:
+    """What is computed of each batch of `batches`, of all images, on the CPU. Each batch has its
+    own random stream, and processes share them: see `ptheta.compute.parts`."""
+    data = with_conditions(model, data)
+
+    def of(number: int) -> Found:
+        found = compute(*_batch(model, data, number * batch_size, batch_size))
+        return {name: x.cpu() for name, x in found.items()}
+
+    found = list(each(of, range(-(-len(data) // batch_size)), what, seed))
+    return {name: torch.cat([part[name] for part in found]) for name in found[0]}
 
 
 @torch.no_grad()
@@ -109,9 +137,8 @@ def likelihood(
             f"{data.name} has no {kinds}, and the model's likelihood is given them: evaluate on "
             "data that has them"
         )
-    with seeded(seed):
-        values = [_with_bias(log_p, x, y) for x, y in batches(model, data, batch_size)]
-    nats, bias = (torch.cat(each).double().cpu() for each in zip(*values, strict=True))
+    found = of_batches(partial(_with_bias, log_p), model, data, batch_size, seed, "likelihood")
+    nats, bias = found["nats"].double(), found["bias"].double()
     _check_nats(nats, data)
     return Likelihood(
         nats=nats.mean().item(),
@@ -125,13 +152,13 @@ def likelihood(
     )
 
 
-def _with_bias(log_p: LogP, x: Tensor, condition: Condition | None) -> tuple[Tensor, Tensor]:
+def _with_bias(log_p: LogP, x: Tensor, condition: Condition | None) -> Found:
     """-log p and the estimated solver error, which is 0 without a solver."""
     if log_p.estimate is None:
         nats = -log_p.of(x, condition)
-        return nats, torch.zeros_like(nats)
+        return {"nats": nats, "bias": torch.zeros_like(nats)}
     found = log_p.estimate(x, condition)
-    return -found.value, found.bias
+    return {"nats": -found.value, "bias": found.bias}
 
 
 def _check_nats(nats: Tensor, data: Dataset) -> None:
@@ -161,16 +188,15 @@ def bound_terms(
     standard error; {} for a model without a bound."""
     if not isinstance(model, HasBound):
         return {}
-    data, found = data.with_fixed_binarisation(), []
-    with seeded(seed):
-        found = [model.bound_terms(x, y) for x, y in batches(model, data, batch_size, "bound")]
-    terms = {name: torch.cat([part[name] for part in found]).double() for name in found[0]}
+    data = data.with_fixed_binarisation()
+    found = of_batches(model.bound_terms, model, data, batch_size, seed, "bound")
+    terms = {name: term.double() for name, term in found.items()}
     terms["elbo"] = torch.stack(list(terms.values())).sum(0)
     error = max(1, len(data)) ** 0.5
     return {k: (v.mean().item(), v.std().item() / error) for k, v in terms.items()}
 
 
-@shared
+@together
 def _likelihood(ctx: Context) -> Likelihood | None:
     return likelihood(ctx.the_model, ctx.test, is_k=ctx.is_k, seed=ctx.seed)
 
@@ -229,7 +255,7 @@ def _two_sided(mean: Estimate, z: LogPartition, unit: float) -> Estimate:
 ELBO = {"how": "ELBO"}
 
 
-@shared
+@together
 def _bound(ctx: Context) -> dict[str, tuple[float, float]]:
     return bound_terms(ctx.the_model, ctx.test, seed=ctx.seed)
 

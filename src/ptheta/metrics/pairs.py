@@ -24,7 +24,7 @@ from ptheta.measures.segmentation import grouped_scores
 from ptheta.measures.sharpness import ratio_of_means
 from ptheta.measures.similarity import scales, ssim
 from ptheta.metrics.conditions import asked_rows, image_part
-from ptheta.metrics.context import Context, shared
+from ptheta.metrics.context import Context, shared, together
 from ptheta.metrics.copies import UNKNOWN
 from ptheta.metrics.labeller import Labeller, labeller
 from ptheta.specs import ImageSpec, LabelMapSpec
@@ -92,7 +92,7 @@ def training_pairs(ctx: Context) -> str:
 # -- outputs
 
 
-@shared
+@together
 def answers(ctx: Context) -> Mapping[str, Answers]:
     """Outputs for test inputs, and for training inputs if known."""
     model = ctx.the_model
@@ -238,7 +238,7 @@ def score_of(some: Labelled, which: int) -> Estimate:
 # -- several outputs for one input
 
 
-@shared
+@together
 def styles(ctx: Context) -> Tensor:
     """Several outputs for each of some test inputs: uint8 (n, STYLES, C, H, W)."""
     test = with_conditions(ctx.the_model, ctx.test)

@@ -11,6 +11,7 @@ import torch
 import ptheta
 from ptheta.data.dataset import Dataset
 from ptheta.extractors.base import Extractor
+from ptheta.extractors.placed import place_of
 from ptheta.measures.results import About
 
 VERSION = 5  # version of the metrics' definitions
@@ -47,6 +48,7 @@ def protocol(
         "seed": seed,
         "statistics": "float64",
         "features": "float32",
+        "device": place_of(extractor),
         "metrics_version": VERSION,
         "ptheta": ptheta.__version__,
         "torch": torch.__version__,

@@ -26,7 +26,7 @@ class Read(TypedDict, total=False):
 
     size: resize images to this side in pixels, antialiased and cropped; channels: convert to 1 or 3
     image_column: the column of images, for tabular sources
-    processes: worker processes for feature extraction
+    processes: that share the extraction of features
     """
 
     size: int | None

@@ -48,7 +48,7 @@ def compare(
     .json from them.
 
     Args:
-        runs: the runs
+        runs: the runs, on one device
         out: folder to write the report into
         n: number of images to draw from each model
         seed: random seed
@@ -69,7 +69,8 @@ def compare(
     for run in runs:
         run.warn_if_unfinished()
     make_folder(out)
-    found = _compare(runs, sight, images or {}, Measuring(n, seed, extractor, anew))
+    how = Measuring(n, seed, extractor, anew, runs[0].device)
+    found = _compare(runs, sight, images or {}, how)
     about("writing the report")
     stored.write(found, out)
     return write(out)
@@ -111,6 +112,7 @@ def _compare(
             train,
             seed=how.seed,
             extractor=how.extractor,
+            device=how.device,
         )
         for name, make in baselines_of(test.spec).items()
     } | floors(evaluations, sight, how)
@@ -118,7 +120,9 @@ def _compare(
         measured=measured,
         remarks=remarks,
         baselines=baselines,
-        floor=real_baseline(test, train, n=how.n, seed=how.seed, extractor=how.extractor),
+        floor=real_baseline(
+            *(test, train), n=how.n, seed=how.seed, extractor=how.extractor, device=how.device
+        ),
         data=_material(test),
         n=how.n,
         seed=how.seed,

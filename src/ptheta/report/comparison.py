@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
 
+import torch
 from torch import nn
 
 from ptheta.capabilities import (
@@ -26,6 +27,7 @@ from ptheta.report.ranking import Rank, rank
 from ptheta.report.summary import summary
 from ptheta.report.tables import metrics_of
 from ptheta.tasks.log_p import known_log_p
+from ptheta.training.group import CPU
 
 FLOORS = ("real images", "real rows")  # rows with the scores of real examples
 EXACT, DENSITY = "explicit, exact", "explicit, exact density"  # of values; of real numbers
@@ -40,12 +42,14 @@ class Measuring:
 
     extractor: as for `ptheta.metrics.evaluate.evaluate`
     anew: ignore earlier evaluations
+    device: where features of images without a model are computed; those of runs are on the run's
     """
 
     n: int = 1000
     seed: int = 0
     extractor: str | Extractor | None = None
     anew: bool = False
+    device: torch.device = CPU
 
 
 class Cost(NamedTuple):

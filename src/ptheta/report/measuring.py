@@ -133,7 +133,11 @@ def measured_images(
     if foreign.resized:
         remark += f"; its images were resized and cropped to {test.spec.width}x{test.spec.height}"
     evaluation = evaluate_images(
-        rounded, test, train, n=how.n, seed=how.seed, extractor=how.extractor
+        *(rounded, test, train),
+        n=how.n,
+        seed=how.seed,
+        extractor=how.extractor,
+        device=how.device,
     )
     subject = Subject(None, rounded, test, train, how.seed)
     made = Measured(

@@ -154,7 +154,7 @@ def _means(subject: Subject) -> Picture | None:
         return None
     y = conditions_shown(model, SHOWN, lambda: subject.test, subject.seed)
     with seeded(subject.seed):
-        means = model.decode(model.sample_latent(SHOWN, y), y)
+        means = model.decode(model.sample_latent(SHOWN, y), y).cpu()
     return Picture(
         "Mean images",
         picture(means, 8),

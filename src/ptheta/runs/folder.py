@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+import torch
 from torch import nn
 
 from ptheta import conditions, schemas
@@ -32,7 +33,9 @@ from ptheta.runs.plugged import check_here
 from ptheta.runs.prior import CHOICES, FOLDER, digest_of_prior, has_grid_prior, with_prior
 from ptheta.specs import DataSpec
 from ptheta.training.checkpoint import latest
+from ptheta.training.group import CPU
 from ptheta.training.metric_logger import read_metrics
+from ptheta.training.processes import chosen_device
 from ptheta.training.progress import Progress
 
 RECORD = "data.safetensors"  # fingerprints of the training images
@@ -49,22 +52,32 @@ class Run:
     condition: ConditionSpec | None
     about: schemas.Config  # contents of config.json
     weights: str = "best"  # those that are used unless others are given
+    device: torch.device = CPU  # where its model computes
 
     @classmethod
-    def open(cls, path: str | Path | Run, weights: str | None = None) -> Run:
+    def open(
+        cls, path: str | Path | Run, weights: str | None = None, device: str | None = None
+    ) -> Run:
         """Opens a run folder, an example shipped with the package (`example:vae`), or a run
         on the hub (`hf://ORG/NAME`).
 
         Args:
-            path: the folder; a `Run` is returned as it is, but with other weights if they are given
+            path: the folder; a `Run` is returned as it is, but with other weights or another device
+                if they are given
             weights: "best" or "last", as for `model`
+            device: "cpu", "cuda", "mps", or "auto", the GPU if there is one: where the model
+                computes; by default the CPU
 
         Raises:
             PthetaError: if `path` is not a run folder, was written by a newer version, needs a
-                missing plug-in, or cannot be downloaded
+                missing plug-in, or cannot be downloaded; if the device is not available
         """
         if isinstance(path, Run):
-            return path if weights in (None, path.weights) else replace(path, weights=weights)
+            which = path.weights if weights is None else weights
+            where = path.device if device is None else chosen_device(device)
+            same = (which, where) == (path.weights, path.device)
+            return path if same else replace(path, weights=which, device=where)
+        where = CPU if device is None else chosen_device(device)
         folder = folder_of(path)
         about = read_config(folder)
         check_here(about.plugins, folder)
@@ -73,7 +86,8 @@ class Run:
             condition = conditions.from_json(kept)
             spec = spec_of(about)
             plan = Plan.from_config(about)
-            return cls(folder, plan, spec, condition, about, "best" if weights is None else weights)
+            which = "best" if weights is None else weights
+            return cls(folder, plan, spec, condition, about, which, where)
         except PthetaError as error:
             raise damaged(folder, error) from None
 
@@ -118,7 +132,7 @@ class Run:
         return registry.entry(self.plan.model).family
 
     def model(self, weights: str | None = None, prior: str = "auto") -> nn.Module:
-        """Load the trained model in eval mode, on the CPU.
+        """Load the trained model in eval mode, on the device of the run.
 
         Args:
             weights: "best" (by the validation metric if there was one, else the last) or "last";
@@ -139,8 +153,13 @@ class Run:
             raise PthetaError(f"{self.path} has no weights yet: train until the first checkpoint")
         model = build_model(self.plan, self.spec, self.condition)
         load_weights(model, file)
-        model = channels_last(model).eval()
-        return with_prior(model, self.path, file, prior, lambda p: Run.open(p).model())
+        model = channels_last(model.to(self.device)).eval()
+        model = with_prior(model, self.path, file, prior, lambda p: self._of_codes(p).model())
+        return model.to(self.device)
+
+    def _of_codes(self, path: Path) -> Run:
+        """The run of a prior of the codes."""
+        return replace(Run.open(path), device=self.device)
 
     def weights_file(self, weights: str | None = None) -> Path:
         weights = self.weights if weights is None else weights

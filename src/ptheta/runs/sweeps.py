@@ -111,8 +111,15 @@ class Trainings:
             raise PthetaError("seed is not an option of a sweep: give the number of seeds as seeds")
         self._check_names()
         training: Dataset | None = None
+        known: list[plan.Plan] = []
         for setting in self.settings:
             made = plan.make(self.model, self.data, self._with(setting), self.recipe)
+            if made in known:
+                twin = _name(self.settings[known.index(made)])
+                raise PthetaError(
+                    f"the settings {twin} and {_name(setting)} are the same training: give one"
+                )
+            known.append(made)
             if training is None:
                 training = open_plan_data(made, "train")
             with torch.device("meta"):
@@ -177,8 +184,7 @@ def sweep(way: Way, trainings: Trainings, out: str | Path) -> Sweep:
     folder = check_folder(out)
     trainings.check()
     runs = trainings.runs()
-    for place in filter(is_run, (folder / name for name in runs)):
-        Run.open(place).own(trainings.data)  # fails before any training
+    _refuse_others(folder, trainings, runs)
     make_folder(folder)
     found = dict[str, Outcome]()
     for name, outcome in way(folder, trainings, runs):
@@ -193,6 +199,37 @@ def sweep(way: Way, trainings: Trainings, out: str | Path) -> Sweep:
         {n: o.message for n, o in found.items() if o.kind == "failed"},
         [n for n, o in found.items() if o.kind == "elsewhere"],
     )
+
+
+def _refuse_others(
+    folder: Path, trainings: Trainings, runs: Mapping[str, Mapping[str, object]]
+) -> None:
+    """Raises PthetaError, before any training, if runs in the folder are of another model, other
+    data or other options, so that they cannot go on."""
+    cure = "choose another --out"
+    if (model := _recorded_model(folder)) not in (None, trainings.model):
+        raise PthetaError(
+            f"{folder} is a sweep of the model {brief(model)}, not {trainings.model}: {cure}"
+        )
+    for name, options in runs.items():
+        if not is_run(folder / name):
+            continue
+        run = Run.open(folder / name)
+        if run.plan.model != trainings.model:
+            raise PthetaError(
+                f"{run.path} is of the model {run.plan.model}, not {trainings.model}: {cure}"
+            )
+        plan.extend(run.plan, options)
+        run.own(trainings.data)
+
+
+def _recorded_model(folder: Path) -> object:
+    """The model of the sweep of a folder; None if there is none, or its record is damaged."""
+    try:
+        values = read_json(folder / RECORD)
+    except PthetaError:
+        return None
+    return values.get("model") if isinstance(values, dict) else None
 
 
 def in_turn(train: Callable[..., Run]) -> Way:
@@ -276,13 +313,12 @@ def _record(folder: Path, trainings: Trainings, name: str, outcome: Outcome) -> 
 
 def _known(folder: Path, trainings: Trainings) -> schemas.Sweep:
     """The record so far; an empty one if there is none, it is damaged or of another model."""
+    if _recorded_model(folder) != trainings.model:
+        return schemas.Sweep(runs=[])
     try:
-        values = read_json(folder / RECORD)
-        if isinstance(values, dict) and values.get("model") == trainings.model:
-            return schemas.parse(schemas.Sweep, values, folder / RECORD, "")
+        return schemas.parse(schemas.Sweep, read_json(folder / RECORD), folder / RECORD, "")
     except PthetaError:
-        pass
-    return schemas.Sweep(runs=[])
+        return schemas.Sweep(runs=[])
 
 
 @contextmanager
@@ -327,3 +363,12 @@ def runs_of(path: str | Path) -> list[str | Path]:
     if not names:
         raise PthetaError(f"{record} names no run that was trained: {cure}")
     return [record.parent / name for name in names]
+
+
+def unfinished(path: str | Path) -> list[str]:
+    """Names of the runs in a sweep's folder that were started and have not ended."""
+    record = expand(path) / RECORD
+    if not there(record):
+        return []
+    ended = {Path(run) for run in runs_of(path)}
+    return sorted(run.name for run in record.parent.iterdir() if run not in ended and is_run(run))

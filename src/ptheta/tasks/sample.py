@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import TypedDict, Unpack
+from typing import NamedTuple, TypedDict, Unpack
 
 import torch
 from torch import Tensor, nn
@@ -12,12 +11,12 @@ from torch import Tensor, nn
 from ptheta.batch import Condition, Together
 from ptheta.capabilities import Samples, device_of, some_conditions
 from ptheta.compute import memory, threads
-from ptheta.compute.streams import seeded, undisturbed
+from ptheta.compute.parts import each
+from ptheta.compute.streams import undisturbed
 from ptheta.errors import PthetaError
 from ptheta.tasks.conditions import Asked, conditions_asked
 from ptheta.tasks.effort import threads_for
 from ptheta.tasks.needs import prior_cure, require
-from ptheta.terminal.progress import watched
 
 BATCH = 256  # images per batch
 
@@ -38,29 +37,16 @@ class Wanted(TypedDict, total=False):
 Conditions = Callable[[int, int], Condition | None]  # (start, stop) -> conditions of these images
 
 
-@dataclass(frozen=True)
-class Place:
-    """The state needed to continue sampling.
-
-    done: number of images drawn so far
-    noise: the states of torch's random streams at that point, uint8 (S,) each: CPU, and the model's
-        device if it is another one; empty before the first image
-    """
-
-    done: int = 0
-    noise: tuple[Tensor, ...] = ()
-
-
-@dataclass(frozen=True)
-class Part:
-    """A batch of samples. start: number of the first; x: uint8 (B, C, H, W)
-
-    after: the state to continue from
-    """
+class Part(NamedTuple):
+    """A batch of samples. start: number of the first; x: uint8 (B, C, H, W)"""
 
     start: int
     x: Tensor
-    after: Place
+
+    @property
+    def stop(self) -> int:
+        """Number of the last image, plus one: where the next batch starts."""
+        return self.start + len(self.x)
 
 
 @undisturbed()
@@ -75,18 +61,21 @@ def sample(
     """n images, uint8 (n, C, H, W); the same for the same seed, n and batch_size.
 
     asked: conditions, for a conditional model: see `Wanted`; default: its examples in turn
-    Raises PthetaError if the model cannot sample or does not support the condition.
+
+    Each batch has its own random stream, so that processes can share them: see
+    `ptheta.compute.parts`. Raises PthetaError if the model cannot sample or does not support the
+    condition.
     """
     parts = sample_batches(model, n, seed=seed, batch_size=batch_size, **asked)
     first = next(parts)
-    if first.after.done == n:
+    if first.stop == n:
         return first.x
     wanted = n * first.x[0].numel()
     memory.require(wanted, f"{n:,} images at once take", "sample them in batches (sample_batches)")
     x = first.x.new_empty(n, *first.x.shape[1:])
-    x[: first.after.done] = first.x
+    x[: first.stop] = first.x
     for part in parts:
-        x[part.start : part.after.done] = part.x
+        x[part.start : part.stop] = part.x
     return x
 
 
@@ -96,22 +85,21 @@ def sample_batches(
     *,
     seed: int = 0,
     batch_size: int = BATCH,
-    place: Place | None = None,
+    start: int = 0,
     **asked: Unpack[Wanted],
 ) -> Iterator[Part]:
     """The images of `sample`, bit-identical, batch by batch: memory does not grow with n.
 
-    place: the state of an earlier call (`Part.after`), to continue it
+    start: number of the first image, a multiple of batch_size or n, to continue an earlier call
+
     Between batches torch's random state is that of the caller. Raises as `sample` does, before the
     first batch.
     """
     check_sampling(model, n, batch_size)
-    if place is not None and 0 < place.done < n and not place.noise:
-        raise PthetaError(
-            f"place: after {place.done:,} images it needs the states of the random streams"
-        )
+    if start < 0 or (start < n and start % batch_size):
+        raise PthetaError(f"start = {start}: want a multiple of batch_size = {batch_size}")
     conditions = _conditions(model, n, asked)
-    return _drawn(model, n, seed, conditions, batch_size, place or Place())
+    return _drawn(model, n, seed, conditions, batch_size, start)
 
 
 def sampling_threads(model: nn.Module, n: int, batch_size: int = BATCH) -> int:
@@ -133,34 +121,18 @@ def check_sampling(model: nn.Module, n: int, batch_size: int = BATCH) -> Samples
 
 
 def _drawn(
-    model: nn.Module, n: int, seed: int, conditions: Conditions, size: int, place: Place
+    model: nn.Module, n: int, seed: int, conditions: Conditions, size: int, start: int
 ) -> Iterator[Part]:
     count, sampler = sampling_threads(model, n, size), check_sampling(model, n, size)
-    for _ in watched(range(place.done, n, size), "drawing samples"):
-        start, stop = place.done, min(place.done + size, n)
-        with threads.using(count), seeded(seed), torch.no_grad():
-            _go_on(model, place.noise)
-            x = sampler.sample(stop - start, conditions(start, stop)).cpu()
-            place = Place(stop, _noise(model))
-        yield Part(start, x, place)
 
+    def drawn(number: int) -> dict[str, Tensor]:
+        first, stop = number * size, min((number + 1) * size, n)
+        with threads.using(count), torch.no_grad():
+            return {"x": sampler.sample(stop - first, conditions(first, stop)).cpu()}
 
-def _noise(model: nn.Module) -> tuple[Tensor, ...]:
-    """The states of the random streams that a model uses."""
-    device, here = device_of(model), torch.get_rng_state()
-    if device.type == "cpu":
-        return (here,)
-    return here, torch.get_device_module(device).get_rng_state(device)
-
-
-def _go_on(model: nn.Module, noise: tuple[Tensor, ...]) -> None:
-    """Restore the random states from `_noise`; does nothing if empty."""
-    if not noise:
-        return
-    torch.set_rng_state(noise[0])
-    device = device_of(model)
-    if device.type != "cpu":
-        torch.get_device_module(device).set_rng_state(noise[1], device)
+    numbers = range(-(-start // size), -(-n // size))
+    found = each(drawn, numbers, "drawing samples", seed)
+    return (Part(number * size, part["x"]) for number, part in zip(numbers, found, strict=True))
 
 
 def _conditions(model: nn.Module, n: int, asked: Wanted) -> Conditions:

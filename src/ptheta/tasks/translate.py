@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ptheta.capabilities import Translates, device_of
+from ptheta.compute.parts import each
 from ptheta.compute.streams import seeded, undisturbed
 from ptheta.errors import PthetaError, unknown
 from ptheta.tasks.effort import effort
@@ -92,18 +93,20 @@ def translate(
     one = None if numbers is None else numbers[:1]
     with effort(model, lambda: translator.translate(first, one), len(x) * pieces):
         if whole:
-            with seeded(seed):
-                return _in_batches(translator, given, numbers)
+            return _in_batches(translator, given, numbers, seed)
         works = (_of_one_noise(translator, i, numbers, seed) for i in range(len(x)))
         spec = cast("ImageSpec", model.spec)
         return torch.stack([tiled(*both, spec, tile) for both in zip(works, given, strict=True)])
 
 
-def _in_batches(translator: Translates, x: Tensor, to: Tensor | None) -> Tensor:
-    parts = [slice(start, start + BATCH) for start in range(0, len(x), BATCH)]
-    return torch.cat(
-        [translator.translate(x[p], None if to is None else to[p]).cpu() for p in parts]
-    )
+def _in_batches(translator: Translates, x: Tensor, to: Tensor | None, seed: int) -> Tensor:
+    def translated(number: int) -> dict[str, Tensor]:
+        some = slice(number * BATCH, (number + 1) * BATCH)
+        return {"x": translator.translate(x[some], None if to is None else to[some])}
+
+    numbers = range(-(-len(x) // BATCH))
+    parts = each(translated, numbers, "translating images", seed)
+    return torch.cat([part["x"].cpu() for part in parts])
 
 
 def _of_one_noise(

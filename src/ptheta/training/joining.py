@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,6 +36,7 @@ class Member:
     """This process among those of the run.
 
     shadow: a temporary folder for what rank 0 sends of the run folder, which need not be shared
+    left: of rank 0: how the run can be continued if another process is lost
     """
 
     place: Place
@@ -44,6 +45,7 @@ class Member:
     shadow: Path
     seconds: float
     opened: list[Group] = field(default_factory=list)
+    left: Callable[[], str] | None = None
 
     @property
     def first(self) -> bool:
@@ -192,6 +194,8 @@ def _end_of(member: Member, error: BaseException) -> BaseException:
 def _error_of(cause: Cause, member: Member) -> PthetaError:
     if cause.status > 128:
         return Interrupted(cause.text if member.first else "", cause.status - 128)
+    if cause.rank is None and member.left is not None:
+        return PthetaError(f"{cause.text}; {member.left()}")
     return PthetaError(cause.text)
 
 

@@ -20,6 +20,8 @@ OF_TORCHRUN = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 TIMEOUT = "PTHETA_TIMEOUT"
 USUAL_TIMEOUT = 60.0  # seconds
 PORTS = range(20_000, 30_000)  # of the meetings of SLURM jobs, by the job's number
+VALID = range(1, 2**16)  # ports
+MOST = 1_000_000  # processes
 SLOW = 10.0  # seconds that scontrol may take
 
 
@@ -102,12 +104,22 @@ def place_in(environment: Mapping[str, str]) -> Place | None:
         return None
     if place is None or place.size == 1:
         return None
-    if not 0 <= place.rank < place.size:
+    _check(place)
+    return place
+
+
+def _check(place: Place) -> None:
+    """Raises PthetaError for a place that cannot be."""
+    if not 0 <= place.rank < place.size <= MOST:
         raise PthetaError(
             f"{place.launcher} says rank {place.rank} of {place.size} processes: start the command "
             "again"
         )
-    return place
+    if not place.address.strip() or not place.address.isprintable() or place.port not in VALID:
+        raise PthetaError(
+            f"{place.address!r}, port {place.port}, is no address where processes can meet: set "
+            "MASTER_ADDR, and MASTER_PORT from 1 to 65535"
+        )
 
 
 def attempts(environment: Mapping[str, str]) -> int:

@@ -15,7 +15,7 @@ from typing import Generic, TypeVar, TypeVarTuple
 import torch
 from torch import distributed
 
-from ptheta.errors import PthetaError
+from ptheta.errors import PthetaError, unknown
 from ptheta.training.group import Group
 from ptheta.training.launchers import started_by
 from ptheta.training.ranks import spread
@@ -52,6 +52,8 @@ DEVICES: dict[str, Device] = {
     "mps": Device(lambda: torch.backends.mps.is_available(), most=lambda: 1),
     "cpu": Device(lambda: True),
 }
+AUTO = "auto"
+CHOICES = (AUTO, *DEVICES)
 AUTOMATIC = ("cuda", "cpu")  # the first available one; mps has no float64 and must be requested
 HERE = "127.0.0.1"
 # The other processes wait while the first one evaluates; dead processes are detected without a
@@ -112,13 +114,7 @@ def _half(settings: TrainSettings, device: str) -> torch.dtype | None:
 
 def device_name(settings: TrainSettings) -> str:
     """The device name. Raises PthetaError if it is not available, or not for so many processes."""
-    there = [name for name, device in DEVICES.items() if device.available()]
-    name = next((n for n in AUTOMATIC if n in there), "cpu")
-    name = settings.device if settings.device in DEVICES else name
-    if name not in there:
-        raise PthetaError(
-            f"device {name!r} is not available here: choose from {', '.join(sorted(there))}"
-        )
+    name = available(settings.device)
     most = DEVICES[name].most()
     if most is not None and settings.processes > most:
         raise PthetaError(
@@ -126,6 +122,34 @@ def device_name(settings: TrainSettings) -> str:
             "most one process per device"
         )
     return name
+
+
+def available(name: str) -> str:
+    """The name of a device, also for "auto". Raises PthetaError if it is not available."""
+    if name not in CHOICES:
+        raise unknown("device", name, CHOICES)
+    there = [name for name, device in DEVICES.items() if device.available()]
+    if name == AUTO:
+        return next(n for n in AUTOMATIC if n in there)
+    if name not in there:
+        raise PthetaError(
+            f"device {name!r} is not available here: choose from {', '.join(sorted(there))}"
+        )
+    return name
+
+
+def chosen_device(name: str) -> torch.device:
+    """The device of one process. Raises PthetaError if it is unknown or not available."""
+    return device_of(available(name), 0)
+
+
+def check_alone(device: torch.device, processes: int) -> None:
+    """Raises PthetaError for several processes of other work than training on a GPU."""
+    if device.type != "cpu" and processes > 1:
+        raise PthetaError(
+            f"processes = {processes} with device {device.type!r}: several processes share work on "
+            "the CPU only; use one process, or device cpu"
+        )
 
 
 def device_of(device: str, rank: int) -> torch.device:

@@ -10,7 +10,7 @@ import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
@@ -114,35 +114,37 @@ def spread(work: Callable[[int, *Ts], T], args: tuple[*Ts], size: int) -> T:
     members: list[Member[T]] = []
     with handled(lambda number: news.append((requests.note(number), number))):
         try:
-            _start(members, work, args, size)
+            start(members, work, dict.fromkeys(range(size), args))
             hasty = _wait(members, news)
         finally:
-            for member in members:
-                member.kill()
-                member.process.join()
-                member.hear()
+            end(members)
     return _verdict(members, requests, hasty)
 
 
-def _start(
-    into: list[Member[T]],
-    work: Callable[[int, *Ts], T],
-    args: tuple[*Ts],
-    size: int,
+def start(
+    into: list[Member[T]], work: Callable[[int, *Ts], T], args: Mapping[int, tuple[*Ts]]
 ) -> None:
-    """Starts the processes with ending signals blocked until they can be handled."""
+    """Starts processes with ending signals blocked until they can be handled. args: by rank"""
     resource_tracker.ensure_running()  # it would unblock the signals
     context = get_context("spawn")
     before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
     try:
-        for rank in range(size):
+        for rank, own in args.items():
             here, there = context.Pipe(duplex=False)
-            process = context.Process(target=serve, args=(rank, there, work, args), daemon=True)
+            process = context.Process(target=serve, args=(rank, there, work, own), daemon=True)
             process.start()
             there.close()
             into.append(Member(rank, process, here))
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def end(members: Sequence[Member[T]]) -> None:
+    """Ends the processes at once, and reads what they have reported."""
+    for member in members:
+        member.kill()
+        member.process.join()
+        member.hear()
 
 
 def _wait(members: Sequence[Member[T]], news: list[tuple[Request, int]]) -> bool:
@@ -169,9 +171,19 @@ def _wait(members: Sequence[Member[T]], news: list[tuple[Request, int]]) -> bool
 
 
 def _verdict(members: Sequence[Member[T]], requests: Requests, hasty: bool) -> T:
-    """The joint result of the processes; reports the cause of a failure, not its consequences."""
+    """The joint result of the processes, which have ended."""
     if hasty and requests.number is not None:
         raise Interrupted(f"stopped at once by {name_of(requests.number)}", requests.number)
+    blame(members, requests.number)
+    first = members[0].outcome
+    assert isinstance(first, Done)
+    value: T = first.value
+    return value
+
+
+def blame(members: Sequence[Member[T]], number: int | None = None) -> None:
+    """Raises the cause of the failure of processes that have ended, not its consequences, as
+    `spread` does. number: of the signal that asked this process to end"""
     by_itself = [m for m in members if not m.ended_here]
     for member in by_itself:
         code = member.process.exitcode or 0
@@ -181,7 +193,7 @@ def _verdict(members: Sequence[Member[T]], requests: Requests, hasty: bool) -> T
     for _, outcome in outcomes:
         if outcome.refusal is not None:
             raise outcome.refusal
-    number = requests.number or next((o.signal for _, o in outcomes if o.signal), None)
+    number = number or next((o.signal for _, o in outcomes if o.signal), None)
     if number is not None:
         raise Interrupted(f"stopped by {name_of(number)}", number)
     for rank, outcome in outcomes:
@@ -190,10 +202,6 @@ def _verdict(members: Sequence[Member[T]], requests: Requests, hasty: bool) -> T
     for member in by_itself:
         if member.outcome is None:
             raise PthetaError(_silent(member))
-    first = members[0].outcome
-    assert isinstance(first, Done)
-    value: T = first.value
-    return value
 
 
 def _lost(member: Member[T], number: int) -> str:

@@ -41,6 +41,16 @@ class Sampler(ABC):
         ...
 
 
+def check_share(batch_size: int, size: int) -> None:
+    """Raises PthetaError for a batch that cannot be shared equally by so many processes."""
+    if batch_size % size:
+        near = max(size, round(batch_size / size) * size)
+        raise PthetaError(
+            f"batch_size = {batch_size} does not divide among {size} processes: "
+            f"use a multiple of {size}, such as --batch-size {near}"
+        )
+
+
 class BatchSampler(Sampler):
     """Every epoch is a new permutation of n images; the last incomplete batch is dropped.
 
@@ -51,11 +61,7 @@ class BatchSampler(Sampler):
         """Raises PthetaError for too few data, and a batch that cannot be shared equally."""
         if n < 2:
             raise PthetaError(f"{n} image is too few to train on: give at least two")
-        if batch_size % size:
-            raise PthetaError(
-                f"batch_size = {batch_size} does not divide among {size} processes: "
-                f"use a multiple of {size}"
-            )
+        check_share(batch_size, size)
         batch_size = min(batch_size, n)
         if batch_size % size:
             raise PthetaError(

@@ -94,7 +94,7 @@ class TrainSettings:
     log_every: Count = option(50, "steps between lines of metrics.jsonl")
     device: Literal["auto", "cpu", "cuda", "mps"] = option("auto", "device to train on", basic=True)
     processes: Annotated[int, Gt(0), Le(MOST_THREADS)] = option(
-        1, "processes (devices) that share each batch"
+        1, "processes (devices) that share each batch", basic=True
     )
     sync_batch_norm: bool = option(
         False,

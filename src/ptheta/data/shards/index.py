@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import numpy as np
-from annotated_types import Ge, Le
+from annotated_types import Ge, Le, MinLen
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
 from ptheta.config import Side
@@ -71,7 +71,7 @@ class Index(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
     format: Literal["ptheta-shards"]
-    version: int
+    version: Annotated[int, Ge(1)]
     name: str
     shape: tuple[Literal[1, 3], Side, Side]
     resized: bool
@@ -82,8 +82,8 @@ class Index(BaseModel):
     attribute_type: Annotated[str, StringConstraints(pattern=r"^[<|][fiub][1248]$")]
     resembles: str
     suffixes: list[str]
-    window: Annotated[int, Ge(1)]
-    splits: dict[Literal["train", "val", "test"], SplitEntry]
+    window: Annotated[int, Ge(1), Le(2**31)]
+    splits: Annotated[dict[Literal["train", "val", "test"], SplitEntry], MinLen(1)]
     digest: str = ""
 
     def sum(self) -> str:
@@ -99,7 +99,7 @@ class Index(BaseModel):
         """Raises PthetaError for a damaged index, and for one of a later version."""
         try:
             values: object = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise _damaged(place, "it is not JSON") from None
         if isinstance(values, dict) and values.get("format") == FORMAT:
             version = values.get("version")

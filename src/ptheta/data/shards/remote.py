@@ -25,6 +25,7 @@ from ptheta.compute.background import background
 from ptheta.config import brief
 from ptheta.data.cache import CURE as FREE
 from ptheta.data.cache import cache_folder
+from ptheta.data.names import shown
 from ptheta.data.shards.index import INDEX, Damaged, Entry, Index
 from ptheta.data.shards.store import Store
 from ptheta.errors import PthetaError
@@ -34,13 +35,15 @@ if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
 
 T = TypeVar("T")
-ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://.")
+ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://.", re.DOTALL)
+USER = re.compile(r"^([^/]*//)([^/]*)@")  # of a server: a name, perhaps with a password
 FOLDER = "shards"  # in the cache
 LIMIT = "PTHETA_CACHE_LIMIT"  # environment variable: most bytes of shards in the cache
 USUAL_LIMIT = 50 * 2**30
 UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 ATTEMPTS = 5  # times that a file is asked for
 WAIT = 0.5  # seconds before the second attempt; twice as long before each further one
+MOST_INDEX = 2**28  # bytes of an index
 STALL = 30.0  # seconds without a byte after which an attempt has failed
 FETCHERS = 4  # files fetched at the same time in the background
 # packages of fsspec's file systems that do not come with it
@@ -65,13 +68,38 @@ def limit() -> int:
     return int(found[1]) * UNITS[found[2]]
 
 
+def checked(address: str) -> str:
+    """An address that may be printed and stored in runs.
+
+    Raises PthetaError for one with a password, a query or characters that are not printable.
+    """
+    web = address.partition("://")[0].lower() in WEB
+    plain = re.sub(r"[?#].*", "", USER.sub(r"\1", address, count=1), flags=re.DOTALL)
+    user = USER.match(address)
+    if user is not None and (web or ":" in user[2]):
+        raise PthetaError(
+            f"{brief(plain)} was given with the name or password of a user, which would be stored "
+            "in runs: write them to ~/.netrc or to the settings of fsspec"
+        )
+    if web and plain != address:
+        raise PthetaError(
+            f"{brief(plain)} was given with a ? or #, and the files of a folder are fetched: leave "
+            "out the rest, and write %3F or %23 for such a character in a name"
+        )
+    if not address.isprintable():
+        raise PthetaError(
+            f"{brief(shown(address))}: an address is one line of printable characters"
+        )
+    return address
+
+
 class Unavailable(Exception):
     """An attempt has failed, and another one may not."""
 
 
 @dataclass(frozen=True)
 class RemoteStore(Store):
-    """A folder at an address."""
+    """A folder at an address: see `checked`."""
 
     address: str
 
@@ -83,7 +111,7 @@ class RemoteStore(Store):
         where = f"{self.place}/{INDEX}"
 
         def read() -> Index:
-            return Index.parse(_content(self.place, INDEX), where)
+            return Index.parse(_content(self.place, INDEX, MOST_INDEX), where)
 
         try:
             return _repeated(read, where)
@@ -201,8 +229,14 @@ def _download(place: str, entry: Entry, temp: Path) -> None:
         raise Unavailable("its SHA-256 is not that of the index: it was changed, or damaged")
 
 
-def _content(place: str, name: str) -> bytes:
-    return b"".join(_parts(place, name))
+def _content(place: str, name: str, most: int) -> bytes:
+    """A small file. Raises PthetaError if it has more bytes than `most`."""
+    content = bytearray()
+    for part in _parts(place, name):
+        content += part
+        if len(content) > most:
+            raise PthetaError(f"{place}/{name} has more than {most:,} bytes: check the address")
+    return bytes(content)
 
 
 def _parts(place: str, name: str) -> Iterator[bytes]:
@@ -216,21 +250,21 @@ def _parts(place: str, name: str) -> Iterator[bytes]:
             while part := file.read(PART):
                 yield part
     except FileNotFoundError:
-        raise PthetaError(f"{where} does not exist: give the address of a set of shards") from None
+        raise PthetaError(
+            f"{where} does not exist: give the address of a set of shards, "
+            "which `ptheta data pack` writes"
+        ) from None
     except PermissionError as error:
         raise PthetaError(f"{where} cannot be read: {_reason(error)}; check your access") from None
     except (TimeoutError, OSError, EOFError, ValueError, RuntimeError) as error:
         raise Unavailable(_reason(error)) from error
-    except Exception as error:
-        if type(error).__module__.partition(".")[0] in LIBRARIES:
-            raise _classified(error, where) from error
-        raise
+    except Exception as error:  # of the library of the protocol
+        raise _classified(error, where) from error
 
 
 PART = 2**20  # bytes read at a time
 # as a stream, without a request for the size first (which the index knows)
 STREAMED: dict[str, dict[str, object]] = {web: {"block_size": 0, "size": 1} for web in WEB}
-LIBRARIES = ("aiohttp", "botocore", "gcsfs", "google", "azure", "fsspec")  # whose errors these are
 REFUSED = (401, 403, 404, 405, 410)  # HTTP statuses that do not change with time
 
 
@@ -244,7 +278,7 @@ def _classified(error: Exception, where: str) -> Exception:
 def _reason(error: BaseException) -> str:
     """A line on an error of a library."""
     status = vars(error).get("status")
-    if isinstance(status, int):
+    if isinstance(status, int) and status:
         return f"HTTP status {status}"
     if isinstance(error, asyncio.TimeoutError | TimeoutError):
         return f"no byte for {STALL:g} s"
@@ -271,7 +305,8 @@ def _made(protocol: str, place: str) -> AbstractFileSystem:
     if protocol in WEB:
         aiohttp = _needed("aiohttp", place, "ptheta[stream]")
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=STALL, sock_read=STALL)
-        options = {"client_kwargs": {"timeout": timeout}}
+        # proxies of the environment, and passwords in ~/.netrc
+        options = {"client_kwargs": {"timeout": timeout, "trust_env": True}}
     elif protocol in PACKAGES:
         _needed(PACKAGES[protocol], place, PACKAGES[protocol])
     try:
@@ -279,7 +314,7 @@ def _made(protocol: str, place: str) -> AbstractFileSystem:
             protocol, skip_instance_cache=protocol in WEB, **options
         )
         return system
-    except (ValueError, ImportError) as error:
+    except Exception as error:  # some need more than an address
         known = ", ".join((*WEB, *PACKAGES, *HERE))
         raise PthetaError(
             f"{place}: fsspec cannot open {protocol}:// ({_reason(error)}); {known} are known"

@@ -33,9 +33,12 @@ HEAD = 200  # bytes of an index that show what it is
 
 def is_shards(path: Path) -> bool:
     """Whether a folder is a set of shards."""
+    file = path / INDEX
+    if not file.is_file():  # reading a pipe could block forever
+        return False
     try:
-        with (path / INDEX).open("rb") as file:
-            return f'"{FORMAT}"'.encode() in file.read(HEAD)
+        with file.open("rb") as opened:
+            return f'"{FORMAT}"'.encode() in opened.read(HEAD)
     except OSError:
         return False
 
@@ -112,16 +115,26 @@ def _table(store: Store, index: Index, entry: SplitEntry) -> np.ndarray:
     """The rows of a split, as a memory map. Raises PthetaError if they are damaged."""
     path = store.path(entry.table)
     try:
-        table: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError) as error:
+        table: object = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
         raise PthetaError(f"cannot read {path}: {error}; {CURE}") from None
-    if table.dtype != table_type(len(index.attributes), index.attribute_type):
+    kind = table_type(len(index.attributes), index.attribute_type)
+    if not isinstance(table, np.ndarray) or table.dtype != kind or table.ndim != 1:
         raise PthetaError(f"{path} is not a table of shards: {CURE}")
     names = [shard.name for shard in entry.shards]
-    if len(set(names)) < len(names) or (
-        len(table) and table["suffix"].max() >= len(index.suffixes)
-    ):
+    if len(set(names)) < len(names) or not _fits(table, index, entry):
         raise PthetaError(f"{path} does not belong to its index: {CURE}")
     if len(table) != entry.samples or sum(s.samples for s in entry.shards) != entry.samples:
         raise PthetaError(f"{path} has {len(table):,} rows for {entry.samples:,} examples: {CURE}")
     return table
+
+
+def _fits(table: np.ndarray, index: Index, entry: SplitEntry) -> bool:
+    """Whether what the rows refer to is there: suffixes, classes and captions."""
+    if not len(table):
+        return True
+    label = table["label"]
+    known = label.min() >= (0 if entry.labelled else -1) and label.max() < len(index.classes)
+    size = 0 if entry.captions is None else entry.captions.bytes
+    ends = table["text"] + table["length"]
+    return bool(known and table["suffix"].max() < len(index.suffixes) and ends.max() <= size)

@@ -10,7 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from ptheta.batch import Condition
-from ptheta.capabilities import Decodes, Encodes, Generates, condition_of, some_conditions
+from ptheta.capabilities import (
+    Decodes,
+    Encodes,
+    Generates,
+    condition_of,
+    device_of,
+    some_conditions,
+)
 from ptheta.conditions import word
 from ptheta.distributions.latents import GaussianMixture
 from ptheta.errors import PthetaError
@@ -139,5 +146,6 @@ def _fault(tensors: Mapping[str, Tensor]) -> str:
 def _other_size(model: Coder, condition: Condition | None, means: Tensor) -> str:
     """Why the mixture is not of this model's codes; empty where it is. condition: of one example"""
     blank = model.spec.unscaled(torch.zeros(1, *model.spec.scaled_shape))
-    size = model.encode(blank, condition).shape[1]
+    device = device_of(model) if isinstance(model, nn.Module) else None
+    size = model.encode(blank.to(device), condition).shape[1]
     return "" if size == means.shape[1] else f"codes of {means.shape[1]} dimensions, want {size}"

@@ -16,11 +16,14 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from ptheta.compute.parts import Found, each
 from ptheta.distributions.partition import LogPartition
 from ptheta.models.energy.boltzmann import Boltzmann
 from ptheta.terminal.progress import watched
 
 ENUMERABLE = 20  # units that are summed over
+AT_ONCE = 50  # chains together
+UP, DOWN = "up", "down"
 # Salakhutdinov & Murray 2008: of 14,500 inverse temperatures 500, 4,000, 10,000 are in these
 PARTS = ((0.5, 500 / 14_500), (0.9, 4_500 / 14_500), (1.0, 1.0))
 
@@ -64,9 +67,24 @@ def enumerable(machine: Boltzmann, binary: bool) -> bool:
 
 
 def both_sides(machine: Boltzmann, temperatures: int, chains: int, model: Tensor) -> LogPartition:
-    """model: states that are taken for samples of the machine, (n, D)"""
+    """model: states that are taken for samples of the machine, (n, D)
+
+    Processes share the chains: see `ptheta.compute.parts`.
+    """
     betas, start = inverse_temperatures(temperatures), machine.log_base()
-    up, up_error = log_mean(anneal(machine, betas, machine.base(chains), "up"))
-    down, down_error = log_mean(anneal(machine, betas[::-1], model, "down"))
+    seed = int(torch.randint(2**62, ()))
+    starts = [(UP, i) for i in range(0, chains, AT_ONCE)]
+    starts += [(DOWN, i) for i in range(0, len(model), AT_ONCE)]
+
+    def weights(number: int) -> Found:
+        way, i = starts[number]
+        if way == UP:
+            return {UP: anneal(machine, betas, machine.base(min(AT_ONCE, chains - i)), UP)}
+        return {DOWN: anneal(machine, betas[::-1], model[i : i + AT_ONCE], DOWN)}
+
+    found = list(each(weights, range(len(starts)), "log Z", seed))
+    (up, up_error), (down, down_error) = (
+        log_mean(torch.cat([part[way] for part in found if way in part])) for way in (UP, DOWN)
+    )
     how = f"AIS and reverse AIS, {chains} chains, {temperatures:,} temperatures"
     return LogPartition(start + up, start - down, (up_error, down_error), how)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from ptheta.batch import Condition
-from ptheta.capabilities import HasLogRatio, Samples, conditional
+from ptheta.capabilities import HasLogRatio, Samples, conditional, device_of
 from ptheta.compute.streams import undisturbed
 from ptheta.data.dataset import Dataset
 from ptheta.measures.detection import MEASURES, measured
@@ -130,7 +130,7 @@ def calibrated(
     data = with_conditions(model, held_out).with_fixed_binarisation()
     n, given = len(data), conditional(model)
     some = data.batch(slice(0, 2))
-    rating.log_ratio(some.x, some.condition if given else None)  # check before the work
+    Raw(rating)(some.x, some.condition if given else None)  # check before the work
     check_sides(torch.arange(2 * n) < n)
     y = data.batch(slice(0, n)).condition if given else None
     drawn = sample(model, n, seed=seed, condition=y)
@@ -169,13 +169,15 @@ def ratio(
 
 
 class Raw:
-    """A discriminator's log-ratio, clamped to +- `MOST`: float64."""
+    """A discriminator's log-ratio, clamped to +- `MOST`: float64, on the CPU."""
 
     def __init__(self, model: HasLogRatio) -> None:
         self.model = model
+        self.device = device_of(model) if isinstance(model, nn.Module) else None
 
     def __call__(self, x: Tensor, condition: Condition | None) -> Tensor:
-        return self.model.log_ratio(x, condition).double().cpu().clamp(-MOST, MOST)
+        y = None if condition is None else condition.to(self.device or x.device)
+        return self.model.log_ratio(x.to(self.device), y).cpu().double().clamp(-MOST, MOST)
 
 
 def _blocks(x: Tensor, y: Condition | None) -> Iterator[tuple[Tensor, Condition | None]]:

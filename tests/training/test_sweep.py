@@ -65,6 +65,9 @@ def test_a_sweep_trains_every_setting_and_seed_and_goes_on(strokes, tmp_path, mo
     assert unfinished(tmp_path / "s") == [last]
     with pytest.warns(UserWarning, match=f"1 of the sweep's runs, such as {last}, have not ended"):
         _runs_in(tmp_path / "s")
+    (tmp_path / "s" / "sweep.json").unlink()
+    with pytest.raises(PthetaError, match="none of a sweep that has ended: wait until one has"):
+        _runs_in(tmp_path / "s")
     (tmp_path / "s" / "sweep.json").write_text(json.dumps(record))
     alone = api.train("gan", strokes, tmp_path / "alone", loss="hinge", seed=1, **OPTIONS)
     assert same(alone.path, done.runs[2].path)

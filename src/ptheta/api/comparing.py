@@ -92,13 +92,14 @@ def write_report(folder: str | Path) -> Path:
 def _runs_in(run: str | Path | Run) -> Sequence[str | Path | Run]:
     if isinstance(run, Run):
         return [run]
+    found = runs_of(run)
     if behind := unfinished(run):
         warnings.warn(
             f"{run}: {len(behind)} of the sweep's runs, such as {behind[0]}, have not ended and "
             "are left out: the same `ptheta sweep` goes on with them",
             stacklevel=3,
         )
-    return runs_of(run)
+    return found
 
 
 SAMPLES = 1000  # samples of each model

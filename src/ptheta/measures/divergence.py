@@ -116,7 +116,7 @@ def _cells(p: Tensor, q: Tensor, log_ratio: Tensor) -> Tensor:
 
 
 def _checked(log_density: Tensor, x: Tensor) -> Tensor:
-    found = log_density.detach().double().cpu()
+    found = log_density.detach().cpu().double()
     if found.shape != (len(x),) or bool((found.isnan() | (found == math.inf)).any()):
         raise PthetaError(
             f"a log density of shape {tuple(found.shape)} for {len(x)} points, or one that is NaN "

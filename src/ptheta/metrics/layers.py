@@ -101,6 +101,6 @@ def layer_kl(
 
 def _of_batch(model: nn.Module, x: Tensor, y: Condition | None) -> Tensor:
     if isinstance(model, HasLayers):
-        return model.layer_kl(x, y).double().cpu()
+        return model.layer_kl(x, y).cpu().double()
     assert isinstance(model, HasKL)
-    return model.bound_terms(x, y)["kl"].double().cpu()[:, None]
+    return model.bound_terms(x, y)["kl"].cpu().double()[:, None]

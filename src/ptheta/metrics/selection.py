@@ -85,7 +85,7 @@ class Selection:
         for x, given in batches(model, data, AT_ONCE, "translations"):
             assert given is not None  # the model is trained on pairs
             made = model.translate(tensor_of(given, "image"))
-            total += compare(made, x).flatten(1).mean(1).double().sum().item()
+            total += compare(made, x).flatten(1).mean(1).cpu().double().sum().item()
         return Scored(name, total / len(data), True)
 
     def _rebuilt(self, model: nn.Module) -> Scored | None:
@@ -100,7 +100,7 @@ class Selection:
             lost = wanted - spec.scaled(model.decode(model.encode(x, y), y))
             # ignore missing cells; NaN from the model remains and is never the best
             lost = lost.masked_fill(wanted.isnan(), 0.0)
-            total += lost.square().flatten(1).mean(1).double().sum().item()
+            total += lost.square().flatten(1).mean(1).cpu().double().sum().item()
         return Scored("reconstruction_mse", total / len(data), True)
 
     def _completed(self, model: nn.Module) -> Scored | None:

@@ -137,7 +137,7 @@ def _on_grid(ctx: Context) -> OnGrid:
     @torch.no_grad()
     def log_q(x: Tensor) -> Tensor:
         parts = x.float().split(ROWS)
-        return torch.cat([log_prob(part.to(device), None).double().cpu() for part in parts])
+        return torch.cat([log_prob(part.to(device), None).cpu().double() for part in parts])
 
     with stage("the density on a grid"):
         return on_grid(known.log_density, log_q, Grid.over(known.sides, known.finest))

@@ -350,10 +350,16 @@ def _name(setting: Mapping[str, object]) -> str:
 def runs_of(path: str | Path) -> list[str | Path]:
     """The runs in a sweep's folder; the path itself if it is not a sweep.
 
-    Raises PthetaError if the record of the sweep is damaged or lists no run.
+    Raises PthetaError if the record of the sweep is damaged or lists no run, and if there is none
+    but the folder holds runs.
     """
     record = expand(path) / RECORD
     if not there(record):
+        if not is_run(record.parent) and _holds_runs(record.parent):
+            raise PthetaError(
+                f"{path} holds runs, but none of a sweep that has ended: wait until one has, or "
+                "give the runs one by one"
+            )
         return [path]
     cure = f"restore the file, or give the runs in {record.parent} one by one"
     names = schemas.parse(schemas.Sweep, read_json(record), record, cure).runs
@@ -363,6 +369,10 @@ def runs_of(path: str | Path) -> list[str | Path]:
     if not names:
         raise PthetaError(f"{record} names no run that was trained: {cure}")
     return [record.parent / name for name in names]
+
+
+def _holds_runs(folder: Path) -> bool:
+    return folder.is_dir() and any(is_run(child) for child in folder.iterdir())
 
 
 def unfinished(path: str | Path) -> list[str]:

@@ -85,7 +85,7 @@ def _walked(
                 states.append(x.cpu())
             means.append(_mean(moving, x))
             if energy is not None:
-                energies.append(energy.energy(x).double().cpu())
+                energies.append(energy.energy(x).cpu().double())
             if classify is not None:
                 classes.append(classify(x.cpu()))
         if step < steps:

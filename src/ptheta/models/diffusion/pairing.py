@@ -25,7 +25,7 @@ def transported(x: Tensor, noise: Tensor) -> Tensor:
     """The assignment of the whole batch with the least sum of squared distances (Tong et al. 2023,
     arXiv:2302.00482; Pooladian et al. 2023, arXiv:2304.14772): its paths cross less."""
     every = streams.whole(noise)
-    cost = torch.cdist(streams.whole(x).flatten(1).double().cpu(), every.flatten(1).double().cpu())
+    cost = torch.cdist(streams.whole(x).flatten(1).cpu().double(), every.flatten(1).cpu().double())
     _, column = linear_sum_assignment(cost.square().numpy())
     return streams.back(every[torch.from_numpy(column).to(every.device)])
 

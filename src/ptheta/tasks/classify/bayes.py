@@ -117,7 +117,7 @@ def _joint(log_prob: Likelihood, x: Tensor, classes: int, model: nn.Module, seed
     for k in range(classes):
         with seeded(seed):
             y = torch.full((len(x),), k, device=x.device)
-            found.append(log_prob(x, y).double().cpu())
+            found.append(log_prob(x, y).cpu().double())
     return torch.stack(found, 1)
 
 

@@ -53,7 +53,7 @@ def _standardised(scorer: Scorer, known: Known, reference: Dataset, name: str) -
     deviation = torch.where(deviation > 1e-9, deviation, torch.ones_like(deviation))  # all copies
 
     def of(x: Tensor, y: Condition | None, /) -> Tensor:
-        return (scorer(x, y).double().cpu().maximum(least).log() - mean) / deviation
+        return (scorer(x, y).cpu().double().maximum(least).log() - mean) / deviation
 
     return of
 

@@ -95,7 +95,7 @@ def scored(
     found = []
     for number, (x, y) in enumerate(blocks(model, data, what, conditions)):
         with seeded(seed + number):
-            found.append(scorer(x, y).double().cpu())
+            found.append(scorer(x, y).cpu().double())
     scores = torch.cat(found)
     if lost := int(scores.isnan().sum()):
         raise PthetaError(

@@ -162,4 +162,4 @@ def compression_ratio(known: Known) -> Scorer:
     """-(log p(x) + L(x)), L the smallest compressed size in nats over several compressors (Serra et
     al. 2020, arXiv:1909.11480)."""
     own, nats = best_likelihood(known), 8 * math.log(2)  # of one byte
-    return lambda x, y: own(x, y).double().cpu() - nats * compressed_bytes(x)
+    return lambda x, y: own(x, y).cpu().double() - nats * compressed_bytes(x)

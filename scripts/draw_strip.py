@@ -3,7 +3,8 @@
     python -m scripts.draw_strip [--out docs/images/strip.png]
 
 Samples are cut from the figures of docs/, which are drawn from trained runs by the scripts and
-commands on their pages; for a chain, the last states are used.
+commands on their pages; for a chain, the last states are used. The family-*.png are samples of
+runs of eight minutes on one processor by the recipes of benchmarks/families.py.
 """
 
 from __future__ import annotations

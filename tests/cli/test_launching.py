@@ -77,6 +77,8 @@ def test_shells_read_it(more, tmp_path):
         (["vea", *WORDS[1:]], "did you mean 'vae'"),
         ([*WORDS, "--time", "soon"], "--time soon: want minutes"),
         ([*WORDS, "--setup", "a\nb"], "want one line"),
+        ([*WORDS, "--time", "\u0661:00"], "want minutes"),
+        ([*WORDS, "--sbatch", "partition=gpu"], "want an option, such as --partition=gpu"),
     ],
 )
 def test_a_job_that_would_fail_is_not_written(words, text, capsys):

@@ -302,12 +302,12 @@ def test_a_password_is_read_from_netrc(server, tmp_path, monkeypatch):
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
     monkeypatch.setattr(remote, "_systems", {})
     seen: list[str | None] = []
-    server.choose = lambda: (
-        lambda handler: (
-            seen.append(handler.headers["Authorization"]),
-            handler.send_error(403),
-        )
-    )
+
+    def refuse(handler: Handler) -> None:
+        seen.append(handler.headers["Authorization"])
+        handler.send_error(403)
+
+    server.choose = lambda: refuse
     with pytest.raises(PthetaError, match="403"):
         ptheta.open_images(server.address)
     assert seen == ["Basic bWU6c2VjcmV0"]

@@ -227,21 +227,8 @@ def test_no_place_of_this_machine_is_pushed(tmp_path):
 def test_names_on_the_hub():
     assert str(hub.Address.parse("a/b")) == "hf://a/b"
     assert hub.Address.parse("hf://my-team/v_1.0@x/y").revision == "x/y"
-    for wrong in (
-        "a",
-        "a/b/c",
-        "/b",
-        "a/",
-        "a b/c",
-        "-a/b",
-        "a/b@",
-        "a/b.",
-        "ä/b",
-        "",
-        "a/b\n",
-        "a/b@../x",
-        "a/b@x?y",
-    ):
+    odd = ("a", "a/b/c", "/b", "a/", "a b/c", "-a/b", "a/b@", "a/b.", "ä/b", "", "a/b\n")
+    for wrong in (*odd, "a/b@../x", "a/b@x?y"):
         with pytest.raises(PthetaError, match="no name on the hub"):
             hub.Address.parse(wrong)
     cached = Path("/x/models--my-team--v--1/snapshots/0123456789abcdef")

@@ -14,6 +14,13 @@ from ptheta.files.out import check_file, check_folder, listed
 PICTURES = (".png", ".npy")
 
 
+@pytest.mark.parametrize("address", ["https://host/s", "s3://bucket/s", "file:///s"])
+def test_an_address_is_no_folder(address: str) -> None:
+    for check in (check_file, check_folder):
+        with pytest.raises(PthetaError, match=r"this is an address, and files of this machine"):
+            check(address)
+
+
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
     """A folder with a folder, a file, a FIFO, a link to nothing and a circle of links in it."""

@@ -90,6 +90,8 @@ def test_shells_read_it(more, tmp_path):
             "6 does not divide among 4 processes",
         ),
         ([*WORDS, "--lr", "fast"], "lr"),
+        ([*WORDS, "--time", "\u0661:00"], "want minutes"),
+        ([*WORDS, "--sbatch", "partition=gpu"], "want an option, such as --partition=gpu"),
     ],
 )
 def test_a_job_that_would_fail_is_not_written(words, text, capsys):

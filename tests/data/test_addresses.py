@@ -272,3 +272,48 @@ def test_training_from_an_address_is_training_from_its_folder(server, packed, tm
     assert runs[0].weights_file().read_bytes() == runs[1].weights_file().read_bytes()
     assert runs[0].look(str(packed / "s")).kind == "same"
     assert runs[0].look().kind == "same"
+
+
+@pytest.mark.parametrize(
+    ("address", "text"),
+    [
+        ("http://me:SECRET@127.0.0.1:9/s", r"^http://127.0.0.1:9/s was given with the name"),
+        ("http://SECRET@127.0.0.1:9/s", r"^http://127.0.0.1:9/s was given with the name"),
+        ("s3://key:SECRET@bucket/s", r"^s3://bucket/s was given with the name"),
+        ("http://127.0.0.1:9/s?sig=SECRET", r"^http://127.0.0.1:9/s was given with a \? or #"),
+        ("http://127.0.0.1:9/s\nb", "one line of printable characters"),
+        ("reference://x", "fsspec cannot open reference://"),
+    ],
+)
+def test_what_must_not_be_stored_is_refused_and_not_said(address, text):
+    with pytest.raises(PthetaError, match=text) as caught:
+        ptheta.open_images(address)
+    assert "SECRET" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_at_sign_in_a_path_is_no_password():
+    for address in ("http://h/a//b@c", "abfs://container@account/s", "http://h/a%3Fb"):
+        assert remote.checked(address) == address
+
+
+def test_a_password_is_read_from_netrc(server, tmp_path, monkeypatch):
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login me password secret\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    monkeypatch.setattr(remote, "_systems", {})
+    seen: list[str | None] = []
+
+    def refuse(handler: Handler) -> None:
+        seen.append(handler.headers["Authorization"])
+        handler.send_error(403)
+
+    server.choose = lambda: refuse
+    with pytest.raises(PthetaError, match="403"):
+        ptheta.open_images(server.address)
+    assert seen == ["Basic bWU6c2VjcmV0"]
+
+
+def test_an_index_without_end_is_not_kept_in_memory(server, monkeypatch):
+    monkeypatch.setattr(remote, "MOST_INDEX", 100)
+    with pytest.raises(PthetaError, match="has more than 100 bytes: check the address"):
+        ptheta.open_images(server.address)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
+import os
 import pickle
 import shutil
 import tarfile
@@ -384,3 +386,71 @@ def test_labels_are_unchanged(tmp_path):
     data = opened(pack(write_folder(tmp_path / "f", GREY), tmp_path / "s"))
     assert data.classes == ("class0", "class1", "class2", "class3")
     assert set(data.labels.tolist()) <= set(LABELS.tolist())
+
+
+def lie(folder: Path, change: Any) -> None:
+    """Changes an index and states the digest of the change."""
+    content = json.loads((folder / "index.json").read_text())
+    change(content)
+    kept = {key: value for key, value in content.items() if key != "digest"}
+    text = json.dumps(kept, sort_keys=True).encode()
+    content["digest"] = hashlib.sha256(text).hexdigest()
+    (folder / "index.json").write_text(json.dumps(content))
+
+
+def retable(change: Any) -> Any:
+    """A change of the rows of training, which the index knows."""
+
+    def apply(folder: Path) -> None:
+        file = folder / "train.npy"
+        np.save(file, change(np.load(file).copy()))
+        size = file.stat().st_size
+        lie(folder, lambda content: content["splits"]["train"]["table"].update(bytes=size))
+
+    return apply
+
+
+def setting(name: str, value: int) -> Any:
+    def change(table: np.ndarray) -> np.ndarray:
+        table[name] = value
+        return table
+
+    return retable(change)
+
+
+def deep(folder: Path) -> None:
+    (folder / "index.json").write_text('{"format": "ptheta-shards", "a":' + "[" * 100_000)
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        (setting("label", 9), "does not belong to its index"),
+        (setting("label", -1), "does not belong to its index"),
+        (setting("length", 9), "does not belong to its index"),
+        (retable(lambda table: table.reshape(-1, 1)), "is not a table of shards"),
+        (retable(lambda table: table[0]), "is not a table of shards"),
+        (lambda folder: lie(folder, lambda c: c.update(window=2**70)), "window: "),
+        (lambda folder: lie(folder, lambda c: c.update(splits={})), "splits: "),
+        (lambda folder: lie(folder, lambda c: c.update(version=0)), "version: "),
+        (deep, "it is not JSON"),
+    ],
+)
+def test_what_an_index_cannot_say_is_one_line(tmp_path, change, text):
+    folder = pack((noise(12, 8, 8), np.arange(12) % 3), tmp_path / "s")
+    change(folder)
+    with pytest.raises(PthetaError, match=text) as caught:
+        opened(folder)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_index_does_not_write_to_the_terminal(tmp_path):
+    folder = pack(noise(12, 8, 8), tmp_path / "s")
+    lie(folder, lambda content: content.update(name="a\x1b[31m\nb"))
+    assert opened(folder).name.isprintable()
+
+
+def test_a_pipe_named_as_an_index_is_not_read(tmp_path):
+    os.mkfifo(tmp_path / "index.json")
+    with pytest.raises(PthetaError, match="holds no images"):
+        opened(tmp_path)

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -20,7 +21,10 @@ from ptheta.runs import hub
 from ptheta.runs.examples import PLACE
 from ptheta.runs.folder import Run
 from ptheta.runs.places import folder_of, shipped
+from tests.conftest import TINY
+from tests.data.makers import noise
 from tests.hub.fake import Hub, serving
+from tests.training.test_runs import QUIET
 
 # everything at once, since each process reads torch anew, and the library reads its settings once
 ALL = """
@@ -206,10 +210,25 @@ def test_a_fitted_prior_is_pushed_with_its_run(tmp_path):
     assert "ptheta sample hf://my-team/v" in (out / "README.md").read_text()
 
 
+def test_no_place_of_this_machine_is_pushed(tmp_path):
+    x = noise(24, 8, 8)
+    packed = ptheta.pack(x, tmp_path / "private" / "packed").folder
+    other = tmp_path / "private" / "other.npy"
+    np.save(other, noise(24, 8, 8))
+    options = {**TINY["vae"], **QUIET}
+    for i, source in enumerate((str(packed), f"file://{packed}")):
+        run = ptheta.train("vae", source, tmp_path / f"vae{i}", **{**options, "steps": 2})
+        ptheta.evaluate(run, data=str(other), n=8)
+        out = tmp_path / f"out{i}"
+        ptheta.push(run, "my-team/v", out=out)
+        assert not [file.name for file in out.iterdir() if b"private" in file.read_bytes()]
+
+
 def test_names_on_the_hub():
     assert str(hub.Address.parse("a/b")) == "hf://a/b"
     assert hub.Address.parse("hf://my-team/v_1.0@x/y").revision == "x/y"
-    for wrong in ("a", "a/b/c", "/b", "a/", "a b/c", "-a/b", "a/b@", "a/b.", "ä/b", "", "a/b\n"):
+    odd = ("a", "a/b/c", "/b", "a/", "a b/c", "-a/b", "a/b@", "a/b.", "ä/b", "", "a/b\n")
+    for wrong in (*odd, "a/b@../x", "a/b@x?y"):
         with pytest.raises(PthetaError, match="no name on the hub"):
             hub.Address.parse(wrong)
     cached = Path("/x/models--my-team--v--1/snapshots/0123456789abcdef")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ import torch
 
 import ptheta
 from ptheta.batch import Batch, Together
+from ptheta.compute.constants import on
 from ptheta.data.image_data import ImageDataset
+from ptheta.specs.trust import is_trusted, trusted
 from ptheta.training import loop
 from ptheta.training.ahead import Ahead, Direct, carrier
 from ptheta.training.sampler import BatchSampler
@@ -103,3 +106,29 @@ def test_runs_are_the_same_with_batches_read_ahead_also_when_resumed(
     parts = ptheta.train("vae", IMAGES, tmp_path / "parts", steps=10, resume=True, **options)
     assert same(plain.path, ahead.path)
     assert same(plain.path, parts.path)
+
+
+def test_trust_is_of_a_thread_and_ends():
+    inside, ended = threading.Event(), threading.Event()
+
+    def other() -> None:
+        with trusted():
+            inside.set()
+            ended.wait()
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    inside.wait()
+    assert not is_trusted()
+    with trusted():
+        ended.set()
+        thread.join()
+        assert is_trusted()
+    assert not is_trusted()
+
+
+def test_a_constant_used_first_in_inference_can_be_used_in_training():
+    constant = torch.arange(3)
+    with torch.inference_mode():
+        on(constant, torch.device("meta"))
+    assert not on(constant, torch.device("meta")).is_inference()

@@ -74,6 +74,11 @@ def test_a_process_alone_is_a_run_of_its_own(variables):
         ({k: v for k, v in ELASTIC.items() if k != "MASTER_PORT"}, "MASTER_PORT is not set"),
         (ELASTIC | {"RANK": "first"}, "RANK='first' of the launcher is not a number"),
         (ELASTIC | {"RANK": "4"}, "rank 4 of 4 processes"),
+        (ELASTIC | {"WORLD_SIZE": "9" * 20}, "start the command again"),
+        (ELASTIC | {"MASTER_PORT": "0"}, "port 0, is no address"),
+        (ELASTIC | {"MASTER_PORT": "99999"}, "MASTER_PORT from 1 to 65535"),
+        (ELASTIC | {"MASTER_ADDR": " "}, "set MASTER_ADDR"),
+        (ELASTIC | {"MASTER_ADDR": "a\nb"}, "is no address"),
         (SRUN | {"SLURM_NODELIST": "", "PATH": ""}, "the node list '' of this SLURM job"),
     ],
 )

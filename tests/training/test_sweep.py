@@ -112,6 +112,18 @@ def test_settings_that_cannot_be_trained_are_refused_before_any_training(strokes
         sweep("gan", strokes, tmp_path / "s", table, seed=1, **OPTIONS)
     with pytest.raises(PthetaError, match=r"lr=0\.001 is given twice"):
         sweep("gan", strokes, tmp_path / "s", [{"lr": 1e-3}, {"lr": 1e-3}], **OPTIONS)
+    with pytest.raises(PthetaError, match=r"lr=1 and lr=1\.0 are the same training"):
+        sweep("gan", strokes, tmp_path / "s", [{"lr": "1"}, {"lr": "1.0"}], **OPTIONS)
+
+
+def test_a_sweep_that_cannot_go_on_keeps_its_record(strokes, tmp_path):
+    sweep("gan", strokes, tmp_path / "s", [{"lr": 1e-3}], **OPTIONS)
+    before = (tmp_path / "s" / "sweep.json").read_bytes()
+    with pytest.raises(PthetaError, match="is a sweep of the model gan, not vae"):
+        sweep("vae", strokes, tmp_path / "s", [{"lr": 2e-3}], steps=2)
+    with pytest.raises(PthetaError, match=r"beta1 = 0\.25, but the run was started with"):
+        sweep("gan", strokes, tmp_path / "s", [{"lr": 1e-3}], **OPTIONS, beta1=0.25)
+    assert (tmp_path / "s" / "sweep.json").read_bytes() == before
 
 
 def scored(*values: float) -> list[Evaluation]:

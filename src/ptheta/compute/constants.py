@@ -21,5 +21,6 @@ def on(constant: Tensor, device: torch.device, dtype: torch.dtype | None = None)
         return constant.to(device, dtype)
     copies: dict[Place, Tensor] = _copies.setdefault(constant, {})
     if (device, dtype) not in copies:
-        copies[device, dtype] = constant.to(device, dtype)
+        with torch.inference_mode(False):  # it may be used in training later
+            copies[device, dtype] = constant.to(device, dtype)
     return copies[device, dtype]

@@ -308,9 +308,7 @@ class Run:
     def no_copies(self, found: DataMatch, source: Source | None = None) -> str:
         """Why copy metrics are not defined; empty if they are."""
         if found.foreign:
-            return (
-                f"it was trained on other {self.spec.several} than those of {self._where(source)}"
-            )
+            return f"it was trained on other {self.spec.several} than these"
         if not found.remembered and source is not None:
             return "the run has no record of its training data"
         return ""

@@ -24,7 +24,8 @@ T = TypeVar("T")
 OF_A_RUN = ("config.json", "model.safetensors", "data.safetensors", "metrics.jsonl")
 FILES = (*OF_A_RUN, "evaluation.json", NAME, GRID, *(f"{FOLDER}/{name}" for name in OF_A_RUN))
 PART = r"[A-Za-z0-9](?:[\w.-]{0,94}[A-Za-z0-9])?"
-ADDRESS = re.compile(rf"(?P<name>{PART}/{PART})(?:@(?P<revision>[^@\s]+))?", re.ASCII)
+REVISION = r"(?!.*\.\.)\w[\w./+-]{0,199}"  # it is part of a path in the cache
+ADDRESS = re.compile(rf"(?P<name>{PART}/{PART})(?:@(?P<revision>{REVISION}))?", re.ASCII)
 MAIN = "main"  # the revision that is meant if none is named
 
 
@@ -53,7 +54,7 @@ class Address:
         if found is None:
             raise PthetaError(
                 f"{brief(text)} is no name on the hub: want ORG/NAME, of letters, digits, "
-                "-, _ and ., as in my-team/digits-vae"
+                "-, _ and ., as in my-team/digits-vae; a revision follows as @NAME"
             )
         return cls(found["name"], found["revision"] or MAIN)
 
@@ -126,6 +127,7 @@ CURES: Mapping[str, str] = {
     "GatedRepoError": "ask its owner for access, and log in with `hf auth login`",
     "RepositoryNotFoundError": "check the name; a private one needs `hf auth login` or HF_TOKEN",
     "RevisionNotFoundError": "check the part after @: a branch, a tag or a commit",
+    "HFValidationError": "the hub has no such names: without --, .. and an end in .git",
     "OfflineModeIsEnabled": "unset HF_HUB_OFFLINE",
     "LocalEntryNotFoundError": "check the network, and HF_ENDPOINT if it is set",
     "ConnectError": "check the network, and HF_ENDPOINT if it is set",

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ptheta.data.names import recorded
+from ptheta.data.shards.remote import is_here
 from ptheta.files.atomic import read_json
 from ptheta.runs.config_file import NAME
 from ptheta.runs.folder import Run
@@ -31,7 +32,12 @@ def without_paths(file: Path, run: Run) -> bytes:
 
 def _shared(source: str, run: Run) -> str:
     """A source as others may know it: a name as it is, and the name of the data for a path."""
-    return run.about.dataset.name if isinstance(recorded(source), Path) else source
+    return run.about.dataset.name if _placed(source) else source
+
+
+def _placed(source: str) -> bool:
+    """Whether a source is a place on this machine."""
+    return isinstance(recorded(source), Path) or is_here(source)
 
 
 def _walk(value: object, run: Run) -> object:
@@ -40,7 +46,7 @@ def _walk(value: object, run: Run) -> object:
         return {key: _walk(part, run) for key, part in value.items()}
     if isinstance(value, list):
         return [_walk(part, run) for part in value]
-    if isinstance(value, str) and isinstance(recorded(run.plan.source), Path):
+    if isinstance(value, str) and _placed(run.plan.source):
         return value.replace(run.plan.source, run.about.dataset.name) if _long(run) else value
     return value
 

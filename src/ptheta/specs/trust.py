@@ -4,14 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 
-
-class _Trust:
-    def __init__(self) -> None:
-        self.given = False
-
-
-_trust = _Trust()
+_given = ContextVar("_given", default=False)  # of each thread, since others have other batches
 
 
 @contextmanager
@@ -20,13 +15,13 @@ def trusted(given: bool = True) -> Iterator[None]:
 
     A check of the values on a GPU makes the host wait for all that the GPU has to do.
     """
-    before, _trust.given = _trust.given, given
+    before = _given.set(given)
     try:
         yield
     finally:
-        _trust.given = before
+        _given.reset(before)
 
 
 def is_trusted() -> bool:
     """Whether the values of a batch need no check."""
-    return _trust.given
+    return _given.get()

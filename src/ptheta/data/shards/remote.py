@@ -57,6 +57,11 @@ def is_address(source: object) -> bool:
     return isinstance(source, str) and ADDRESS.match(source) is not None
 
 
+def is_here(source: str) -> bool:
+    """Whether a source is the address of a place on this machine."""
+    return is_address(source) and source.partition("://")[0].lower() in HERE
+
+
 def limit() -> int:
     """Most bytes of shards in the cache. Raises PthetaError for an invalid $PTHETA_CACHE_LIMIT."""
     text = os.environ.get(LIMIT, "").strip()

@@ -10,6 +10,7 @@ import numpy as np
 
 from ptheta.data.dataset import Dataset
 from ptheta.data.image_data import ImageDataset
+from ptheta.data.names import shown
 from ptheta.data.picture import Shape
 from ptheta.data.reader import SourceReader
 from ptheta.data.request import Request
@@ -67,7 +68,7 @@ def _read(store: Store, index: Index, request: Request) -> tuple[Dataset, Part]:
     images = ShardImages(split, look, index.window, request.cache_dir)
     captions = None if entry.captions is None else ShardCaptions(split, entry.captions)
     data = ImageDataset(
-        index.name,
+        shown(index.name),
         request.split,
         images,
         labels=table["label"] if entry.labelled else None,
@@ -80,9 +81,9 @@ def _read(store: Store, index: Index, request: Request) -> tuple[Dataset, Part]:
         repeats=table["repeat"] if part.name != "train" and table["repeat"].any() else None,
         numbers=table["number"],
         files=ShardNames(split),
-        notes=(*entry.notes, *_notes(look, index)),
-        advice=tuple(entry.advice),
-        resembles=index.resembles,
+        notes=(*map(shown, entry.notes), *_notes(look, index)),
+        advice=tuple(map(shown, entry.advice)),
+        resembles=shown(index.resembles),
         resized=index.resized or not own,
         values=Values(index.tops, whites),
         order=Windows(split.starts, index.window, _identity(index, entry)),

@@ -45,10 +45,10 @@ def commands_of(page: Path) -> list[str]:
 
 
 def words_of(line: str) -> list[str]:
-    """What stands behind `ptheta`, without the comment."""
+    """What stands behind `ptheta`, without the comment and the file that the shell writes."""
     program, *words = shlex.split(line, comments=True)
     assert program == "ptheta", line
-    return words
+    return words[: words.index(">")] if ">" in words else words
 
 
 def examples() -> list[str]:

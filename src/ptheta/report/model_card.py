@@ -184,7 +184,9 @@ def _index(evaluation: Evaluation | None) -> Iterator[Mapping[str, object]]:
 def _value(result: Result) -> str:
     if result.value is None:
         return f"not defined: {result.reason}"
-    whole = result.value.is_integer() and abs(result.value) >= 1e5  # .5g would write an exponent
+    whole = (
+        float(result.value).is_integer() and abs(result.value) >= 1e5
+    )  # .5g would write an exponent
     value = f"{result.value:,.0f}" if whole else f"{result.value:.5g}"
     return f"{SIGNS.get(result.relation, '')}{value} {result.unit}".rstrip()
 

@@ -19,8 +19,7 @@ TOYS = {
     "two_sample_auc": ("two-sample AUC", 3),
     "seconds": ("seconds", 0),
 }
-GREY = {
-    "kd": ("`kd_digits`", 0),
+OF_SAMPLES = {
     "precision": ("precision", 2),
     "recall": ("recall", 2),
     "coverage": ("coverage", 2),
@@ -28,16 +27,8 @@ GREY = {
     "sampling_speed": ("images/s", 0),
     "steps": ("steps", 0),
 }
-COLOUR = {
-    "kd": ("kernel distance", 2),
-    "fd": ("Frechet distance", 1),
-    "precision": ("precision", 2),
-    "recall": ("recall", 2),
-    "coverage": ("coverage", 2),
-    "copying_z": ("copying z", 0),
-    "sampling_speed": ("images/s", 0),
-    "steps": ("steps", 0),
-}
+GREY = {"kd": ("`kd_digits`", 0), **OF_SAMPLES}
+COLOUR = {"kd": ("kernel distance", 2), "fd": ("Frechet distance", 1), **OF_SAMPLES}
 NATS = {"nll": "= {}", "nll (bound)": "≤ {}", "nll (estimate)": "≈ {}"}
 BITS = {name.replace("nll", "bits_per_dim"): text for name, text in NATS.items()}
 Summary = Sequence[Any]  # mean, half-width of the interval or None, values per seed

@@ -285,7 +285,7 @@ def test_two_processes_train_as_one(strokes, tmp_path):
         "features": 4,
         "blocks": 1,
         "d_features": 4,
-        "steps": 12,
+        "steps": 4,  # in some ten steps, rounding grows: test_sharing takes float64
         "batch_size": 8,
         "pool": 3,
     }

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -61,16 +62,13 @@ GAMES: dict[str, tuple[str, dict[str, Any], str]] = {
     "vq-vae": ("vq-vae", {"revive": 0.9}, "alternating"),
     "beta-tcvae": ("beta-tcvae", {"estimator": "stratified", "examples": 100}, "alternating"),
     "ladder-vae": ("ladder-vae", {}, "alternating"),
+    "cyclegan": ("cyclegan", {"classes": 3, "pool": 3, "features": 4}, "alternating"),
     "aae": ("aae", {"net": "mlp"}, "alternating"),
     "made": ("made", {"orders": 2}, "alternating"),
     "pixelcnn++": ("pixelcnn++", {"dropout": 0.3}, "alternating"),
     "text-gan": ("text-gan", {**CAPTIONS, "matching_weight": 0.5}, "alternating"),
     "stackgan": ("stackgan", CAPTIONS, "alternating"),
 }
-
-
-# What divides by the deviation of a batch makes rounding grow tenfold in some ten steps.
-UNSTEADY = ("deviations", "growing")
 
 
 class Normalised(nn.Module):
@@ -110,24 +108,28 @@ def learn(group: Group, model: nn.Module, rule: str, steps: int) -> dict[str, Te
     return {k: v.clone() for k, v in model.state_dict().items()}
 
 
+@contextmanager
+def double() -> Iterator[None]:
+    """In float32, what divides by a deviation and what has a kink make rounding grow: the weights
+    of some games are apart by more than a step of the optimizer after ten steps."""
+    torch.set_default_dtype(torch.float64)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
 def all_of_them(group: Group, names: tuple[str, ...], steps: int) -> dict[str, dict[str, Tensor]]:
     torch.set_num_threads(1)
-    found = {
-        name: learn(group, tiny(GAMES[name][0], SPEC, **GAMES[name][1]), GAMES[name][2], steps)
-        for name in names
-    }
-    model = Normalised()
-    if group.size > 1:
-        synchronise(model, group.size)
-    return found | {"synchronised": learn(group, model, "alternating", steps)}
-
-
-# Weights that no loss depends on: their gradients are nothing but rounding, which Adam divides by
-# its own size.
-IDLE = re.compile(
-    r"avb basis\.\d+\.2\.bias"  # features of the noise are centred
-    r"|relativistic discriminator\.output\.bias"  # outputs are compared
-)
+    with double():
+        found = {
+            name: learn(group, tiny(GAMES[name][0], SPEC, **GAMES[name][1]), GAMES[name][2], steps)
+            for name in names
+        }
+        model = Normalised()
+        if group.size > 1:
+            synchronise(model, group.size)
+        return found | {"synchronised": learn(group, model, "alternating", steps)}
 
 
 def check(names: tuple[str, ...], processes: int, steps: int) -> None:
@@ -137,26 +139,22 @@ def check(names: tuple[str, ...], processes: int, steps: int) -> None:
 
 
 def compare(found: dict[str, dict[str, Tensor]], expected: dict[str, dict[str, Tensor]]) -> None:
-    """Raises AssertionError if weights or statistics differ by more than 1e-6."""
+    """Raises AssertionError if weights or statistics, of float64, differ by more than 1e-9.
+
+    Weights that no loss depends on (the bias of features that are centred) have gradients of
+    nothing but rounding, which Adam divides by its own size: these are apart by some 1e-10.
+    """
     for name, wanted in expected.items():
         assert found[name].keys() == wanted.keys(), name
         for key, value in wanted.items():
-            if not IDLE.fullmatch(f"{name} {key}"):
-                apart = (found[name][key].double() - value.double()).abs().max().item()
-                assert apart <= 1e-6, f"{name} {key}: {apart}"
-
-
-@pytest.mark.slow
-def test_two_processes_learn_what_one_learns():
-    some = ("began", "vae", "matching", "minibatch", "relativistic", "replay", "stackgan", "vq-vae")
-    check(some, 2, 8)
+            apart = (found[name][key].double() - value.double()).abs().max().item()
+            assert apart <= 1e-9, f"{name} {key}: {apart}"
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("processes", [2, 4])
 def test_fifty_steps_of_every_kind_of_game_are_the_same_on_several_processes(processes):
-    check(tuple(name for name in GAMES if name not in UNSTEADY), processes, 50)
-    check(UNSTEADY, processes, 12)
+    check(tuple(GAMES), processes, 50)
 
 
 def test_what_rests_is_as_torch_has_it():

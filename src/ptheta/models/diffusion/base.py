@@ -19,7 +19,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Annotated, Any
+from typing import Annotated
 
 import torch
 from annotated_types import Gt, Le
@@ -341,7 +341,7 @@ class Diffusion(ReadsBetween, Model):
     @abstractmethod
     def loss(self, batch: Batch, shared: None = None) -> Terms: ...
 
-    def game(self) -> Game[Any]:
+    def game(self) -> Game[None]:
         return Game(
             players={self.player: Player((self,), self.config.optimizer_factory())},
             moves=(Move(self.player, self.loss),),

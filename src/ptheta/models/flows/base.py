@@ -13,7 +13,7 @@ import math
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
 import torch
 from annotated_types import Ge, Le
@@ -306,7 +306,7 @@ class Flow(Model):
     def loss(self, batch: Batch, shared: None = None) -> Terms:
         return self.bound_terms(batch.x)
 
-    def game(self) -> Game[Any]:
+    def game(self) -> Game[None]:
         return Game(
             players={self.player: Player((self,), self.config.optimizer_factory())},
             moves=(Move(self.player, self.loss),),

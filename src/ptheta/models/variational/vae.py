@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from ptheta.batch import Batch
 from ptheta.config import Count, option
@@ -41,7 +40,7 @@ class VAE(Variational):
         terms = self.negative_elbo(batch.x, q, condition, self.config.draws)
         return {"kl": terms["kl"]} if self.config.kl_only else terms
 
-    def game(self) -> Game[Any]:
+    def game(self) -> Game[None]:
         monitor = None if self.config.kl_only else CollapseMonitor(self.player)
         return Game(
             players={self.player: Player((self,), self.config.optimizer_factory())},

@@ -27,6 +27,7 @@ GREY = "#9aa5b1"
 FEW = 5  # up to this many points are labelled directly; more get a legend
 GROUP = re.compile(r'<g id="[^"]*"')
 COLOUR = re.compile(r"(stroke|fill): (#[0-9a-f]{6})\b")
+LEGIBLE = 0.75  # of its size, below which a figure on a narrow page is scrolled
 STYLES = ("-", "--", ":", "-.")
 
 
@@ -132,12 +133,13 @@ def _points(axis: Axes, points: Sequence[Point], grey: Collection[str], named: b
 
 def inline(figure: Figure, about: str) -> str:
     """The figure as an <svg> element, in the colours of the page's scheme; deterministic. about:
-    alternative text."""
+    alternative text. On a narrow page it shrinks as far as it can be read."""
+    least = LEGIBLE * 72 * figure.get_figwidth()
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None}, transparent=True)
     text = buffer.getvalue()
     text = text[text.index("<svg") :].replace(
-        "<svg", f'<svg role="img" aria-label="{_label(about)}"', 1
+        "<svg", f'<svg role="img" aria-label="{_label(about)}" style="min-width: {least:.0f}pt"', 1
     )
     text = GROUP.sub("<g", text)  # ids would clash on a page with several figures
     return COLOUR.sub(_scheme, text)

@@ -126,5 +126,5 @@ def test_a_missing_option_is_said_with_what_it_is_for(capsys):
         main(["log", "example:vae"])
     assert "missing option '--to': tracker: tensorboard" in capsys.readouterr().err
     with pytest.raises(SystemExit):
-        main(["train", "vae", "--out", "r"])
+        main(["sweep", "vae", "--out", "r"])
     assert "missing option '--data': name of a data set, or a path (see" in capsys.readouterr().err

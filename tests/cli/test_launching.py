@@ -76,6 +76,7 @@ def test_shells_read_it(more, tmp_path):
         ([], "no model to train"),
         (["--data", "digits"], "no model to train"),
         (["vae", "--processes", "2"], "--processes is not for a job"),
+        (["vae", "--out", "runs/none"], "none contains no run to continue: give a name or a path"),
         (["vae", "--dry-run"], "--dry-run is not for a job"),
         ([*WORDS, "--step", "3"], "did you mean '--steps'"),
         (["vea", *WORDS[1:]], "did you mean 'vae'"),

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
 import time
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -146,6 +149,7 @@ def server(packed, tmp_path, monkeypatch) -> Iterator[Server]:
     monkeypatch.setenv("PTHETA_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(remote, "STALL", 0.3)
     monkeypatch.setattr(remote, "WAIT", 0.01)
+    monkeypatch.setattr(remote, "_said", set())
     with start(Server(packed)) as made:
         yield made
 
@@ -179,11 +183,38 @@ def test_a_file_system_in_memory(packed, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("named", ["index.json", ".tar"])
-def test_a_fault_that_passes_is_not_noticed(server, packed, fault, named):
+def test_a_fault_that_passes_changes_nothing_and_is_said(server, packed, fault, named):
     server.spoil(fault, named, 1)
-    data = ptheta.open_images(server.address)
-    assert np.array_equal(whole(data), whole(ptheta.open_images(packed / "s")))
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        data = ptheta.open_images(server.address)
+        assert np.array_equal(whole(data), whole(ptheta.open_images(packed / "s")))
+    damaged = named == "index.json" and fault in (shorten, spoil)  # asked for again at once
+    assert len(said) == (0 if damaged else 1)
+    for each in said:
+        assert f"cannot fetch a file of {server.address} yet" in str(each.message)
     assert server.times == 0
+
+
+@pytest.mark.slow
+def test_faults_are_said_once_by_several_processes(server, tmp_path):
+    """Each of them asks for the index, in vain at first; they have the same to say."""
+    server.spoil(overload, "index.json", 4)
+    words = ["train", "vae", "--data", server.address, "--out", str(tmp_path / "r")]
+    words += ["--steps", "2", "--batch-size", "4", "--processes", "2", "--evaluate-every", "0"]
+    env = {**os.environ, "PTHETA_CACHE": str(tmp_path / "cache")}
+    done = subprocess.run(
+        [sys.executable, "-m", "ptheta.cli", *words], env=env, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    (line,) = [
+        line for line in done.stderr.splitlines() if server.address in line and "yet" in line
+    ]
+    assert line == (
+        f"ptheta: warning: cannot fetch a file of {server.address} yet (HTTP status 503): trying 4 "
+        "more times within 7.5 s of waiting, each until no byte has come for 30 s; later faults "
+        "are told only if they stay"
+    )
 
 
 @pytest.mark.parametrize("fault", FAULTS)

@@ -343,7 +343,16 @@ def test_describe_and_the_command_line(tmp_path):
     for key in ("images", "size", "classes", "skipped files"):
         assert about[key] == plain[key]
     assert about["kind"] == "tar shards"
-    assert run(cli, ["data", str(tmp_path / "s")]).exit_code == 0
+    files = {s: sorted((tmp_path / "s").glob(f"{s}-*.tar")) for s in about["images"]}
+    assert about["shards"] == {split: len(found) for split, found in files.items()}
+    assert about["shards"]["train"] > 1
+    sizes = {split: sum(p.stat().st_size for p in found) for split, found in files.items()}
+    assert about["bytes of shards"] == sizes
+    assert "shards" not in plain
+    told = run(cli, ["data", str(tmp_path / "s")])
+    assert told.exit_code == 0
+    assert f"shards: {', '.join(f'{s}: {len(found)}' for s, found in files.items())}" in told.output
+    assert f"bytes of shards: train: {sizes['train']}" in told.output
 
 
 def test_training_on_shards_gives_the_bits_of_training_in_memory(tmp_path):

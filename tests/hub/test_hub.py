@@ -17,13 +17,14 @@ import torch
 import ptheta
 from ptheta.errors import PthetaError
 from ptheta.files.tensors import load_tensors
+from ptheta.report.sight import look
 from ptheta.runs import hub
 from ptheta.runs.examples import PLACE
 from ptheta.runs.folder import Run
 from ptheta.runs.places import folder_of, shipped
 from tests.conftest import TINY
 from tests.data.makers import noise
-from tests.hub.fake import Hub, serving
+from tests.hub.fake import Hub, hash_of, serving
 from tests.training.test_runs import QUIET
 
 # everything at once, since each process reads torch anew, and the library reads its settings once
@@ -224,6 +225,93 @@ def test_no_place_of_this_machine_is_pushed(tmp_path):
         assert not [file.name for file in out.iterdir() if b"private" in file.read_bytes()]
 
 
+# -- what others wrote into a run
+
+
+FOREIGN = """
+import sys, ptheta
+from ptheta.errors import PthetaError
+from ptheta.runs.folder import Run
+from ptheta.runs.hub import library
+
+def said(do):
+    try:
+        return str(do())
+    except PthetaError as error:
+        return str(error)
+
+run = Run.open("hf://team/v")
+print(said(lambda: ptheta.evaluate(run, n=20)))
+copy = library().snapshot_download("team/v", local_dir=sys.argv[1] + "/copy")
+print(said(lambda: Run.open(copy).place()))
+print(len(run.data("test", "digits")))
+"""
+
+
+def foreign(source: str) -> bytes:
+    """The config of a run that names this as its data."""
+    about = json.loads((PLACE / "vae" / "config.json").read_text())
+    return json.dumps(about | {"source": source}).encode()
+
+
+def in_cache(home: Path, source: str) -> Path:
+    """Such a run, in the cache of the hub."""
+    folder = home / "models--team--v" / "snapshots" / ("0123456789" * 4)
+    shutil.copytree(PLACE / "vae", folder)
+    (folder / "config.json").write_bytes(foreign(source))
+    return folder
+
+
+def test_an_address_in_a_run_of_the_hub_is_not_contacted(tmp_path):
+    with serving() as fake:
+        files = {p.name: p.read_bytes() for p in (PLACE / "vae").iterdir() if p.is_file()}
+        fake.repos["team/v"] = [files | {"config.json": foreign(f"{fake.address}/s")}]
+        env = environment(fake, tmp_path)
+        code = FOREIGN.replace("sys.argv[1]", repr(str(tmp_path)))
+        cached, copied, n = python(code, env)
+    why = f"came from the hub, and {fake.address}/s, which it names as its training data"
+    assert cached.startswith(f"hf://team/v@{hash_of('team/v', 0)[:12]} {why}")
+    assert copied.startswith(f"{tmp_path}/copy {why}")
+    assert cached.endswith("give it, or your own copy of the data, with --data")
+    assert int(n) == 2000
+    assert not [asked for asked in fake.asked if "/s/" in asked]
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["https://host/s", "s3://bucket/s", "hf://datasets/a/b", "org/name", "file://{}", "{}", "x"],
+)
+def test_a_place_in_a_run_of_the_hub_is_not_read(source, tmp_path, monkeypatch):
+    mine = tmp_path / "mine.npy"
+    np.save(mine, noise(24, 28, 28))
+    place = source.format(mine)
+    monkeypatch.setattr("ptheta.data.sources.reader_of", lambda *_: pytest.fail("was read"))
+    run = Run.open(in_cache(tmp_path, place))
+    (tmp_path / "link").symlink_to(run.path)
+    for opened in (run, Run.open(tmp_path / "link")):
+        for call in (
+            lambda run: ptheta.evaluate(run, n=20),
+            lambda run: ptheta.neighbours(run),
+            lambda run: ptheta.latents(run, 4),
+            lambda run: ptheta.compare([run], tmp_path / "report", n=20),
+            lambda run: run.data("train"),
+        ):
+            with pytest.raises(PthetaError, match="is not read unless you name it") as error:
+                call(opened)
+            assert "\n" not in str(error.value)
+
+
+def test_data_that_the_user_names_are_read(tmp_path):
+    np.save(tmp_path / "mine.npy", noise(24, 28, 28))
+    run = Run.open(in_cache(tmp_path, str(tmp_path / "mine.npy")))
+    assert len(run.data("test", "digits")) == 2000
+    own = shutil.copytree(run.path, tmp_path / "own")  # as trained here
+    assert Run.open(own).place() == tmp_path / "mine.npy"
+    assert Run.open(in_cache(tmp_path / "known", "digits")).place() == "digits"
+    found = look([run, Run.open(PLACE / "vae")], None)  # of equal data, those of the user's run
+    assert len(found.test) == 2000
+
+
 def test_names_on_the_hub():
     assert str(hub.Address.parse("a/b")) == "hf://a/b"
     assert hub.Address.parse("hf://my-team/v_1.0@x/y").revision == "x/y"
@@ -233,6 +321,7 @@ def test_names_on_the_hub():
             hub.Address.parse(wrong)
     cached = Path("/x/models--my-team--v--1/snapshots/0123456789abcdef")
     assert shipped(cached) == "hf://my-team/v--1@0123456789ab"
+    assert shipped(cached / "prior") == "hf://my-team/v--1@0123456789ab"
     assert shipped(cached.parent) is None
     assert folder_of(PLACE / "vae") == PLACE / "vae"
 

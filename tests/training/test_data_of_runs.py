@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import warnings
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import click
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 from safetensors.numpy import load_file
 
@@ -85,7 +87,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(p): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
 
 
-def go_on(run: Path, data: Path, *, steps: int = 12, **options: Any) -> Run:
+def go_on(run: Path, data: Path | None, *, steps: int = 12, **options: Any) -> Run:
     return train("ae", data, run, steps=steps, resume=True, levels=2, held_out=24, **options)
 
 
@@ -117,6 +119,43 @@ def test_a_moved_and_renamed_folder_resumes_to_the_same_bits(place, tmp_path, na
         for r in (whole, parts)
     ]
     assert [s for s in scores[1] if s not in scores[0]] == []
+
+
+def test_a_resumed_run_knows_where_its_data_are(place, run, tmp_path):
+    """From its config.json, where no data are given; the command line has the bits of Python."""
+    before = contents(run)
+    with pytest.raises(
+        PthetaError, match=r"old, the training data of .*run, does not exist.*--data"
+    ):
+        go_on(run, None)
+    with pytest.raises(PthetaError, match="was trained with model ae, not vae"):
+        train("vae", None, run, resume=True, steps=12)
+    with pytest.raises(PthetaError, match="contains a run: add --resume"):
+        train("ae", None, run, steps=12)
+    assert contents(run) == before
+    go_on(run, place / "new", steps=8)
+    other = shutil.copytree(run, tmp_path / "other")
+    words = ["--steps", "12", "--levels", "2", "--held-out", "24"]
+    done = CliRunner().invoke(cli, ["train", "ae", "--out", str(run), "--resume", *words])
+    assert done.exception is None, done.exception
+    assert Run.open(run).plan.source == str(place / "new")
+    assert same(run, go_on(other, place / "new").path)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--resume"], "none contains no run to continue: give a name or a path with --data"),
+        ([], "no data to train .*none on: give a name or a path with --data"),
+        (["--dry-run"], "no data to train .*none on: give a name or a path with --data"),
+    ],
+)
+def test_a_new_run_needs_data(words, said, tmp_path):
+    out = tmp_path / "none"
+    done = CliRunner().invoke(cli, ["train", "vae", "--out", str(out), *words])
+    assert isinstance(done.exception, PthetaError)
+    assert re.search(said, str(done.exception))
+    assert not out.exists()
 
 
 def test_a_folder_without_splits_may_move_and_grow(tmp_path):

@@ -40,7 +40,7 @@ QUIET = {
 }
 
 
-def train(name: str, data: Source, out: Path, **options):
+def train(name: str, data: Source | None, out: Path, **options):
     return ptheta.train(name, data, out, **{**TINY.get(name, {}), **QUIET, **options})
 
 

@@ -77,7 +77,7 @@ def create(
 @undisturbed()
 def train(
     model: str | type[nn.Module] | nn.Module,
-    data: Source,
+    data: Source | None,
     out: str | Path,
     *,
     recipe: str = "default",
@@ -93,7 +93,8 @@ def train(
             the options; or a module, a copy of which is trained. It has `game()`, `fit(batches)` or
             `loss(batch)`; see docs/plugins.md
         data: name of a data set, a path, or images in memory (see `ptheta.open_data`); a `Dataset`
-            is used whole. With `resume`: new location of the run's data
+            is used whole. With `resume`: new location of the run's data, or None to read them
+            where the run did
         out: run folder; may exist only with resume=True
         recipe: one of the model's recipes
         resume: continue the run in `out`
@@ -150,7 +151,7 @@ class Asked(NamedTuple):
     """The arguments of `train`."""
 
     model: str
-    data: Source
+    data: Source | None
     recipe: str
     resume: bool
     more_data: bool
@@ -158,7 +159,8 @@ class Asked(NamedTuple):
 
     def given(self, bring: Callable[[], None] | None = None) -> FromProgram:
         """The objects that the training processes need. bring: registers the program's entries"""
-        handed = None if isinstance(self.data, str | Path) else Handed(self.data)
+        data = self.data
+        handed = None if data is None or isinstance(data, str | Path) else Handed(data)
         return FromProgram(handed, _scorer, self.callbacks, bring)
 
 
@@ -169,16 +171,27 @@ def planned(asked: Asked, folder: Path, options: dict[str, object]) -> plan.Plan
     if not (started and asked.resume):
         refuse_taken(folder)
     if not started:
+        if data is None:
+            raise no_data(folder, asked.resume)
         if isinstance(data, ImageDataset) and data.levels != 256:
             options = {"levels": data.levels, "dynamic": data.dynamic} | options
         return plan.make(model, data, options, asked.recipe)
-    old = Run.open(folder).plan
+    run = Run.open(folder)
+    old = run.plan
     if old.model != model:
         raise PthetaError(
             f"{folder} was trained with model {old.model}, not {model}: choose another --out"
         )
-    place = record(data) if isinstance(data, str | Path) else old.source
-    return replace(plan.extend(old, options), source=place)
+    extended = plan.extend(old, options)
+    if data is None:
+        run.place()  # raises where the data cannot be read from
+    return replace(extended, source=record(data)) if isinstance(data, str | Path) else extended
+
+
+def no_data(folder: Path, resume: bool) -> PthetaError:
+    """The error for a training without data in a folder that holds no run."""
+    why = f"{folder} contains no run to continue" if resume else f"no data to train {folder} on"
+    return PthetaError(f"{why}: give a name or a path with --data (in Python data=)")
 
 
 def _train(asked: Asked, folder: Path, options: dict[str, object]) -> Run:

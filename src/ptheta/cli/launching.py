@@ -12,6 +12,7 @@ from ptheta.cli import types
 from ptheta.cli.common import Parsed, cli
 from ptheta.cli.help import TRAIN, Verb
 from ptheta.cli.train import options_given, train
+from ptheta.files.paths import expand
 
 
 class Passing(Verb):
@@ -80,12 +81,16 @@ def _check(words: tuple[str, ...], job: Mapping[str, Parsed]) -> None:
     if found is None or name is None:
         return
     params = found.make_context(name, rest, parent=parent).params
-    from ptheta.runs import plan  # and torch
+    from ptheta.api.training import no_data  # and torch
+    from ptheta.runs import plan
+    from ptheta.runs.config_file import has_config
     from ptheta.training.sampler import check_share
 
-    data, recipe = params.pop("data"), params.pop("recipe")
-    for other in ("out", "resume", "more_data", "dry_run"):
+    data, recipe, out = (params.pop(name) for name in ("data", "recipe", "out"))
+    for other in ("resume", "more_data", "dry_run"):
         params.pop(other)
+    if data is None and not has_config(expand(out)):
+        raise no_data(expand(out), True)
     batch = plan.make(name, data, options_given(params), recipe).train.batch_size
     each = job["tasks"] or max(1, cast(int, job["gpus"]))
     check_share(batch, cast(int, job["nodes"]) * cast(int, each))

@@ -31,6 +31,7 @@ PLACES = (
     "recipe",
 )  # further options, not in the configs, that a config file may give
 WIDEST_VALUE = 26  # maximum width of the metavar column
+RESUMED = " Optional with --resume: where the data of the run are now."
 LABELS = {"model": "Model options", "data": "Data options", "train": "Training options"}
 
 
@@ -138,8 +139,11 @@ def sweep() -> None:
     """
 
 
-def _model_options(name: str) -> list[click.Parameter]:
-    """Options for the fields of a model's configs, and those common to all training."""
+def _model_options(name: str, resumes: bool) -> list[click.Parameter]:
+    """Options for the fields of a model's configs, and those common to all training.
+
+    resumes: whether the command continues a run, whose data are known
+    """
     from ptheta.runs import plan
 
     recipes = registry.entry(name).recipes()
@@ -148,8 +152,8 @@ def _model_options(name: str) -> list[click.Parameter]:
         click.Option(
             ["--data"],
             type=types.SOURCE,
-            required=True,
-            help="Name of a data set, or a path. With --resume: where the data of the run are now.",
+            required=not resumes,
+            help=f"Name of a data set, or a path.{RESUMED * resumes}",
         ),
         click.Option(
             ["--recipe"],
@@ -236,7 +240,7 @@ def _train_command(name: str) -> click.Command:
     """`ptheta train` of one model."""
 
     def run(
-        data: str,
+        data: str | None,
         out: str,
         resume: bool,
         more_data: bool,
@@ -248,6 +252,10 @@ def _train_command(name: str) -> click.Command:
             refuse(
                 ("resume", "more_data"), "applies to an existing run, and --dry-run to a new one"
             )
+            if data is None:
+                from ptheta.api.training import no_data  # and torch
+
+                raise no_data(expand(out), resume)
             print_flowing(
                 str(ptheta.dry_run(name, data, recipe=recipe, out=out, **options_given(options)))
             )
@@ -266,7 +274,7 @@ def _train_command(name: str) -> click.Command:
         after = after_training(name, done.path, done.spec, done.condition)
         click.echo(f"{done.path}: trained; next: {after}")
 
-    return _of_model(name, _train_options(), run)
+    return _of_model(name, _train_options(), run, resumes=True)
 
 
 def _sweep_options() -> list[click.Parameter]:
@@ -376,11 +384,15 @@ def _settings_of(name: str, vary: tuple[str, ...]) -> list[dict[str, object]]:
 
 
 def _of_model(
-    name: str, params: list[click.Parameter], run: Callable[..., None], leave: tuple[str, ...] = ()
+    name: str,
+    params: list[click.Parameter],
+    run: Callable[..., None],
+    leave: tuple[str, ...] = (),
+    resumes: bool = False,
 ) -> click.Command:
     """Builds the command of a model: `params`, then the options of its configs."""
     entry = registry.entry(name)
-    data, *others = (p for p in _model_options(name) if p.name not in leave)
+    data, *others = (p for p in _model_options(name, resumes) if p.name not in leave)
     params = [data, *params, *others]
     made = OfModel(name, params=params, callback=run, help=f"{name}: {_about(entry)}.")
     made.recipes = {recipe: _settings(table) for recipe, table in entry.recipes().items()}

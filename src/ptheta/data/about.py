@@ -41,6 +41,8 @@ About = TypedDict(
         "kind": str,
         "images": dict[str, int],
         "rows": dict[str, int],
+        "shards": dict[str, int],
+        "bytes of shards": dict[str, int],
         "columns": dict[str, ColumnAbout],
         "size": str,
         "pairs": str,
@@ -65,6 +67,7 @@ About = TypedDict(
 About.__doc__ = """Summary of a source, JSON-ready; entries without content are left out.
 
 images, rows: their number by split; a source has one of both
+shards, bytes of shards: their number and the sum of their sizes by split, as they are stored
 pairs: inputs and targets; label maps: the colours of each part; partners: how many training images
     have one in the other domain
 classes: training examples per class; attributes: each with its values, in the syntax of `--where`;
@@ -101,7 +104,8 @@ def describe(source: Source, **options: Unpack[DataOptions]) -> About:
         advice = columns_advice(train)
     else:
         images = images_of(train)
-        about |= {"images": counts, **_of_images(images), **_of_pairs(images)}
+        about |= {"images": counts, **_of_shards(reader)}
+        about |= {**_of_images(images), **_of_pairs(images)}
         advice = _advice(_sample(images), images)
     about |= _conditions(train)
     if "images" in about:
@@ -114,6 +118,16 @@ def describe(source: Source, **options: Unpack[DataOptions]) -> About:
     if advice := [*advice, *_of_classes(about), *_of_files(about), *train.advice]:
         about["suggestions"] = advice
     return about
+
+
+def _of_shards(reader: SourceReader) -> About:
+    """The files of a source in shards."""
+    if not reader.shards:
+        return {}
+    return {
+        "shards": {split: len(sizes) for split, sizes in reader.shards.items()},
+        "bytes of shards": {split: sum(sizes) for split, sizes in reader.shards.items()},
+    }
 
 
 def _of_images(train: ImageDataset) -> About:

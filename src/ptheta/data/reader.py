@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 from ptheta.data.dataset import Dataset
 from ptheta.data.names import shortened
@@ -32,6 +32,7 @@ class SourceReader:
     has_columns: whether it has columns to choose from
     readable_whole: whether it can be read as one part (`Request.whole`)
     pairs: the kinds of pairs, names of `PAIRS`, that it may store
+    shards: the bytes of each shard of a split, for a source in shards
     """
 
     kind: str
@@ -41,6 +42,7 @@ class SourceReader:
     has_columns: Callable[[], bool] = _never
     readable_whole: bool = False
     pairs: tuple[str, ...] = ()
+    shards: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
     def check(self, settings: DataSettings, source: str) -> None:
         """Raise PthetaError for requested columns or pairs that do not exist, and for a setting out

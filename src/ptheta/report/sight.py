@@ -62,7 +62,8 @@ def look(runs: Sequence[Run], data: str | None) -> Sight:
                 f"{first.plan.source} ({first.spec}), which are different images: compare runs "
                 "of the same data, or give the data to evaluate on by --data"
             )
-    where = data or first.place()
+    # of equal data, those of a run from the hub are the last to be asked for
+    where = data or min(runs, key=lambda run: run.downloaded).place()
     openings = Openings()
     found = [run.look(where, openings=openings) for run in runs]
     seen: list[Seen] = []

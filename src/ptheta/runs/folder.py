@@ -13,7 +13,9 @@ from torch import nn
 from ptheta import conditions, schemas
 from ptheta.compute.layout import channels_last
 from ptheta.conditions import ConditionSpec
+from ptheta.data import EMBEDDED
 from ptheta.data.dataset import Dataset
+from ptheta.data.hub import ALIASES
 from ptheta.data.memory import Source
 from ptheta.data.names import MEMORY, called, recorded, shortened
 from ptheta.data.request import Learned
@@ -27,6 +29,7 @@ from ptheta.models import registry
 from ptheta.runs.card import card
 from ptheta.runs.config_file import damaged, has_config, read_config, spec_of, whites
 from ptheta.runs.from_plan import Openings, build_model
+from ptheta.runs.hub import is_downloaded
 from ptheta.runs.places import folder_of, shipped
 from ptheta.runs.plan import Plan
 from ptheta.runs.plugged import check_here
@@ -38,6 +41,7 @@ from ptheta.training.metric_logger import read_metrics
 from ptheta.training.processes import chosen_device
 from ptheta.training.progress import Progress
 
+KNOWN = (*EMBEDDED, *ALIASES)  # names of data that are the same for everyone
 RECORD = "data.safetensors"  # fingerprints of the training images
 
 
@@ -108,6 +112,11 @@ class Run:
         """`example:NAME` or `hf://ORG/NAME@COMMIT` for a run of the package or of the hub, which is
         read-only; else None."""
         return shipped(self.path)
+
+    @property
+    def downloaded(self) -> bool:
+        """Whether it came from the hub, so that others wrote what is in it."""
+        return is_downloaded(self.path)
 
     @property
     def called(self) -> str:
@@ -314,13 +323,24 @@ class Run:
         return ""
 
     def place(self) -> str | Path:
-        """The location of the training data. Raises PthetaError if it no longer exists."""
+        """The location of the training data.
+
+        Raises PthetaError if it no longer exists, and for a run from the hub whose data are not a
+        set that ptheta knows: what others wrote into a run neither opens files of this machine nor
+        makes it contact an address.
+        """
         check_here(self.about.plugins, self.path, source=True)
         kept = recorded(self.plan.source)
         if kept == MEMORY:
             raise PthetaError(
                 f"{self.path} was trained on images in memory: give them with --data (in Python "
                 "data=), from memory or from their current location"
+            )
+        if self.downloaded and kept not in KNOWN:
+            raise PthetaError(
+                f"{self.called} came from the hub, and {shortened(kept)}, which it names as its "
+                "training data, is not read unless you name it: give it, or your own copy of the "
+                "data, with --data"
             )
         if isinstance(kept, Path) and not exists(kept):
             raise PthetaError(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -26,6 +26,7 @@ FILES = (*OF_A_RUN, "evaluation.json", NAME, GRID, *(f"{FOLDER}/{name}" for name
 PART = r"[A-Za-z0-9](?:[\w.-]{0,94}[A-Za-z0-9])?"
 REVISION = r"(?!.*\.\.)\w[\w./+-]{0,199}"  # it is part of a path in the cache
 ADDRESS = re.compile(rf"(?P<name>{PART}/{PART})(?:@(?P<revision>{REVISION}))?", re.ASCII)
+DOWNLOADS = Path(".cache", "huggingface", "download")  # what the library notes in a --local-dir
 MAIN = "main"  # the revision that is meant if none is named
 
 
@@ -158,9 +159,31 @@ def asked(failure: str, ask: Callable[[], T]) -> T:
 
 
 def address_in(folder: Path) -> str | None:
-    """`hf://ORG/NAME` if a folder is that of a run in the cache of the hub, else None."""
-    place = Path(os.path.abspath(folder))
-    repository = place.parent.parent.name
-    if place.parent.name != "snapshots" or not repository.startswith("models--"):
-        return None
-    return f"{HUB}{repository.removeprefix('models--').replace('--', '/', 1)}@{place.name[:12]}"
+    """`hf://ORG/NAME@COMMIT` if a folder is that of a run in the cache of the hub, or is in such a
+    folder; else None."""
+    for _, place in _within(folder):
+        repository = place.parent.parent.name
+        if place.parent.name == "snapshots" and repository.startswith("models--"):
+            name = repository.removeprefix("models--").replace("--", "/", 1)
+            return f"{HUB}{name}@{place.name[:12]}"
+    return None
+
+
+def is_downloaded(folder: Path) -> bool:
+    """Whether the run in a folder came from the hub: into its cache, or by `hf download
+    --local-dir`. Where its files are says so, and nothing that is written in them."""
+    if address_in(folder) is not None:
+        return True
+    return any(
+        (place / DOWNLOADS / rest / "config.json.metadata").is_file()
+        for rest, place in _within(folder)
+    )
+
+
+def _within(folder: Path) -> Iterator[tuple[Path, Path]]:
+    """The folders that a folder is in, from itself upwards, each with the path of it in there; by
+    its name, and with links followed."""
+    for text in dict.fromkeys((os.path.abspath(folder), os.path.realpath(folder))):
+        own = Path(text)
+        for place in (own, *own.parents):
+            yield own.relative_to(place), place

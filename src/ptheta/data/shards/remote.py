@@ -10,6 +10,7 @@ import asyncio
 import os
 import re
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -119,14 +120,14 @@ class RemoteStore(Store):
             return Index.parse(_content(self.place, INDEX, MOST_INDEX), where)
 
         try:
-            return _repeated(read, where)
+            return _repeated(read, self.place, INDEX)
         except Damaged:  # or cut off on its way
-            return _repeated(read, where)
+            return _repeated(read, self.place, INDEX)
 
     def path(self, entry: Entry) -> Path:
         file = _cached(entry)
         if not _touched(file):
-            _repeated(lambda: _fetch(self.place, entry, file), f"{self.place}/{entry.name}")
+            _repeated(lambda: _fetch(self.place, entry, file), self.place, entry.name)
         return file
 
     def fetch(self, entry: Entry) -> None:
@@ -333,16 +334,38 @@ def _needed(module: str, place: str, package: str) -> ModuleType:
         raise PthetaError(f"{place} needs a package: pip install '{package}'") from None
 
 
-def _repeated(work: Callable[[], T], what: str) -> T:
-    """Do the work, several times if need be. Raises PthetaError after the last attempt."""
+def _repeated(work: Callable[[], T], place: str, name: str) -> T:
+    """Fetch a file, with several attempts if need be. Raises PthetaError after the last one."""
     for attempt in range(1, ATTEMPTS + 1):
         try:
             return work()
         except Unavailable as error:
             if attempt == ATTEMPTS:
                 raise PthetaError(
-                    f"cannot fetch {what}: {error}; tried {ATTEMPTS} times: try again later, or "
-                    "copy the shards to this machine"
+                    f"cannot fetch {place}/{name}: {error}; tried {ATTEMPTS} times: try again "
+                    "later, or copy the shards to this machine"
                 ) from None
+            _say_once(place, error)
             time.sleep(WAIT * 2 ** (attempt - 1))
     raise AssertionError
+
+
+_said: set[str] = set()  # sets of shards at whose address an attempt has failed
+_said_lock = Lock()
+
+
+def _say_once(place: str, error: Unavailable) -> None:
+    """Warn at the first fault of an address. The text has no name of a file, so that all processes
+    of a training say the same, which is printed once."""
+    with _said_lock:
+        if place in _said:
+            return
+        _said.add(place)
+    waits = sum(WAIT * 2**k for k in range(ATTEMPTS - 1))
+    web = place.partition("://")[0].lower() in WEB
+    stall = f", each until no byte has come for {STALL:g} s" if web else ""
+    warnings.warn(
+        f"cannot fetch a file of {place} yet ({error}): trying {ATTEMPTS - 1} more times within "
+        f"{waits:g} s of waiting{stall}; later faults are told only if they stay",
+        stacklevel=2,
+    )

@@ -50,7 +50,11 @@ def open_shards(path: Path) -> SourceReader:
 
 def reader_of_shards(store: Store) -> SourceReader:
     """Raises PthetaError if the index cannot be read."""
-    return SourceReader(KIND, partial(_read, store, store.index()))
+    index = store.index()
+    shards: dict[str, tuple[int, ...]] = {
+        name: tuple(shard.bytes for shard in entry.shards) for name, entry in index.splits.items()
+    }
+    return SourceReader(KIND, partial(_read, store, index), shards=shards)
 
 
 def _read(store: Store, index: Index, request: Request) -> tuple[Dataset, Part]:

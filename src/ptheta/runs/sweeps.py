@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
@@ -321,20 +321,18 @@ def _known(folder: Path, trainings: Trainings) -> schemas.Sweep:
         return schemas.Sweep(runs=[])
 
 
-@contextmanager
-def patiently(folder: Path) -> Iterator[None]:
-    """Context with the lock of a folder, for which it waits a while."""
+def patiently(folder: Path) -> ExitStack:
+    """The lock of a folder, for which it waits a while: held until the context is left."""
+    held = ExitStack()
     for remaining in reversed(range(PATIENCE)):
-        with ExitStack() as stack:
-            try:
-                stack.enter_context(locked(folder, "recording a run"))
-            except InUse:
-                if not remaining:
-                    raise
-                time.sleep(PAUSE)
-                continue
-            yield
-            return
+        try:
+            held.enter_context(locked(folder, "recording a run"))
+            break
+        except InUse:
+            if not remaining:
+                raise
+        time.sleep(PAUSE)
+    return held
 
 
 def _name(setting: Mapping[str, object]) -> str:

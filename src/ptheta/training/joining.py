@@ -109,16 +109,25 @@ class Member:
         if self.first:
             self.tell("files", [(name, (folder / name).stat().st_size) for name in names])
             for name in names:
-                with (folder / name).open("rb") as file:
-                    while data := file.read(CHUNK):
-                        chunk = torch.frombuffer(bytearray(data), dtype=torch.uint8)
-                        distributed.broadcast(chunk, src=0)
+                self._send(folder / name)
             return folder
         told = self.told("files")
         assert isinstance(told, list)
         for name, size in told:
             self._receive(self.shadow / name, int(size))
         return self.shadow
+
+    def close(self) -> None:
+        """Leaves the groups of processes that were opened."""
+        if self.opened:
+            with suppress(RuntimeError, ValueError):
+                distributed.destroy_process_group()
+
+    def _send(self, path: Path) -> None:
+        with path.open("rb") as file:
+            while data := file.read(CHUNK):
+                chunk = torch.frombuffer(bytearray(data), dtype=torch.uint8)
+                distributed.broadcast(chunk, src=0)
 
     def _receive(self, path: Path, size: int) -> None:
         if self.shadow not in path.resolve().parents:
@@ -166,9 +175,7 @@ def joined(place: Place, run: Mapping[str, str]) -> Iterator[Member]:
             raise end from None
         finally:
             clean()
-            with suppress(RuntimeError, ValueError):
-                if member.opened:
-                    distributed.destroy_process_group()
+            member.close()
 
 
 def _end_of(member: Member, error: BaseException) -> BaseException:

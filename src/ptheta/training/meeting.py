@@ -132,16 +132,21 @@ def _sign_in(place: Place, root: PrefixStore, mine: Card, deadline: float, secon
             known, store = name, PrefixStore(name, root)
             store.set(f"card/{place.rank}", mine.to_text())
         if known and store.check(["verdict"]):
-            verdict = json.loads(store.get("verdict"))
-            cards = tuple(Card(**card) for card in verdict["cards"])
+            cards = _agreed(store.get("verdict"), mine)
             if mine in cards:
-                if verdict["fault"]:
-                    raise PthetaError(verdict["fault"])
                 return Met(known, store, cards)
-            if verdict["fault"] and len(cards) == 1:  # before this process came
-                raise PthetaError(verdict["fault"])
         time.sleep(POLL)
     raise PthetaError(_lost(place, seconds))
+
+
+def _agreed(verdict: bytes, mine: Card) -> tuple[Card, ...]:
+    """The cards of a meeting; raises PthetaError if this process has met and it has failed."""
+    told = json.loads(verdict)
+    cards = tuple(Card(**card) for card in told["cards"])
+    alone = len(cards) == 1  # the meeting has failed before this process came
+    if told["fault"] and (alone or mine in cards):
+        raise PthetaError(told["fault"])
+    return cards
 
 
 def difference(cards: list[Card]) -> str:

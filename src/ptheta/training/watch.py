@@ -164,13 +164,16 @@ class Watch:
         with suppress(RuntimeError, distributed.DistError):
             while time.monotonic() < deadline:
                 if self.store.check([REASON]):
-                    told = json.loads(self.store.get(REASON))
-                    text, rank = str(told["text"]), told["rank"]
-                    if rank is not None and rank != self.rank and told["status"] == FAULT:
-                        text = f"rank {rank} on {self.met.cards[rank].host}: {text}"
-                    return Cause(text, int(told["status"]), rank)
+                    return self._read(self.store.get(REASON))
                 time.sleep(EVERY / 10)
         return None
+
+    def _read(self, reason: bytes) -> Cause:
+        told = json.loads(reason)
+        text, rank = str(told["text"]), told["rank"]
+        if rank is not None and rank != self.rank and told["status"] == FAULT:
+            text = f"rank {rank} on {self.met.cards[rank].host}: {text}"
+        return Cause(text, int(told["status"]), rank)
 
     def _lost(self) -> Cause:
         """Which processes do not report any more, after the connection to one is lost."""

@@ -12,6 +12,7 @@ import ptheta
 from ptheta.cli import types
 from ptheta.cli.common import (
     DATA,
+    DEVICE,
     FIGURE,
     JSON,
     RUN,
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 @WEIGHTS
 @DATA
 @out
+@DEVICE
 @THREADS
 def manifold(dims: str | None, **options: Parsed) -> None:
     """Plot decoded images over two dimensions of the code.
@@ -74,6 +76,7 @@ def two_dimensions(text: str) -> tuple[int, int]:
 @DATA
 @SEED
 @FIGURE
+@DEVICE
 @THREADS
 def latents(as_json: bool, out: Path | None, **options: Parsed) -> None:
     """Analyse the codes: active units, KL, posterior and prior.
@@ -125,6 +128,7 @@ def _print_latents(report: LatentReport) -> None:
 @WEIGHTS
 @DATA
 @SEED
+@DEVICE
 @THREADS
 def fit(
     run: str,
@@ -143,6 +147,8 @@ def fit(
       ptheta fit runs/ae --components 20
       ptheta fit runs/vq --model pixelcnn --set steps=2000 --set condition=labels
     """
+    if model is not None and not given("device"):
+        options["device"] = None  # as for `ptheta train`
     if model is None:
         refuse(("recipe", "settings", "resume"), "is of --model, and there is none")
         ptheta.fit(run, components=components, **options)
@@ -187,6 +193,7 @@ def _pairs(settings: tuple[str, ...]) -> dict[str, Parsed]:
 @DATA
 @SEED
 @FIGURE
+@DEVICE
 @THREADS
 def probe(labels: str, as_json: bool, out: Path | None, **options: Parsed) -> None:
     """Evaluate the representation of RUN by classification.

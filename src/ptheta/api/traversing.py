@@ -137,7 +137,7 @@ def _made(
         tasks.traverse(model, one, dims, steps=steps, reach=reach, condition=y)
         for one, y in zip(start.z, each, strict=True)
     ]
-    return torch.stack(made).cpu()
+    return torch.stack(made)
 
 
 def _given(codes: Sequence[str]) -> tuple[dict[str, float], list[str]]:

@@ -21,6 +21,7 @@ from ptheta.cli.common import (
     WEIGHTS,
     Parsed,
     cli,
+    given,
     integers,
     number,
     out,
@@ -140,7 +141,8 @@ def fit(
 ) -> None:
     """Fit a prior to the codes of RUN, so that it can sample.
 
-    An autoencoder has none of its own. The codes of vq-vae get a prior by --model.
+    An autoencoder has none of its own. The codes of vq-vae get a prior by --model, which is trained
+    on the GPU if there is one, unless --device is given.
 
     Examples:
       ptheta fit runs/ae
@@ -155,12 +157,12 @@ def fit(
         told = f"{components} Gaussians"
     else:
         refuse(("components",), "is of a mixture of Gaussians, and --model of another prior")
-        pairs, given = _pairs(settings), options | {"recipe": recipe or "default"}
-        if twice := [name for name in pairs if name in given or name in ("model", "threads")]:
+        pairs, own = _pairs(settings), options | {"recipe": recipe or "default"}
+        if twice := [name for name in pairs if name in own or name in ("model", "threads")]:
             raise PthetaError(
                 f"--set {twice[0]}: it is an option of ptheta fit itself, give --{twice[0]}"
             )
-        ptheta.fit(run, model=model, **given, **pairs)
+        ptheta.fit(run, model=model, **own, **pairs)
         told = model
     after = after_fit(run, ptheta.Run.open(run).spec)
     click.echo(f"{run}: {told} fitted; next: {after}")

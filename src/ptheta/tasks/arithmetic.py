@@ -203,6 +203,4 @@ def moved(
     z = codes[:, None] + how_far[:, None] * directions.expand_as(codes)[:, None]
     y = check_condition(model, condition)
     each = torch.arange(len(codes)).repeat_interleave(len(strengths))
-    return decoded(
-        model, z.flatten(0, 1).to(device_of(model)), None if y is None else y[each]
-    ).cpu()
+    return decoded(model, z.flatten(0, 1), None if y is None else y[each])

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import inspect
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,22 +16,26 @@ from torch import Tensor, nn
 
 import ptheta
 from ptheta import api
-from ptheta.api import Grid, Seen
+from ptheta.api import Grid
+from ptheta.api.on_device import on_device
+from ptheta.capabilities import device_of
 from ptheta.cli.commands import cli
+from ptheta.data.dataset import Dataset
 from ptheta.errors import PthetaError
 from ptheta.runs.folder import Run
 from tests.conftest import TINY
-from tests.fake_gpu import MISSING, NAME, apart, fake_gpu, gpu
+from tests.fake_gpu import CPU, MISSING, NAME, apart, fake_gpu, gpu
 from tests.training.test_runs import QUIET
 
 needs_fake = pytest.mark.skipif(MISSING, reason="this torch has no devices written in Python")
 without_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 
 # Verbs of a run without the option. In a compressed file the decoder must find the same
-# probabilities as the encoder to the last bit, on every machine. The others compute nothing.
-ON_THE_CPU = {"compress", "decompress", "log", "push"}
-OF_NO_RUN = {"train", "sweep", "models", "completion", "metrics", "data", "report", "demo", "study"}
-OF_NO_RUN |= {"launch", "learn"}
+# probabilities as the encoder to the last bit, on every machine. The pages of a course are of tiny
+# models. The others compute nothing.
+ON_THE_CPU = {"compress", "decompress", "learn", "log", "push"}
+ELSEWHERE = {"sample", "evaluate", "compare"}  # see test_devices.py
+LONG = {"usefulness"}
 RUNS = ("vae", "cvae", "made", "dcgan", "pix2pix", "dae", "ladder-vae")
 
 
@@ -42,6 +46,8 @@ def trained(data: Path, out: Path) -> Path:
     for name in RUNS:
         more = {"pairs": "noise"} if name == "pix2pix" else {}
         ptheta.train(name, data, out / name, **{**TINY[name], **how, **more})
+    with np.load(data) as every:
+        np.savez(out / "few.npz", **{name: every[name][:6] for name in every})
     rows = np.random.default_rng(0).normal(size=(300, 2))
     np.savetxt(out / "rows.csv", rows, delimiter=",", header="a,b", comments="")
     ptheta.train("gaussian", out / "rows.csv", out / "table", epochs=1.0, device="cpu")
@@ -52,16 +58,18 @@ def trained(data: Path, out: Path) -> Path:
 
 def imputed(at: Path, device: str) -> Tensor:
     """The filled cells."""
-    done = ptheta.impute(at / "table", at / "gaps.csv", out=at / "full.csv", force=True, device=device)
+    done = ptheta.impute(
+        at / "table", at / "gaps.csv", out=at / "full.csv", force=True, device=device
+    )
     return torch.from_numpy(np.genfromtxt(done.paths[0], delimiter=",", skip_header=1))
 
 
 Row = Callable[[Path, str], object]
 ROWS: dict[str, Row] = {
-    "sample": lambda at, on: ptheta.sample(at / "vae", 5, device=on),
-    "evaluate": lambda at, on: ptheta.evaluate(at / "made", n=8, extractor="pixels", device=on),
     "inpaint": lambda at, on: ptheta.inpaint(at / "made", n=3, each=2, device=on),
-    "score_inpainting": lambda at, on: api.score_inpainting(at / "made", n=4, each=2, device=on),
+    "score_inpainting": lambda at, on: api.score_inpainting(
+        at / "made", n=4, each=2, masks=("upper",), device=on
+    ),
     "surprise": lambda at, on: ptheta.surprise(at / "made", n=3, device=on),
     "translate": lambda at, on: ptheta.translate(at / "pix2pix", n=3, device=on),
     "reconstruct": lambda at, on: ptheta.reconstruct(at / "vae", n=3, measured=8, device=on),
@@ -72,15 +80,13 @@ ROWS: dict[str, Row] = {
         at / "table", repeats=1, draws=3, device=on
     ),
     "outliers": lambda at, on: ptheta.outliers(
-        *(at / "vae", at.parent / "few.npz"),
+        *(at / "vae", at / "few.npz"),
         score=["all"],
         background=at / "made",
         samples=2,
         device=on,
     ),
-    "usefulness": lambda at, on: ptheta.usefulness(
-        at / "table", n=20, repeats=1, device=on
-    ),
+    "usefulness": lambda at, on: ptheta.usefulness(at / "table", n=20, repeats=1, device=on),
     "classify": lambda at, on: ptheta.classify(at / "cvae", n=6, samples=2, device=on),
     "encode": lambda at, on: ptheta.encode(at / "vae", n=6, sample=True, device=on),
     "decode": lambda at, on: ptheta.decode(at / "vae", torch.ones(3, 3), device=on),
@@ -112,46 +118,108 @@ ROWS: dict[str, Row] = {
 }
 
 
-def numbers(found: Any) -> Any:
-    """What a verb has found, as lists of numbers."""
-    if isinstance(found, Grid):
-        return found.x.double().tolist()
-    if isinstance(found, Seen):
-        return found.context.gradient.tolist()
-    if isinstance(found, Tensor):
-        return found.tolist()
-    if isinstance(found, nn.Module):
-        return [x.tolist() for x in found.state_dict().values()]
+def numbers(found: object) -> list[float]:
+    """All numbers in what a verb has found."""
+    match found:
+        case bool() | int() | float():
+            return [float(found)]
+        case Tensor():
+            assert found.device.type == "cpu"
+            return found.double().flatten().tolist()
+        case nn.Module():
+            return numbers([x.cpu() for x in found.state_dict().values()])
+        case Grid():
+            return numbers(found.x)
+        case Dataset() | str() | Path() | None:
+            return []
+        case Mapping():
+            return numbers(list(found.values()))
+        case list() | tuple():
+            return [number for one in found for number in numbers(one)]
+    if not is_dataclass(found):
+        return []
+    return numbers([vars(found)[field.name] for field in fields(found)])
+
+
+def both(data: Path, out: Path, names: Iterable[str]) -> dict[str, Any]:
+    """What verbs find on the CPU and on the fake GPU, and where their models were."""
+    warnings.simplefilter("ignore")  # of few images
+    at, places, model = trained(data, out / "runs"), list[torch.device](), Run.model
+
+    def noted(run: Run, *args: str, **kwargs: str) -> nn.Module:
+        made = model(run, *args, **kwargs)
+        places.append(device_of(made))
+        return made
+
+    found = {}
+    for name in names:
+        here = numbers(ROWS[name](at, "cpu"))
+        with fake_gpu(), pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Run, "model", noted)
+            places.clear()
+            there = numbers(ROWS[name](at, NAME))
+        found[name] = here, there, {place.type for place in places}
     return found
 
 
-if __name__ == "__main__":
-    import sys, tempfile, traceback, time
-    warnings.simplefilter("ignore")
-    tmp = Path(tempfile.mkdtemp())
-    rng = np.random.default_rng(0)
-    images = rng.integers(0, 20, (240, 16, 16), dtype=np.uint8)
-    labels = np.arange(240) % 2
-    for image, label in zip(images, labels, strict=True):
-        a = rng.integers(2, 12)
-        bar = slice(a, a + 3)
-        image[(slice(2, 14), bar) if label else (bar, slice(2, 14))] = rng.integers(180, 256)
-    np.savez(tmp / "strokes.npz", images=images, labels=labels)
-    np.savez(tmp / "few.npz", images=images[:6], labels=labels[:6])
-    t=time.time()
-    at = trained(tmp / "strokes.npz", tmp / "runs")
-    print("trained", time.time()-t)
-    for name, row in ROWS.items():
-        if len(sys.argv) > 1 and name not in sys.argv[1:]: continue
-        for on in ("cpu", NAME):
-            t=time.time()
-            try:
-                if on == "cpu": found = row(at, on)
-                else:
-                    with fake_gpu(): found = row(at, on)
-                print(name, on, type(found), round(time.time()-t,2), flush=True)
-            except Exception as e:
-                print("FAIL", name, on, repr(e)[:300], flush=True)
-                tb=traceback.extract_tb(e.__traceback__)
-                for f in [f for f in tb if "src/ptheta" in f.filename]: print("    ", f.filename.split("/wt/device/")[-1], f.lineno, f.line)
-                if on=="cpu": break
+def check(found: tuple[list[float], list[float], set[str]]) -> None:
+    here, there, places = found
+    assert places == {NAME}
+    assert len(here) == len(there) > 0
+    assert there == pytest.approx(here, rel=1e-4, abs=1e-5, nan_ok=True)
+
+
+@pytest.fixture(scope="module")
+def found(strokes, tmp_path_factory) -> dict[str, Any]:
+    return apart(both, strokes, tmp_path_factory.mktemp("verbs"), sorted(ROWS.keys() - LONG))
+
+
+@needs_fake
+@pytest.mark.parametrize("verb", sorted(ROWS.keys() - LONG))
+def test_a_verb_finds_the_same_on_the_device(verb, found):
+    check(found[verb])
+
+
+@needs_fake
+@pytest.mark.slow
+def test_a_long_verb_finds_the_same_on_the_device(strokes, tmp_path):
+    for each in apart(both, strokes, tmp_path, sorted(LONG)).values():
+        check(each)
+
+
+def test_every_verb_of_a_model_has_the_option_and_a_row():
+    for name, command in cli.commands.items():
+        options = {p.name: p for p in command.params}
+        if {"run", "runs"}.isdisjoint(options) or name in ON_THE_CPU:
+            continue
+        assert isinstance(options["device"], click.Option)
+        assert options["device"].default == "cpu"
+        assert name in ROWS.keys() | ELSEWHERE, name
+
+
+@without_gpu
+@pytest.mark.parametrize("verb", ROWS)
+def test_a_device_that_is_not_there_is_one_line(verb, tmp_path):
+    with pytest.raises(PthetaError, match="device 'cuda' is not available here: choose from cpu"):
+        ROWS[verb](tmp_path, "cuda")
+    assert not list(tmp_path.iterdir())
+
+
+@needs_fake
+def test_a_run_that_is_opened_on_a_device_stays_there(strokes, tmp_path):
+    assert apart(opened_there, strokes, tmp_path) == [gpu(), CPU]
+
+
+def opened_there(data: Path, out: Path) -> list[torch.device]:
+    run = ptheta.train("vae", data, out / "run", **TINY["vae"], **QUIET, steps=1, device="cpu")
+    asked = []
+
+    @on_device
+    def verb(run: str | Path | Run, *, device: str | None = None) -> None:
+        asked.append(Run.open(run).device)
+
+    with fake_gpu():
+        there = Run.open(run, device=NAME)
+        verb(there)
+        verb(there, device="cpu")
+    return asked

@@ -137,7 +137,8 @@ def closed_form(model: nn.Module, k: int) -> Tensor:
     size = code_size(model)
     if not 1 <= k <= size:
         raise PthetaError(f"{k} directions: the code has {size} dimensions, give 1 to {size}")
-    weight = _first_weight(model, lambda: maker.generated(torch.zeros(1, size), _one(model)))
+    z = torch.zeros(1, size, device=device_of(model))
+    weight = _first_weight(model, lambda: maker.generated(z, _one(model)))
     if weight is None or weight.shape[1] < size:
         raise PthetaError(
             "this model has no linear first layer on the code: give groups (--plus, --minus)"

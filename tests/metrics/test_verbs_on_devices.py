@@ -211,7 +211,8 @@ def test_a_run_that_is_opened_on_a_device_stays_there(strokes, tmp_path):
 
 
 def opened_there(data: Path, out: Path) -> list[str]:
-    run = ptheta.train("vae", data, out / "run", **TINY["vae"], **QUIET, steps=1, device="cpu")
+    how: dict[str, Any] = {**TINY["vae"], **QUIET, "steps": 1, "device": "cpu"}
+    run = ptheta.train("vae", data, out / "run", **how)
     asked = []
 
     @on_device

@@ -44,7 +44,7 @@ ERRORS: dict[str, tuple[BaseException, str]] = {
         "out of memory (tried to allocate 8 MB)",
     ),
     "cublas": (
-        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED"),
         "out of memory",
     ),
     "driver": (RuntimeError("CUDA error: out of memory"), "out of memory"),
@@ -124,7 +124,7 @@ def test_a_training_keeps_its_checkpoint_and_goes_on(kind, monkeypatch, capsys, 
 def test_without_a_checkpoint_there_is_none_to_go_on_from(monkeypatch, strokes, tmp_path):
     with (
         exhausted(monkeypatch, "cpu"),
-        pytest.raises(OutOfMemory, match="on cpu: give a smaller --batch-size or a smaller model$"),
+        pytest.raises(OutOfMemory, match="on cpu: give a smaller --batch-size or"),
     ):
         ptheta.train("vae", strokes, tmp_path / "run", steps=6, **HOW)
 

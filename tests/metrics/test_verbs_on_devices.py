@@ -159,7 +159,7 @@ def both(data: Path, out: Path, names: Iterable[str]) -> dict[str, Any]:
             places.clear()
             there = numbers(ROWS[name](at, NAME))
         found[name] = here, there, {place.type for place in places}
-    return found
+    return {"opened": opened_there(at / "vae"), **found}
 
 
 def check(found: tuple[list[float], list[float], set[str]]) -> None:
@@ -167,6 +167,21 @@ def check(found: tuple[list[float], list[float], set[str]]) -> None:
     assert places == {NAME}
     assert len(here) == len(there) > 0
     assert there == pytest.approx(here, rel=1e-4, abs=1e-5, nan_ok=True)
+
+
+def opened_there(run: Path) -> list[str]:
+    """Where a run is that was opened on the device, and is given to a verb without and with one."""
+    asked = []
+
+    @on_device
+    def verb(run: str | Path | Run, *, device: str | None = None) -> None:
+        asked.append(Run.open(run).device.type)
+
+    with fake_gpu():
+        there = Run.open(run, device=NAME)
+        verb(there)
+        verb(there, device="cpu")
+    return asked
 
 
 @pytest.fixture(scope="module")
@@ -183,8 +198,14 @@ def test_a_verb_finds_the_same_on_the_device(verb, found):
 @needs_fake
 @pytest.mark.slow
 def test_a_long_verb_finds_the_same_on_the_device(strokes, tmp_path):
-    for each in apart(both, strokes, tmp_path, sorted(LONG)).values():
-        check(each)
+    found = apart(both, strokes, tmp_path, sorted(LONG))
+    for verb in LONG:
+        check(found[verb])
+
+
+@needs_fake
+def test_a_run_that_is_opened_on_a_device_stays_there(found):
+    assert found["opened"] == [NAME, "cpu"]
 
 
 def test_every_verb_of_a_model_has_the_option_and_a_row():
@@ -203,24 +224,3 @@ def test_a_device_that_is_not_there_is_one_line(verb, tmp_path):
     with pytest.raises(PthetaError, match="device 'cuda' is not available here: choose from cpu"):
         ROWS[verb](tmp_path, "cuda")
     assert not list(tmp_path.iterdir())
-
-
-@needs_fake
-def test_a_run_that_is_opened_on_a_device_stays_there(strokes, tmp_path):
-    assert apart(opened_there, strokes, tmp_path) == [NAME, "cpu"]
-
-
-def opened_there(data: Path, out: Path) -> list[str]:
-    how: dict[str, Any] = {**TINY["vae"], **QUIET, "steps": 1, "device": "cpu"}
-    run = ptheta.train("vae", data, out / "run", **how)
-    asked = []
-
-    @on_device
-    def verb(run: str | Path | Run, *, device: str | None = None) -> None:
-        asked.append(Run.open(run).device.type)
-
-    with fake_gpu():
-        there = Run.open(run, device=NAME)
-        verb(there)
-        verb(there, device="cpu")
-    return asked

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +16,7 @@ import ptheta
 from ptheta.cli import main
 from ptheta.errors import OutOfMemory, lacking, out_of_memory
 from ptheta.models.variational.vae import VAE
-from ptheta.training import checkpoint, ranks
+from ptheta.training import checkpoint, rank, ranks
 from ptheta.training.exhausted import enough_memory
 from ptheta.training.group import Group
 from ptheta.training.settings import TrainSettings
@@ -144,13 +146,21 @@ def test_half_precision_is_advised_on_a_gpu_only(tmp_path):
         raise RuntimeError("a fault")
 
 
-def runs_out(rank: int, out: str) -> None:
+@pytest.fixture
+def signals() -> Iterator[None]:
+    """Signals are blocked afterwards as they were before."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    yield
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def runs_out(number: int, out: str) -> None:
     """One of two processes has no memory left, in a training or in other work."""
-    if rank == 0:
+    if number == 0:
         return
     if not out:
         raise ERRORS["gpu"][0]
-    with enough_memory(TrainSettings(steps=1), Path(out), Group(rank=rank, size=2)):
+    with enough_memory(TrainSettings(steps=1), Path(out), Group(rank=number, size=2)):
         raise ERRORS["cpu"][0]
 
 
@@ -161,6 +171,14 @@ def runs_out(rank: int, out: str) -> None:
         ("", "20.00 GiB, .*: use fewer or smaller examples"),
     ],
 )
-def test_a_process_of_several_is_one_line(out, words):
-    with pytest.raises(OutOfMemory, match=words):
-        ranks.spread(runs_out, (out,), 2)
+def test_a_process_of_several_says_it(out, words, signals):
+    assert rank._outcome(0, runs_out, (out,)).done
+    refused = rank._outcome(1, runs_out, (out,)).refusal
+    assert isinstance(refused, OutOfMemory)
+    assert re.search(words, str(refused))
+
+
+@pytest.mark.slow
+def test_several_processes_are_one_line():
+    with pytest.raises(OutOfMemory, match="on cpu, 2 processes: give a smaller"):
+        ranks.spread(runs_out, ("none",), 2)

@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
+# torch has an own type for this on a GPU only; libraries of CUDA do not use it
+NO_MEMORY = (
+    *("out of memory", "can't allocate memory", "not enough memory", "STATUS_ALLOC_FAILED"),
+    "Storage size calculation overflowed",
+)
+SIZE = r"([\d.,]+ (?:bytes|[KMGT]i?B))"
+TRIED = re.compile(rf"(?:tried to|Unable to) allocate {SIZE}", re.IGNORECASE)
+OF_GPU = re.compile(rf"GPU (\d+) has a total capacity of {SIZE} of which {SIZE} is free")
 MOST_WRONG = 3  # maximum typos in a long word
 MOST_KNOWN = 50  # names that a message lists
 LEAST_SHARED = 3  # minimum length of a shared name part
@@ -29,6 +38,10 @@ class CannotWrite(PthetaError):
     """A file or folder that cannot be written: no space, no permission, or no such location."""
 
 
+class OutOfMemory(PthetaError):
+    """The memory of this machine or of a GPU does not suffice."""
+
+
 class InUse(PthetaError):
     """A folder that another process is using."""
 
@@ -39,6 +52,35 @@ class Interrupted(PthetaError):
     def __init__(self, message: str, number: int) -> None:
         super().__init__(message)
         self.number = number
+
+
+def lacking(error: BaseException) -> str | None:
+    """What an error of torch, NumPy or Python says of memory that has run out; None for another
+    error."""
+    text = str(error)
+    known = isinstance(error, RuntimeError) and any(words in text for words in NO_MEMORY)
+    if not known and not isinstance(error, MemoryError):
+        return None
+    tried, gpu = TRIED.search(text), OF_GPU.search(text)
+    facts = [] if tried is None else [f"tried to allocate {_readable(tried[1])}"]
+    facts += [] if gpu is None else [f"{gpu[3]} of {gpu[2]} are free"]
+    where = "" if gpu is None else f" on GPU {gpu[1]}"
+    more = f" ({', '.join(facts)})" if facts else ""
+    return f"out of memory{where}{more}"
+
+
+def out_of_memory(error: BaseException) -> OutOfMemory | None:
+    """The error for memory that has run out, wherever that was; None for another error."""
+    told = lacking(error)
+    if told is None:
+        return None
+    return OutOfMemory(f"{told}: use fewer or smaller examples, or a smaller model")
+
+
+def _readable(size: str) -> str:
+    """A number of bytes in GiB; other sizes as they are."""
+    number, _, unit = size.partition(" ")
+    return f"{int(number) / 2**30:,.2f} GiB" if unit == "bytes" else size
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:

@@ -40,7 +40,7 @@ def test_the_job_asks_for_what_was_asked_for():
     assert {"--nodes=2", "--ntasks-per-node=4", "--gpus-per-node=4", "--time=4:00:00"} <= set(asked)
     assert {"--signal=B:USR1@120", "--requeue", "--partition=a"} <= set(asked)
     assert text.startswith("#!/bin/bash\n#SBATCH ")
-    assert shlex.join(["ptheta", "train", *WORDS, "--resume"]) in text
+    assert shlex.join(["ptheta", "train", *WORDS, "--resume", "--device", "cuda"]) in text
     assert text == ptheta.launch(
         "slurm", WORDS, nodes=2, gpus=4, time="4:00:00", directives=["--partition=a"]
     )
@@ -53,9 +53,18 @@ def test_each_process_has_its_cores():
 def test_without_gpus_one_process_of_each_machine():
     text = printed(*WORDS, "--resume", "--setup", "module load python")
     assert "gpus" not in text
+    assert "--device" not in text
     assert "--ntasks-per-node=1" in text
     assert text.count("--resume") == 1
     assert "\nmodule load python\n" in text
+
+
+@pytest.mark.parametrize("device", [["--device", "cuda"], ["--device=cuda"]])
+def test_gpus_are_trained_on(device):
+    text = printed(*WORDS, *device, "--gpus", "2")
+    assert text.count("--device") == 1
+    assert shlex.join([*WORDS, *device]) in text
+    assert shlex.join(["--device", "cpu"]) in printed(*WORDS, "--device", "cpu")
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="no bash")
@@ -91,6 +100,9 @@ def test_shells_read_it(more, tmp_path):
             "6 does not divide among 4 processes",
         ),
         ([*WORDS, "--lr", "fast"], "lr"),
+        ([*WORDS, "--gpus", "2", "--device", "cpu"], "--gpus 2 and --device cpu: the processes"),
+        ([*WORDS, "--gpus", "2", "--device=mps"], "--gpus 2 and --device mps: the processes"),
+        ([*WORDS, "--gpus", "2", "--device", "auto"], "--gpus 2 and --device auto: the processes"),
         ([*WORDS, "--time", "\u0661:00"], "want minutes"),
         ([*WORDS, "--sbatch", "partition=gpu"], "want an option, such as --partition=gpu"),
     ],

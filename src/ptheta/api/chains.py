@@ -15,10 +15,11 @@ from ptheta.api.export import Images, composed
 from ptheta.api.films import film_side, is_film
 from ptheta.api.grid import Block, Output
 from ptheta.api.limits import check_numbers
-from ptheta.compute.streams import undisturbed
+from ptheta.api.on_device import on_device
 from ptheta.data.memory import Source
 from ptheta.errors import PthetaError
 from ptheta.extractors.base import Extractor
+from ptheta.extractors.placed import placed
 from ptheta.extractors.table import choose_extractor, load_extractor
 from ptheta.files import html
 from ptheta.files.films import FILM, write_gif
@@ -92,7 +93,7 @@ def _number(value: float) -> str:
     return f"{value:.4g}" if math.isfinite(value) else "-"
 
 
-@undisturbed()
+@on_device
 def chain(
     run: str | Path | Run,
     *,
@@ -106,6 +107,7 @@ def chain(
     seed: int = 0,
     out: str | Path | None = None,
     scale: int | None = None,
+    device: str | None = None,
 ) -> Chained:
     """Run the Markov chain of a trained model; measure its mixing and optionally record a film.
 
@@ -123,6 +125,7 @@ def chain(
         seed: random seed
         out: film to write: an image with a row for each chain, an array, a folder, or a .gif
         scale: as for `sample`
+        device: as for `ptheta.sample`
 
     Raises:
         PthetaError: if the model has no Markov chain, if a film of non-images is requested, or if
@@ -186,7 +189,7 @@ def _classifier(run: Run, asked: str | None, data: Source | None) -> Extractor |
             raise PthetaError("--extractor and --data apply only to images: leave them out")
         return None
     if asked is not None:
-        chosen = load_extractor(asked)
+        chosen = placed(load_extractor(asked), run.device)
         if not chosen.classes:
             raise PthetaError(f"--extractor {asked} is not a classifier: give digits or fashion")
         return chosen
@@ -196,7 +199,7 @@ def _classifier(run: Run, asked: str | None, data: Source | None) -> Extractor |
         if data is not None:
             raise
         return None  # diagnostics also work if the data is gone
-    chosen = choose_extractor(known, None)[0]
+    chosen = placed(choose_extractor(known, None)[0], run.device)
     return chosen if chosen.classes else None
 
 

@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from ptheta.api.films import FILMED, Moving, Screen
 from ptheta.api.grid import Grid, conditions_with
 from ptheta.api.limits import check_numbers
+from ptheta.api.on_device import on_device
 from ptheta.api.own import Own, rows_of_pictures
 from ptheta.batch import Condition
-from ptheta.compute.streams import undisturbed
 from ptheta.conditions import word
 from ptheta.data.dataset import Dataset
 from ptheta.data.memory import Source
@@ -101,7 +101,7 @@ class Found:
         return {name: one for name, one in self.each.items() if one.ndim == 1}
 
 
-@undisturbed()
+@on_device
 def arithmetic(
     run: str | Path | Run,
     *,
@@ -124,6 +124,7 @@ def arithmetic(
     save: str | Path | None = None,
     fps: float | None = None,
     scale: int | None = None,
+    device: str | None = None,
 ) -> Moved:
     """Edit images by moving their latent codes along a direction and decoding them.
 
@@ -155,6 +156,7 @@ def arithmetic(
         out, scale: as for `sample`
         save: .safetensors file to write the direction to
         fps: frames per second of a film (default 8)
+        device: as for `ptheta.sample`
 
     Raises:
         PthetaError: if the model does not decode images from codes, if a group is empty, or unless

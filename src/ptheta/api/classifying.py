@@ -12,8 +12,8 @@ from ptheta.api.classified import MODEL, Classification
 from ptheta.api.example_sets import known_labels, seen_in_training, shown_to, some_of
 from ptheta.api.found import names_of
 from ptheta.api.limits import check_numbers
+from ptheta.api.on_device import on_device
 from ptheta.api.written import Places
-from ptheta.compute.streams import undisturbed
 from ptheta.conditions import Labels
 from ptheta.data.dataset import Dataset
 from ptheta.data.memory import Source
@@ -38,6 +38,7 @@ class Reading(TypedDict, total=False):
         prior: p(y): "training" (class frequencies in the training data) or "uniform"
         samples: importance samples for the bound, if the model has no exact likelihood
         weights: "best" or "last" weights of the run
+        device: as for `ptheta.sample`
     """
 
     split: str | None
@@ -48,9 +49,10 @@ class Reading(TypedDict, total=False):
     samples: int
     weights: str
     seed: int
+    device: str | None
 
 
-@undisturbed()
+@on_device
 def classify(
     run: str | Path | Run,
     source: Source | None = None,

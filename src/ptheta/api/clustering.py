@@ -16,8 +16,8 @@ from ptheta.api.export import Images
 from ptheta.api.found import names_of
 from ptheta.api.grid import Block, Output
 from ptheta.api.limits import check_numbers
+from ptheta.api.on_device import on_device
 from ptheta.api.written import Answer, Places
-from ptheta.compute.streams import undisturbed
 from ptheta.data.dataset import Dataset
 from ptheta.data.memory import Source
 from ptheta.files.rows import write_csv
@@ -131,7 +131,7 @@ def _caption(k: int, row: Sequence[str]) -> str:
     return f"{k}: {matched[1]} are {matched[0]}" if all(matched) and matched else f"{k}: {size}"
 
 
-@undisturbed()
+@on_device
 def cluster(
     run: str | Path | Run,
     source: Source | None = None,
@@ -149,6 +149,7 @@ def cluster(
     weights: str = "best",
     seed: int = 0,
     force: bool = False,
+    device: str | None = None,
 ) -> Clustering:
     """Cluster examples without labels.
 
@@ -167,6 +168,7 @@ def cluster(
         weights: "best" or "last" weights of the run
         seed: random seed
         force: overwrite existing files
+        device: as for `ptheta.sample`
 
     Raises:
         PthetaError: if the model has neither categories nor an encoder

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from ptheta.api.training import train
+from ptheta.compute.precise import without_tf32
 from ptheta.data.request import DataSettings
 from ptheta.data.sources import open_image_set
 from ptheta.errors import PthetaError
@@ -67,9 +68,10 @@ def compare(
     read = opened[0].plan.data  # images are preprocessed as the runs' data
     alike = DataSettings(size=read.size, channels=read.channels)
     others = {expand(place).resolve().name: open_image_set(place, alike) for place in images}
-    return compare_runs(
-        opened, folder, n=n, seed=seed, extractor=extractor, images=others, data=data, anew=anew
-    )
+    with without_tf32(opened[0].device):
+        return compare_runs(
+            opened, folder, n=n, seed=seed, extractor=extractor, images=others, data=data, anew=anew
+        )
 
 
 def write_report(folder: str | Path) -> Path:

@@ -9,7 +9,7 @@ from pathlib import Path
 from ptheta import tasks
 from ptheta.api.grid import Block, conditions_with
 from ptheta.api.limits import check_numbers
-from ptheta.compute.streams import undisturbed
+from ptheta.api.on_device import on_device
 from ptheta.data.memory import Source
 from ptheta.data.turns import in_turn
 from ptheta.files.out import check_file
@@ -68,7 +68,7 @@ class Seen:
         }
 
 
-@undisturbed()
+@on_device
 def context(
     run: str | Path | Run,
     pixel: Sequence[int] | None = None,
@@ -77,6 +77,7 @@ def context(
     data: Source | None = None,
     weights: str = "best",
     out: str | Path | None = None,
+    device: str | None = None,
 ) -> Seen:
     """Find the pixels that the prediction of one pixel depends on, by its gradient in the image.
 
@@ -90,6 +91,7 @@ def context(
         data: New location of the run's data, or other images.
         weights: "best" or "last".
         out: A .png to draw the pixels into.
+        device: as for `ptheta.sample`.
 
     Raises:
         PthetaError: If the model has no conditionals in an order of the pixels, for a pixel outside

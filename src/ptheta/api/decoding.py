@@ -19,11 +19,11 @@ from ptheta.api.export import SUFFIXES, Images
 from ptheta.api.given import names_of_results
 from ptheta.api.grid import Grid, Output
 from ptheta.api.metadata import LABEL
+from ptheta.api.on_device import on_device
 from ptheta.api.record import Identity
 from ptheta.api.rows import Rows, check_rows, write_rows
 from ptheta.batch import Condition
 from ptheta.capabilities import Decodes, condition_of
-from ptheta.compute.streams import undisturbed
 from ptheta.conditions import Labels, parts_of, word
 from ptheta.errors import PthetaError
 from ptheta.files.out import check_new, refuse_source
@@ -37,7 +37,7 @@ from ptheta.tasks.sample import BATCH, Part
 Given = str | Path | Tensor | np.ndarray | Encoded
 
 
-@undisturbed()
+@on_device
 def decode(
     run: str | Path | Run,
     codes: Given,
@@ -47,6 +47,7 @@ def decode(
     scale: int | None = None,
     weights: str = "best",
     force: bool = False,
+    device: str | None = None,
 ) -> Grid | Rows:
     """Decode latent codes into examples (the mean, if the decoder is a distribution).
 
@@ -61,6 +62,7 @@ def decode(
         scale: as for `sample`
         weights: "best" or "last" weights of the run
         force: overwrite an existing file
+        device: as for `ptheta.sample`
 
     Raises:
         PthetaError: if the model cannot decode, if the codes do not fit the model, or if a

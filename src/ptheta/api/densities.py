@@ -16,9 +16,9 @@ from ptheta.api.export import Images
 from ptheta.api.found import names_of
 from ptheta.api.grid import Block, Output
 from ptheta.api.limits import check_numbers
+from ptheta.api.on_device import on_device
 from ptheta.api.tabled import texts, write_columns
 from ptheta.api.written import Answer, Places
-from ptheta.compute.streams import undisturbed
 from ptheta.data.dataset import Dataset
 from ptheta.data.memory import Source
 from ptheta.data.trained import DataMatch
@@ -174,7 +174,7 @@ def spelled(ends: Ends, digits: int) -> str:
     return " to ".join(f"{end:.{digits}g}" for end in ends)
 
 
-@undisturbed()
+@on_device
 def density(
     run: str | Path | Run,
     source: Source | None = None,
@@ -190,6 +190,7 @@ def density(
     show: str | Path | None = None,
     n: int = SHOWN,
     force: bool = False,
+    device: str | None = None,
 ) -> Likely:
     """Compute log p(x) of examples (exact, bound or estimate) and rank them among held-out
     examples.
@@ -207,6 +208,7 @@ def density(
         show: image to write, with the n least and the n most likely examples
         n: examples in each row of that image
         force: overwrite existing files
+        device: as for `ptheta.sample`
 
     Raises:
         PthetaError: if the model has no likelihood, bound or estimate, or if the run's data is not

@@ -15,8 +15,8 @@ from ptheta.api.example_sets import shown_to, some_of
 from ptheta.api.found import names_of
 from ptheta.api.grid import Block, conditions_with
 from ptheta.api.limits import check_numbers
+from ptheta.api.on_device import on_device
 from ptheta.api.own import Own, rows_of_pictures
-from ptheta.compute.streams import undisturbed
 from ptheta.data.columns.write import WRITERS
 from ptheta.data.dataset import Dataset
 from ptheta.data.memory import Source
@@ -108,7 +108,7 @@ def _columns(table: Sequence[Sequence[str]]) -> int:
     return sum(max(map(len, cells)) + 2 for cells in table) - 2
 
 
-@undisturbed()
+@on_device
 def encode(
     run: str | Path | Run,
     source: Source | None = None,
@@ -125,6 +125,7 @@ def encode(
     weights: str = "best",
     seed: int = 0,
     force: bool = False,
+    device: str | None = None,
 ) -> Encoded:
     """Encode the run's data, a source, or images.
 
@@ -144,6 +145,7 @@ def encode(
         weights: "best" or "last" weights of the run
         seed: random seed
         force: overwrite an existing file
+        device: as for `ptheta.sample`
 
     Raises:
         PthetaError: if the model cannot encode, or if `sample` or `std` is given for a model

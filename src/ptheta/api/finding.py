@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TypedDict, Unpack
 
@@ -13,15 +14,16 @@ from torch import Tensor, nn
 from ptheta import tasks
 from ptheta.api.example_sets import read_as
 from ptheta.api.found import Found, names_of, write
+from ptheta.api.on_device import on_device
 from ptheta.api.written import Places
-from ptheta.capabilities import Encodes, condition_of
-from ptheta.compute.streams import undisturbed
+from ptheta.capabilities import Encodes, condition_of, device_of
 from ptheta.data.dataset import Dataset
 from ptheta.data.memory import Source
 from ptheta.data.selection import matching
 from ptheta.data.trained import DataMatch, joined
 from ptheta.errors import PthetaError
 from ptheta.extractors.base import Extractor
+from ptheta.extractors.placed import placed
 from ptheta.extractors.table import load_extractor
 from ptheta.runs.folder import Run
 from ptheta.tasks.conditions import with_conditions
@@ -47,6 +49,7 @@ class Finding(TypedDict, total=False):
         false_alarms: fraction of examples like the training data that may be flagged
         samples: importance samples for a bound
         weights: "best" or "last" weights of the run
+        device: as for `ptheta.sample`, also of the background model
     """
 
     score: Sequence[str]
@@ -56,9 +59,10 @@ class Finding(TypedDict, total=False):
     samples: int
     weights: str
     seed: int
+    device: str | None
 
 
-@undisturbed()
+@on_device
 def outliers(
     run: str | Path | Run,
     source: Source,
@@ -172,15 +176,17 @@ def _known(run: Run, bank: Dataset, how: Finding) -> Known:
     return Known(
         model,
         with_conditions(model, bank),
-        None if background is None else _background(run, Run.open(background)),
+        None if background is None else _background(run, background),
         _extractor(how.get("extractor"), model),
         samples=how.get("samples", Known.samples),
         seed=how.get("seed", Known.seed),
     )
 
 
-def _background(run: Run, other: Run) -> nn.Module:
-    """The background model. Raises PthetaError if it was trained on other data than the run."""
+def _background(run: Run, path: str | Path | Run) -> nn.Module:
+    """The background model, on the device of the run. Raises PthetaError if it was trained on other
+    data."""
+    other = replace(Run.open(path), device=run.device)
     if other.spec != run.spec:
         raise PthetaError(
             f"--background {other.path} was trained on {other.spec}, and {run.path} on "
@@ -195,7 +201,8 @@ def _background(run: Run, other: Run) -> nn.Module:
 def _extractor(asked: str | Extractor | None, model: nn.Module) -> Extractor | None:
     if asked == CODES and isinstance(model, Encodes):
         return Codes(model)
-    return load_extractor(asked) if isinstance(asked, str) else asked
+    chosen = load_extractor(asked) if isinstance(asked, str) else asked
+    return None if chosen is None else placed(chosen, device_of(model))
 
 
 def _asked(names: Sequence[str], known: Known, scored: Dataset) -> tuple[str, ...]:

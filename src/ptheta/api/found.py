@@ -12,7 +12,7 @@ from torch import Tensor
 from ptheta.api.export import Images
 from ptheta.api.grid import Output
 from ptheta.api.written import Places
-from ptheta.capabilities import condition_of
+from ptheta.capabilities import condition_of, device_of
 from ptheta.data.dataset import Dataset
 from ptheta.files.rows import write_csv
 from ptheta.measures.detection import interval
@@ -132,9 +132,10 @@ def _draw(output: Output, known: Known, data: Dataset, found: Outliers, n: int) 
     batch = worst.batch(slice(0, len(worst)))
     plain = "difference" if lacks_conditions(known.model, worst) else None
     name, heat = heat_of(known, plain)
-    y = None if condition_of(known.model) is None else batch.condition
+    there = batch.to(device_of(known.model))
+    y = None if condition_of(known.model) is None else there.condition
     with torch.no_grad():
-        maps = from_unit(brightness(heat(batch.x, y))).expand(-1, spec.channels, -1, -1)
+        maps = from_unit(brightness(heat(there.x, y))).expand(-1, spec.channels, -1, -1)
     rows = torch.stack([batch.x, maps, closest(known, batch.x)], 1).flatten(0, 1)
     captions = tuple(names_of(worst))
     shown = replace(Images.of(rows), headings=("image", name, "nearest"), captions=captions)

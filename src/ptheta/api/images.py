@@ -10,6 +10,7 @@ from ptheta.api.choosing import Choosing
 from ptheta.api.draw import How
 from ptheta.api.grid import Grid, Output, examples, side_by_side, squarish
 from ptheta.api.limits import check_numbers
+from ptheta.api.on_device import on_device
 from ptheta.api.rows import Rows, is_table
 from ptheta.api.sampling import Drawing, Sampling
 from ptheta.api.sharing import shared_run
@@ -102,7 +103,7 @@ def sample(
     return shared_run(job, run, None, processes, device)
 
 
-@undisturbed()
+@on_device
 def surprise(
     run: str | Path | Run,
     *,
@@ -111,6 +112,7 @@ def surprise(
     weights: str = "best",
     out: str | Path | None = None,
     scale: int | None = None,
+    device: str | None = None,
 ) -> Grid:
     """Map -log2 p of each pixel of test images given the earlier pixels.
 
@@ -121,7 +123,7 @@ def surprise(
         n: number of test images
         data: new location of the run's data, or other images
         weights: "best" or "last" weights of the run
-        out, scale: as for `sample`
+        out, scale, device: as for `sample`
     """
     output = Output.at(out, scale)
     model, x, y = examples(Run.open(run, weights), n, data, output, 2)

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from ptheta.api.limits import check_numbers
+from ptheta.api.on_device import on_device
 from ptheta.capabilities import Completes, condition_of
-from ptheta.compute.streams import undisturbed
 from ptheta.conditions import word
 from ptheta.config import brief
 from ptheta.data.columns.gap_file import GapFile
@@ -65,7 +65,7 @@ class Imputed:
         return {"paths": paths, "rows": self.rows, "missing": self.missing}
 
 
-@undisturbed()
+@on_device
 def impute(
     run: str | Path | Run,
     table: str | Path,
@@ -77,6 +77,7 @@ def impute(
     weights: str = "best",
     seed: int = 0,
     force: bool = False,
+    device: str | None = None,
 ) -> Imputed:
     """Fill the missing cells of a table with a trained model.
 
@@ -94,6 +95,7 @@ def impute(
         weights: "best" or "last" weights of the run
         seed: random seed
         force: overwrite existing files
+        device: as for `ptheta.sample`
 
     Raises:
         PthetaError: if the model cannot complete rows, if the table lacks columns of the run, or if
@@ -219,7 +221,7 @@ def _require(model: nn.Module) -> None:
         )
 
 
-@undisturbed()
+@on_device
 def score_imputation(
     run: str | Path | Run,
     data: Source | None = None,
@@ -231,6 +233,7 @@ def score_imputation(
     weights: str = "best",
     seed: int = 0,
     floors: Sequence[str] | None = None,
+    device: str | None = None,
 ) -> list[Scored]:
     """Evaluate imputation: hide known cells of held-out rows, impute them, compare with baselines.
 
@@ -246,6 +249,7 @@ def score_imputation(
         candidates, weights: as for `impute`
         seed: random seed
         floors: names of baselines in `ptheta.tasks.impute.FLOORS`; default: all
+        device: as for `ptheta.sample`
 
     Returns:
         The scores of the model, then those of each baseline.

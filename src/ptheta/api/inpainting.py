@@ -16,10 +16,10 @@ from ptheta.api.export import Images
 from ptheta.api.grid import Grid, Output, examples, side_by_side
 from ptheta.api.holes import Holes, Masks, masks_asked
 from ptheta.api.limits import check_numbers
+from ptheta.api.on_device import on_device
 from ptheta.api.own import Shape, check_one_size, is_folder, rows_of_pictures
 from ptheta.batch import Condition
 from ptheta.capabilities import Completes, condition_of, takes_any_size, varied
-from ptheta.compute.streams import undisturbed
 from ptheta.data.memory import Source
 from ptheta.errors import PthetaError
 from ptheta.files.captions import MOST_ROWS, hatched
@@ -88,7 +88,7 @@ class Completed(Grid):
         return found if self.psnr is None else found | {"psnr": self.psnr}
 
 
-@undisturbed()
+@on_device
 def inpaint(
     run: str | Path | Run,
     known: str | None = None,
@@ -105,6 +105,7 @@ def inpaint(
     seed: int = 0,
     out: str | Path | None = None,
     scale: int | None = None,
+    device: str | None = None,
 ) -> Completed:
     """Complete partly known images.
 
@@ -129,6 +130,7 @@ def inpaint(
         weights: "best" or "last" weights of the run
         seed: random seed
         out, scale: as for `sample`
+        device: as for `ptheta.sample`
 
     Raises:
         PthetaError: if the model cannot complete images, if a file is not an image, if an image or

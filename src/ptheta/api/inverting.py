@@ -15,11 +15,11 @@ from ptheta.api.compared import Compared, Comparison
 from ptheta.api.export import Images
 from ptheta.api.grid import Grid, Output, side_by_side
 from ptheta.api.limits import check_numbers
+from ptheta.api.on_device import on_device
 from ptheta.api.own import Own, make_of_pictures, rows_of_pictures
 from ptheta.api.repairing import SHOWN, Asked, Looked, no_condition, pictures_alone
 from ptheta.batch import Condition
 from ptheta.capabilities import Encodes
-from ptheta.compute.streams import undisturbed
 from ptheta.data.columns.write import WRITERS
 from ptheta.data.memory import Source
 from ptheta.files.out import check_file
@@ -63,7 +63,7 @@ class Search:
         )
 
 
-@undisturbed()
+@on_device
 def invert(
     run: str | Path | Run,
     *,
@@ -81,6 +81,7 @@ def invert(
     out: str | Path | None = None,
     codes: str | Path | None = None,
     scale: int | None = None,
+    device: str | None = None,
 ) -> Grid:
     """Find the latent code of each image by optimisation.
 
@@ -100,6 +101,7 @@ def invert(
         out: image file or folder to write
         codes: .npy or table to write the codes to
         scale: as for `sample`
+        device: as for `ptheta.sample`
 
     Raises:
         PthetaError: if the model does not decode images differentiably, has neither prior nor

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from ptheta import tasks
 from ptheta.api.export import Images
 from ptheta.api.grid import Grid, Output, examples
+from ptheta.api.on_device import on_device
 from ptheta.api.priors import PriorPlan, fit_grid_prior
 from ptheta.capabilities import Encodes
-from ptheta.compute.streams import undisturbed
 from ptheta.data.dataset import Dataset
 from ptheta.data.memory import Source
 from ptheta.errors import PthetaError
@@ -32,7 +32,7 @@ from ptheta.training.translations import conditions_shown, image_part
 USED_BY = 1000  # test images from which the most active dimensions are determined
 
 
-@undisturbed()
+@on_device
 def manifold(
     run: str | Path | Run,
     side: int = 20,
@@ -43,6 +43,7 @@ def manifold(
     weights: str = "best",
     out: str | Path | None = None,
     scale: int | None = None,
+    device: str | None = None,
 ) -> Grid:
     """Decode a grid of side x side images over two dimensions of the latent space.
 
@@ -55,7 +56,7 @@ def manifold(
             first test input for a model conditional on images
         data: new location of the run's data, or other images from which to choose the dimensions
         weights: "best" or "last" weights of the run
-        out, scale: as for `ptheta.sample`
+        out, scale, device: as for `ptheta.sample`
     """
     output, opened = Output.at(out, scale), Run.open(run, weights)
     output.check(side * side, opened.spec, side)
@@ -88,7 +89,7 @@ def _two_dimensions(
     return (first, second), f", the two most active of {size}: choose others with --dims"
 
 
-@undisturbed()
+@on_device
 def latents(
     run: str | Path | Run,
     n: int = 2000,
@@ -97,6 +98,7 @@ def latents(
     weights: str = "best",
     seed: int = 0,
     out: str | Path | None = None,
+    device: str | None = None,
 ) -> LatentReport:
     """Analyse the codes of test images: active units, KL of each dimension, q(z) versus p(z).
 
@@ -107,6 +109,7 @@ def latents(
         weights: "best" or "last" weights of the run
         seed: random seed
         out: .png to plot the result to
+        device: as for `ptheta.sample`
     """
     place = None if out is None else check_file(out, (".png",))
     opened = Run.open(run, weights)
@@ -116,7 +119,7 @@ def latents(
     return report
 
 
-@undisturbed()
+@on_device
 def fit(
     run: str | Path | Run,
     data: Source | None = None,
@@ -128,6 +131,7 @@ def fit(
     seed: int = 0,
     recipe: str = "default",
     resume: bool = False,
+    device: str | None = None,
     **options: object,
 ) -> nn.Module:
     """Fit a prior to the codes of training images and store it in the run folder.
@@ -145,6 +149,8 @@ def fit(
         weights: "best" or "last"
         seed: random seed
         recipe, resume, options: how `model` is trained, as for `ptheta.train`
+        device: as for `ptheta.sample`; `model` is trained there, too, by default on a GPU if there
+            is one
 
     Returns:
         The model with its fitted prior.
@@ -157,7 +163,8 @@ def fit(
     make_folder(opened.path)  # what cannot be kept is refused before the work
     coder = opened.model(weights, prior="own")
     if model is not None:
-        plan = PriorPlan(model, options, recipe, resume, images, weights, seed)
+        where = {} if device is None else {"device": device}
+        plan = PriorPlan(model, options | where, recipe, resume, images, weights, seed)
         return fit_grid_prior(opened, coder, plan, data)
     if options or resume or recipe != "default":
         raise PthetaError("recipe, resume and options need model: name the prior to train")
@@ -173,7 +180,7 @@ def fit(
     return fitted
 
 
-@undisturbed()
+@on_device
 def probe(
     run: str | Path | Run,
     labels: Sequence[int | None] = (10, 100, 1000, None),
@@ -184,6 +191,7 @@ def probe(
     weights: str = "best",
     seed: int = 0,
     out: str | Path | None = None,
+    device: str | None = None,
 ) -> list[Probe]:
     """Evaluate the run's representation by classification: `ptheta.tasks.probe.probe` on its data.
 
@@ -194,6 +202,7 @@ def probe(
         draws, steps, seed: as for `ptheta.tasks.probe.probe`
         weights: "best" or "last" weights of the run
         out: .png to plot the result to
+        device: as for `ptheta.sample`
 
     Raises:
         PthetaError: if the data has no labels or is not the run's, or if the model has no

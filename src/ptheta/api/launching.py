@@ -12,6 +12,7 @@ from ptheta.errors import PthetaError, unknown
 SCHEDULERS = ("slurm",)
 TIME = re.compile(r"(?:\d{1,3}-)?\d{1,3}(?::\d{2}){0,2}", re.ASCII)  # as sbatch reads it
 MOST = 100_000  # machines, and processes of a machine
+DEVICE, ON_GPU = "--device", "cuda"  # option of `ptheta train`
 OWN = ("--processes", "--dry-run")  # options of `ptheta train` that a job cannot have
 SCRIPT = """\
 #!/bin/bash
@@ -60,7 +61,7 @@ def launch(
         scheduler: "slurm"
         command: what follows `ptheta train`: the model and its options
         nodes: number of machines
-        gpus: GPUs of each machine
+        gpus: GPUs of each machine, on which the processes then train (`--device cuda`)
         tasks: processes of each machine; by default one for each GPU, else one
         cpus: cores of each process
         time: limit of each part of the job, as sbatch reads it
@@ -76,7 +77,7 @@ def launch(
     """
     if scheduler not in SCHEDULERS:
         raise unknown("scheduler", scheduler, SCHEDULERS)
-    words = _checked(command)
+    words = _on_gpus(_checked(command), gpus)
     each = max(1, gpus) if tasks is None else tasks
     for name, value, least in (
         *(("--nodes", nodes, 1), ("--gpus", gpus, 0), ("--tasks", each, 1)),
@@ -84,14 +85,7 @@ def launch(
     ):
         if not least <= value <= MOST:
             raise PthetaError(f"{name} {value}: want a number from {least} to {MOST}")
-    if TIME.fullmatch(time) is None:
-        raise PthetaError(f"--time {brief(time)}: want minutes, H:MM:SS or D-H:MM:SS")
-    for line in (*setup, *directives):
-        if not line.isprintable():
-            raise PthetaError(f"{brief(line)}: want one line of printable characters")
-    for option in directives:
-        if not option.startswith("-"):
-            raise PthetaError(f"--sbatch {brief(option)}: want an option, such as --partition=gpu")
+    _check_texts(time, setup, directives)
     told = {
         "job-name": re.sub(r"[^\w.-]", "-", words[0]),
         "nodes": nodes,
@@ -102,22 +96,62 @@ def launch(
         "signal": f"B:USR1@{grace}",
         "open-mode": "append",
     }
-    lines = [f"--{name}={value}" for name, value in told.items()]
+    options = [*(f"--{name}={value}" for name, value in told.items()), "--requeue", *directives]
+    return _script(words, options, nodes * each, cpus, grace, setup)
+
+
+def _script(
+    words: Sequence[str],
+    options: Sequence[str],
+    tasks: int,
+    cpus: int | None,
+    grace: int,
+    setup: Sequence[str],
+) -> str:
+    """The text of the script. options: of sbatch; tasks: processes of all machines"""
+    # srun of 22.05 on does not inherit the number of cores
+    of_srun = ["--kill-on-bad-exit=0", *([f"--cpus-per-task={cpus}"] if cpus else [])]
     return SCRIPT.format(
-        directives="\n".join(f"#SBATCH {line}" for line in (*lines, "--requeue", *directives)),
-        tasks=f"{nodes * each} processes" if nodes * each > 1 else "One process",
+        directives="\n".join(f"#SBATCH {option}" for option in options),
+        tasks=f"{tasks} processes" if tasks > 1 else "One process",
         grace=grace,
         setup="".join(f"{line}\n" for line in setup),
-        options=shlex.join(
-            [
-                "--kill-on-bad-exit=0",
-                *(
-                    [f"--cpus-per-task={cpus}"] if cpus else []
-                ),  # srun of 22.05 on does not inherit it
-            ]
-        ),
+        options=shlex.join(of_srun),
         command=shlex.join(["ptheta", "train", *words]),
     )
+
+
+def _check_texts(time: str, setup: Sequence[str], directives: Sequence[str]) -> None:
+    """Raises PthetaError for a time, a line of shell or an option that a script cannot have."""
+    if TIME.fullmatch(time) is None:
+        raise PthetaError(f"--time {brief(time)}: want minutes, H:MM:SS or D-H:MM:SS")
+    for line in (*setup, *directives):
+        if not line.isprintable():
+            raise PthetaError(f"{brief(line)}: want one line of printable characters")
+    for option in directives:
+        if not option.startswith("-"):
+            raise PthetaError(f"--sbatch {brief(option)}: want an option, such as --partition=gpu")
+
+
+def _on_gpus(words: list[str], gpus: int) -> list[str]:
+    """The words with `--device cuda` if GPUs are asked for, so that a job without them fails and
+    does not train on the CPU. Raises PthetaError for another device."""
+    if not gpus:
+        return words
+    ways = (word.partition("=") for word in words)
+    given = [
+        value or after
+        for (name, _, value), after in zip(ways, [*words[1:], ""], strict=True)
+        if name == DEVICE
+    ]
+    if not given:
+        return [*words, DEVICE, ON_GPU]
+    if given[-1] != ON_GPU:
+        raise PthetaError(
+            f"--gpus {gpus} and {DEVICE} {brief(given[-1])}: the processes train on GPUs, leave "
+            f"{DEVICE} out; or --gpus, to train without"
+        )
+    return words
 
 
 def _checked(command: Sequence[str]) -> list[str]:

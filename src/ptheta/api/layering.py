@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ptheta.compute.streams import undisturbed
+from ptheta.api.on_device import on_device
 from ptheta.data.memory import Source
 from ptheta.errors import PthetaError
 from ptheta.files.out import check_file
@@ -33,7 +33,7 @@ class Layers:
         return [run.to_json() for run in self.runs]
 
 
-@undisturbed()
+@on_device
 def layers(
     runs: str | Path | Run | Sequence[str | Path | Run],
     n: int = 2000,
@@ -42,12 +42,13 @@ def layers(
     weights: str = "best",
     seed: int = 0,
     out: str | Path | None = None,
+    device: str | None = None,
 ) -> Layers:
     """The KL of each layer of codes on n test examples, of one run or of several. The parts add up
     to the KL of the bound, so a layer with next to none of it says nothing of the data.
 
     data: where the runs' data lies now, or other examples; weights: "best" or "last"
-    out: a .png to draw bars into, a group for each run
+    out: a .png to draw bars into, a group for each run; device: as for `ptheta.sample`
     Raises PthetaError for a run whose model has no bound by a posterior.
     """
     place = None if out is None else check_file(out, (".png",))

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ptheta.api.export import Images
 from ptheta.api.grid import Output
+from ptheta.api.on_device import on_device
 from ptheta.api.origin import ReadOptions, made_and_real, origin_of, some_images
 from ptheta.api.sharing import shared, shared_run
 from ptheta.compute import parts
@@ -266,7 +267,7 @@ class _OfImages:
         )
 
 
-@undisturbed()
+@on_device
 def closest(
     source: Source | Run,
     data: Source | None = None,
@@ -275,6 +276,7 @@ def closest(
     n: int = NEIGHBOURS,
     pairs: int = PAIRS,
     seed: int = 0,
+    device: str | None = None,
     **reading: Unpack[ReadOptions],
 ) -> tuple[Tensor, Tensor]:
     """Find the samples with the smallest pixel distance to a real image.
@@ -286,6 +288,7 @@ def closest(
         n: number of samples
         pairs: number of pairs to return
         seed: random seed
+        device: as for `ptheta.sample`
         reading: the fields of `ReadOptions`, for images of any origin
 
     Returns:

@@ -8,16 +8,18 @@ from pathlib import Path
 from typing import Unpack
 
 import numpy as np
+import torch
 
 from ptheta.api.grid import Output
 from ptheta.api.limits import check_numbers
 from ptheta.api.nearby import Nearby
+from ptheta.api.on_device import device_of_run, on_device
 from ptheta.api.origin import Origin, ReadOptions, Weights, origin_of
-from ptheta.compute.streams import undisturbed
 from ptheta.data.dataset import Dataset
 from ptheta.data.memory import Source
 from ptheta.errors import PthetaError, unknown
 from ptheta.extractors.base import Extractor
+from ptheta.extractors.placed import placed
 from ptheta.extractors.table import choose_extractor
 from ptheta.files.images import PICTURES
 from ptheta.files.out import check_new
@@ -44,6 +46,7 @@ class Searching(ReadOptions, total=False):
         shifts: also recognise copies shifted by up to this many pixels
         mirror: also recognise mirrored copies
         weights, prior: as for `Run.model`
+        device: where the model and features are computed, as for `ptheta.sample`
     """
 
     drawn: int
@@ -56,9 +59,10 @@ class Searching(ReadOptions, total=False):
     weights: str
     prior: str
     seed: int
+    device: str | None
 
 
-@undisturbed()
+@on_device
 def neighbours(
     run: str | Path | Run,
     data: Source | None = None,
@@ -97,7 +101,8 @@ def neighbours(
     places.check(given.train.spec, n, k)
     if moves != Moves():
         images_only(given.train.spec, "--shifts and --mirror", "leave them out")
-    spaces = _spaces(given.train, how.get("space", ()), how.get("extractor"))
+    where = device_of_run(run, how.get("device"))
+    spaces = _spaces(given.train, how.get("space", ()), how.get("extractor"), where)
     train, unseen = given.train.with_fixed_binarisation(), _unseen(given, held_out)
     samples = given.draw(drawn, seed)
     found = searched(samples, train, unseen, spaces, k=k, moves=moves, seed=seed)
@@ -123,7 +128,7 @@ def _unseen(given: Origin, most: int) -> Dataset:
 
 
 def _spaces(
-    train: Dataset, asked: Sequence[str], extractor: str | Extractor | None
+    train: Dataset, asked: Sequence[str], extractor: str | Extractor | None, place: torch.device
 ) -> dict[str, Space]:
     """The spaces of the distances, in the given order."""
     images = isinstance(train.spec, ImageSpec)
@@ -137,7 +142,8 @@ def _spaces(
         raise PthetaError(f"--extractor needs the features space: {where}")
     spaces: dict[str, Space] = {name: Numbers(train) for name in names if name != FEATURES}
     if FEATURES in names:
-        spaces[FEATURES] = Directions(train, choose_extractor(train, extractor)[0])
+        chosen = placed(choose_extractor(train, extractor)[0], place)
+        spaces[FEATURES] = Directions(train, chosen)
     return {name: spaces[name] for name in names}
 
 

@@ -12,9 +12,9 @@ from ptheta.api.example_sets import examples_of
 from ptheta.api.found import names_of
 from ptheta.api.grid import Block
 from ptheta.api.limits import check_numbers
+from ptheta.api.on_device import on_device
 from ptheta.api.tabled import texts, write_columns
 from ptheta.api.written import Answer, Places
-from ptheta.compute.streams import undisturbed
 from ptheta.data.memory import Source
 from ptheta.measures.results import Estimate
 from ptheta.measures.rivals import SIGN, beats, verdict
@@ -133,7 +133,7 @@ def _json(found: Estimate) -> dict[str, object]:
     return {"value": found.value, "interval": ends_of(found)}
 
 
-@undisturbed()
+@on_device
 def ratio(
     run: str | Path | Run,
     source: Source | None = None,
@@ -150,6 +150,7 @@ def ratio(
     show: str | Path | None = None,
     n: int = SHOWN,
     force: bool = False,
+    device: str | None = None,
 ) -> Real:
     """Estimate p_data(x) / p_model(x) of examples with a GAN's discriminator.
 
@@ -171,6 +172,7 @@ def ratio(
         show: image to write, with the n examples of lowest and of highest ratio
         n: examples in each row of that image
         force: overwrite existing files
+        device: as for `ptheta.sample`
 
     Raises:
         PthetaError: if the model has no discriminator, if its loss does not estimate a density

@@ -17,11 +17,11 @@ from ptheta.api.compared import Compared, Comparison
 from ptheta.api.export import Images
 from ptheta.api.grid import Grid, Output, conditions_with, side_by_side, squarish
 from ptheta.api.limits import check_numbers
+from ptheta.api.on_device import on_device
 from ptheta.api.own import Own, make_of_pictures, rows_of_pictures
 from ptheta.api.record import Identity
 from ptheta.batch import Condition
 from ptheta.capabilities import Denoises
-from ptheta.compute.streams import undisturbed
 from ptheta.config import brief
 from ptheta.data.dataset import Dataset
 from ptheta.data.memory import Source
@@ -41,7 +41,7 @@ SHOWN, MEASURED = 8, 1000  # test images in the grid, and in the table
 CHOICE = 500  # maximum number of training images used to choose the number of components
 
 
-@undisturbed()
+@on_device
 def denoise(
     run: str | Path | Run,
     noise: str | Sequence[str] | None = None,
@@ -56,6 +56,7 @@ def denoise(
     seed: int = 0,
     out: str | Path | None = None,
     scale: int | None = None,
+    device: str | None = None,
 ) -> Grid:
     """Denoise test images and evaluate the result, or denoise given images.
 
@@ -76,6 +77,7 @@ def denoise(
         weights: "best" or "last" weights of the run
         seed: random seed
         out, scale: as for `sample`
+        device: as for `ptheta.sample`
 
     Raises:
         PthetaError: if the model cannot denoise, for unknown noise or levels, if a file is not an
@@ -95,7 +97,7 @@ def denoise(
     return _repaired_pictures(opened, image, damages, noise is not None, condition, output)
 
 
-@undisturbed()
+@on_device
 def reconstruct(
     run: str | Path | Run,
     *,
@@ -107,6 +109,7 @@ def reconstruct(
     weights: str = "best",
     out: str | Path | None = None,
     scale: int | None = None,
+    device: str | None = None,
 ) -> Grid:
     """Encode and decode test images and evaluate the reconstructions, or reconstruct given images.
 
@@ -115,6 +118,7 @@ def reconstruct(
 
     Args:
         run, image, condition, n, measured, data, weights, out, scale: as for `denoise`
+        device: as for `ptheta.sample`
 
     Raises:
         PthetaError: as `denoise` does

@@ -17,7 +17,7 @@ from ptheta.api.encoding import labels_of
 from ptheta.api.example_sets import shown_to, some_of
 from ptheta.api.grid import Block, conditions_with
 from ptheta.api.limits import check_numbers
-from ptheta.compute.streams import undisturbed
+from ptheta.api.on_device import on_device
 from ptheta.data.dataset import Dataset
 from ptheta.data.memory import Source
 from ptheta.errors import PthetaError
@@ -164,7 +164,7 @@ class Drawing:
         return cls(titles, ellipses, Look(std, reach, own_axes))
 
 
-@undisturbed()
+@on_device
 def scatter(
     runs: str | Path | Run | Sequence[str | Path | Run],
     source: Source | None = None,
@@ -183,6 +183,7 @@ def scatter(
     weights: str = "best",
     seed: int = 0,
     force: bool = False,
+    device: str | None = None,
 ) -> Scattered:
     """Plot the latent codes of one or several runs in two dimensions, coloured by class.
 
@@ -204,6 +205,7 @@ def scatter(
         weights: "best" or "last" weights of the run
         seed: random seed
         force: overwrite an existing file
+        device: as for `ptheta.sample`
 
     Raises:
         PthetaError: if a model cannot encode, or if the runs would show different examples

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ptheta.api.limits import check_numbers
+from ptheta.api.on_device import on_device
 from ptheta.capabilities import Completes, conditional
-from ptheta.compute.streams import undisturbed
 from ptheta.data.memory import Source
 from ptheta.data.turns import in_turn
 from ptheta.masks import TESTED
@@ -21,7 +21,7 @@ from ptheta.tasks.needs import require
 MEASURED = 50  # test images
 
 
-@undisturbed()
+@on_device
 def score_inpainting(
     run: str | Path | Run,
     data: Source | None = None,
@@ -33,6 +33,7 @@ def score_inpainting(
     weights: str = "best",
     seed: int = 0,
     masks: Sequence[str] = TESTED,
+    device: str | None = None,
 ) -> Scores:
     """Evaluate the completion of masked test images, mask by mask, next to baselines.
 
@@ -47,6 +48,7 @@ def score_inpainting(
         candidates, search_steps, weights: as for `inpaint`
         seed: random seed
         masks: names in `ptheta.masks.MASKS` of the parts that are hidden
+        device: as for `ptheta.sample`
 
     Returns:
         The scores of the model, then those of each baseline.

@@ -14,6 +14,7 @@ from typing import Protocol, TypeVar
 import torch
 
 import ptheta
+from ptheta.api.on_device import device_of_run
 from ptheta.api.plugging import for_processes
 from ptheta.compute.parts import Team, shared_with
 from ptheta.compute.precise import without_tf32
@@ -25,7 +26,7 @@ from ptheta.training.group import CPU
 from ptheta.training.helpers import Gathering, helped
 from ptheta.training.joining import Member, joined
 from ptheta.training.launchers import Place
-from ptheta.training.processes import check_alone, chosen_device
+from ptheta.training.processes import check_alone
 from ptheta.training.settings import TrainSettings
 
 T = TypeVar("T", covariant=True)
@@ -82,7 +83,7 @@ def shared_run(
 
     weights, device: as for `Run.open`
     """
-    (place, many), where = _asked(processes), _device(run, device)
+    (place, many), where = _asked(processes), device_of_run(run, device)
     check_alone(where, many)
     if place is None:
         opened = Run.open(run, weights, device)
@@ -93,13 +94,6 @@ def shared_run(
     with _of_launcher(place, job.same()) as (member, team), without_tf32(where):
         opened = _everywhere(member, run, weights, device)
         return job.lead(opened, team) if member.first else job.follow(opened, team)
-
-
-def _device(run: str | Path | Run, device: str | None) -> torch.device:
-    """The device of a run. Raises PthetaError if it is not available."""
-    if device is not None:
-        return chosen_device(device)
-    return run.device if isinstance(run, Run) else CPU
 
 
 def _follow(team: Team, job: Job[object]) -> None:

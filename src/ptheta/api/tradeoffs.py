@@ -11,9 +11,10 @@ from ptheta import tasks
 from ptheta.api.densities import interval, unseen_of
 from ptheta.api.grid import Block
 from ptheta.api.limits import check_numbers
-from ptheta.compute.streams import undisturbed
+from ptheta.api.on_device import on_device
 from ptheta.data.memory import Source
 from ptheta.extractors.base import Extractor
+from ptheta.extractors.placed import placed
 from ptheta.extractors.table import choose_extractor
 from ptheta.files.atomic import make_folder, write_atomic
 from ptheta.files.out import check_new
@@ -88,7 +89,7 @@ def _json(found: Estimate) -> dict[str, object]:
     return {"value": found.value, "interval": list(_ends(found))}
 
 
-@undisturbed()
+@on_device
 def tradeoff(
     run: str | Path | Run,
     *,
@@ -100,6 +101,7 @@ def tradeoff(
     seed: int = 0,
     out: str | Path | None = None,
     force: bool = False,
+    device: str | None = None,
 ) -> Traded:
     """Measure precision and recall of samples over truncation or temperature.
 
@@ -116,6 +118,7 @@ def tradeoff(
         seed: random seed
         out: .png to plot the curve to
         force: overwrite an existing file
+        device: as for `ptheta.sample`
 
     Raises:
         PthetaError: if the model supports neither, or if its data is not available
@@ -129,7 +132,7 @@ def tradeoff(
     real = unseen_of(match, n).with_fixed_binarisation()
     assert match.train is not None  # it is available
     train = match.train.shuffled(0).subset(slice(0, len(real))).with_fixed_binarisation()
-    seen = choose_extractor(real, extractor)[0]
+    seen = placed(choose_extractor(real, extractor)[0], opened.device)
     found = tasks.tradeoff(
         model,
         real.batch(slice(0, len(real))).x,

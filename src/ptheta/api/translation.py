@@ -14,6 +14,7 @@ from ptheta.api.draw import identity
 from ptheta.api.export import Images
 from ptheta.api.grid import Grid, Output
 from ptheta.api.limits import check_numbers
+from ptheta.api.on_device import on_device
 from ptheta.api.pictures import Given, Reader, pictures_of
 from ptheta.api.places import Places
 from ptheta.api.record import Identity
@@ -24,7 +25,6 @@ from ptheta.api.translating import (
     translate_into,
 )
 from ptheta.capabilities import varied
-from ptheta.compute.streams import undisturbed
 from ptheta.data.memory import Source
 from ptheta.data.names import called
 from ptheta.errors import PthetaError
@@ -49,6 +49,7 @@ class TranslateOptions(TypedDict, total=False):
     seed: int
     out: str | Path | None
     scale: int | None
+    device: str | None
 
 
 @overload
@@ -71,7 +72,7 @@ def translate(
 ) -> Translations: ...
 
 
-@undisturbed()
+@on_device
 def translate(
     run: str | Path | Run,
     input: Given | None = None,
@@ -87,6 +88,7 @@ def translate(
     seed: int = 0,
     out: str | Path | None = None,
     scale: int | None = None,
+    device: str | None = None,
 ) -> Grid | Translations:
     """Translate images to their paired target or to another domain.
 
@@ -110,6 +112,7 @@ def translate(
         out: folder, or file for one image; outputs take the names of the inputs, numbered if there
             are several. An interrupted call resumes. For test inputs: as for `sample`
         scale: for test inputs, as for `sample`
+        device: as for `ptheta.sample`
 
     Returns:
         `Translations` of the given images, or a `Grid` of test inputs.

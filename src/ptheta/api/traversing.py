@@ -14,10 +14,11 @@ from ptheta import tasks
 from ptheta.api.films import FILMED, Moving, Screen
 from ptheta.api.grid import Grid, conditions_with
 from ptheta.api.limits import check_numbers
+from ptheta.api.on_device import on_device
 from ptheta.api.own import Own, rows_of_pictures
 from ptheta.batch import Condition
 from ptheta.capabilities import Decodes, Encodes
-from ptheta.compute.streams import seeded, undisturbed
+from ptheta.compute.streams import seeded
 from ptheta.data.memory import Source
 from ptheta.data.turns import in_turn
 from ptheta.errors import PthetaError
@@ -42,7 +43,7 @@ class Start:
     source: str
 
 
-@undisturbed()
+@on_device
 def traverse(
     run: str | Path | Run,
     n: int | None = None,
@@ -60,6 +61,7 @@ def traverse(
     out: str | Path | None = None,
     fps: float | None = None,
     scale: int | None = None,
+    device: str | None = None,
 ) -> Grid:
     """Vary one dimension of a latent code at a time, one row for each; in a film, all at once.
 
@@ -81,6 +83,7 @@ def traverse(
         data, weights, out, scale: as for `sample`
         seed: seed of a code drawn from the prior to start from
         fps: frames per second of a film (default 8)
+        device: as for `ptheta.sample`
 
     Raises:
         PthetaError: for unknown parts of the code, or if the model does not decode images from
@@ -134,7 +137,7 @@ def _made(
         tasks.traverse(model, one, dims, steps=steps, reach=reach, condition=y)
         for one, y in zip(start.z, each, strict=True)
     ]
-    return torch.stack(made).cpu()
+    return torch.stack(made)
 
 
 def _given(codes: Sequence[str]) -> tuple[dict[str, float], list[str]]:

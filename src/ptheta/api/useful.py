@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ptheta.api.limits import check_numbers
-from ptheta.compute.streams import undisturbed
+from ptheta.api.on_device import on_device
 from ptheta.data.memory import Source
 from ptheta.errors import PthetaError
 from ptheta.files import html
@@ -116,7 +116,7 @@ def _row(
     }
 
 
-@undisturbed()
+@on_device
 def usefulness(
     run: str | Path | Run,
     data: Source | None = None,
@@ -129,6 +129,7 @@ def usefulness(
     seed: int = 0,
     out: str | Path | None = None,
     force: bool = False,
+    device: str | None = None,
 ) -> Useful:
     """Evaluate samples as training data, and test whether they differ from real examples.
 
@@ -147,6 +148,7 @@ def usefulness(
         seed: random seed
         out: .csv to write a row for each result to
         force: overwrite an existing file
+        device: as for `ptheta.sample`
 
     Raises:
         PthetaError: if the model cannot sample, if the training data is not available, or for a

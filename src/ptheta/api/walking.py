@@ -14,13 +14,14 @@ from ptheta.api.ends import FROM, TO, Between, Ends, Ways, conditions_of, of_tes
 from ptheta.api.films import Moving, Screen
 from ptheta.api.grid import Block, Grid
 from ptheta.api.limits import check_numbers
+from ptheta.api.on_device import on_device
 from ptheta.batch import Condition
 from ptheta.capabilities import Blends, Encodes
-from ptheta.compute.streams import undisturbed
 from ptheta.data.dataset import Dataset
 from ptheta.data.memory import Source
 from ptheta.data.turns import positions
 from ptheta.errors import PthetaError
+from ptheta.extractors.placed import placed
 from ptheta.extractors.table import choose_extractor
 from ptheta.measures.results import Estimate
 from ptheta.runs.folder import Run
@@ -148,7 +149,7 @@ class How:
     condition: Mapping[str, Sequence[str]] | None
 
 
-@undisturbed()
+@on_device
 def interpolate(
     runs: str | Path | Run | Sequence[str | Path | Run],
     n: int | None = None,
@@ -166,6 +167,7 @@ def interpolate(
     out: str | Path | None = None,
     fps: float | None = None,
     scale: int | None = None,
+    device: str | None = None,
 ) -> Walks:
     """Interpolate in the latent space: n walks of `steps` images, one per row, or a film (.gif).
 
@@ -186,6 +188,7 @@ def interpolate(
         data, weights, out, scale: as for `sample`
         seed: seed of codes from the prior, of the noise of conditions, and of inversion (default 0)
         fps: frames per second of a film (default 8)
+        device: as for `ptheta.sample`
 
     Raises:
         PthetaError: for an option without effect, for ends that are neither images nor conditions
@@ -392,7 +395,8 @@ def _measured(
         return {}, 0, (why,)
     some = _test_images(looked, MEASURED if measured is None else measured)
     walks = {name: _walk(looked, name, some, 3, how) for name in looked.runs}
-    extractor = choose_extractor(looked.tests(next(iter(looked.runs))), None)[0]
+    chosen = choose_extractor(looked.tests(next(iter(looked.runs))), None)[0]
+    extractor = placed(chosen, run.device)
     found = midways(walks, *some.x, distances(train, extractor))
     return found, len(some.first.x), ()
 

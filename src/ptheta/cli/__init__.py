@@ -19,10 +19,9 @@ from typing import TextIO
 import click
 
 from ptheta.config import brief
-from ptheta.errors import Interrupted, PthetaError, nearest, unknown
+from ptheta.errors import Interrupted, PthetaError, nearest, out_of_memory, unknown
 from ptheta.terminal.signals import ENDING, ending, lasting, name_of
 
-NO_MEMORY = ("can't allocate memory", "out of memory", "Storage size calculation overflowed")
 GONE = (errno.EPIPE, errno.EBADF)  # the reader of the output has closed it
 STARTERS = {"TORCHELASTIC_RUN_ID", "SLURM_STEP_ID"}  # variables of processes of several machines
 UNREAD = 128 + signal.SIGPIPE  # exit status when the output has no reader
@@ -112,10 +111,8 @@ def _beyond(error: Exception) -> str | None:
     if isinstance(error, OSError):
         where = f"{brief(error.filename)}: " if error.filename else ""
         return f"{where}{error.strerror or error}"
-    # torch raises a plain RuntimeError for this on the CPU
-    if isinstance(error, MemoryError) or any(text in str(error) for text in NO_MEMORY):
-        return "out of memory: use fewer or smaller images, or a smaller model"
-    return None
+    found = out_of_memory(error)
+    return None if found is None else str(found)
 
 
 def _flushed(status: int) -> int:

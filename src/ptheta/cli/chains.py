@@ -8,7 +8,7 @@ import click
 
 import ptheta
 from ptheta.cli import types
-from ptheta.cli.common import DATA, JSON, RUN, SEED, THREADS, WEIGHTS, Parsed, cli, whole
+from ptheta.cli.common import DATA, DEVICE, JSON, RUN, SEED, THREADS, WEIGHTS, Parsed, cli, whole
 from ptheta.cli.help import LOOK
 from ptheta.cli.repairing import print_blocks
 from ptheta.terminal.progress import shown
@@ -45,6 +45,7 @@ from ptheta.terminal.progress import shown
     help="Integer factor by which images are enlarged. By default small images are enlarged to "
     "about 64 pixels.",
 )
+@DEVICE
 @THREADS
 def chain(run: str, as_json: bool, **options: Parsed) -> None:
     """Show and diagnose the Markov chain from which a model samples.

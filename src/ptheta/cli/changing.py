@@ -9,6 +9,7 @@ from ptheta.cli import types
 from ptheta.cli.asked import asked
 from ptheta.cli.common import (
     DATA,
+    DEVICE,
     RUN,
     SEED,
     THREADS,
@@ -83,6 +84,7 @@ from ptheta.terminal.progress import shown
 @DATA
 @SEED
 @out_or_film
+@DEVICE
 @THREADS
 def arithmetic(run: str, where: str, **options: Parsed) -> None:
     """Edit images by vector arithmetic on their latent codes.

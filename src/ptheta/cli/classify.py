@@ -8,6 +8,7 @@ import ptheta
 from ptheta.cli import types
 from ptheta.cli.common import (
     DATA,
+    DEVICE,
     EXAMPLES,
     FORCE,
     JSON,
@@ -57,6 +58,7 @@ SOME = click.option(
 @WEIGHTS
 @DATA
 @SEED
+@DEVICE
 @THREADS
 def classify(run: str, as_json: bool, **options: Parsed) -> None:
     """Classify examples by Bayes' rule with a class-conditional RUN.

@@ -9,6 +9,7 @@ from ptheta.cli import types
 from ptheta.cli.classify import SOME
 from ptheta.cli.common import (
     DATA,
+    DEVICE,
     EXAMPLES,
     FORCE,
     JSON,
@@ -57,6 +58,7 @@ from ptheta.terminal.progress import shown
 @WEIGHTS
 @DATA
 @SEED
+@DEVICE
 @THREADS
 def cluster(run: str, as_json: bool, **options: Parsed) -> None:
     """Group the examples of SOURCE without labels.

@@ -10,6 +10,7 @@ from ptheta.cli.asked import asked, asked_options
 from ptheta.cli.classify import SOME
 from ptheta.cli.common import (
     DATA,
+    DEVICE,
     JSON,
     LABEL_COLUMN,
     RUN,
@@ -61,6 +62,7 @@ FORCE = click.option("--force", is_flag=True, help="Overwrite an existing file."
 @WEIGHTS
 @DATA
 @SEED
+@DEVICE
 @THREADS
 def encode(run: str, as_json: bool, **options: Parsed) -> None:
     """Encode examples: write the latent code of each.
@@ -87,6 +89,7 @@ def encode(run: str, as_json: bool, **options: Parsed) -> None:
 @FORCE
 @WEIGHTS
 @out
+@DEVICE
 @THREADS
 def decode(run: str, codes: str, **options: Parsed) -> None:
     """Decode CODES into examples.

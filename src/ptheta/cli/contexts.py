@@ -9,6 +9,7 @@ import click
 import ptheta
 from ptheta.cli.common import (
     DATA,
+    DEVICE,
     FIGURE,
     JSON,
     NUMBER,
@@ -36,6 +37,7 @@ from ptheta.errors import PthetaError
 @JSON
 @DATA
 @FIGURE
+@DEVICE
 @THREADS
 def context(as_json: bool, pixel: str | None, **options: Parsed) -> None:
     """Map the pixels that the prediction of one pixel depends on.

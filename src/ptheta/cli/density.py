@@ -8,6 +8,7 @@ import ptheta
 from ptheta.cli import types
 from ptheta.cli.common import (
     DATA,
+    DEVICE,
     EXAMPLES,
     FORCE,
     JSON,
@@ -45,6 +46,7 @@ from ptheta.terminal.progress import shown
 @WEIGHTS
 @DATA
 @SEED
+@DEVICE
 @THREADS
 def density(run: str, as_json: bool, **options: Parsed) -> None:
     """Compute log p of each example, in nats and bits/dim.

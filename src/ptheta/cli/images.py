@@ -38,7 +38,7 @@ from ptheta.terminal.progress import shown
 
 condition_options = partial(asked_options, without=("image",))
 # options that --measure uses
-MEASURING = ("n", "each", "candidates", "search_steps", "weights", "data", "seed")
+MEASURING = ("n", "each", "candidates", "search_steps", "weights", "data", "seed", "device")
 SHOWING = ("image", "mask", "known", "out", "scale", *(o[1] for o in OPTIONS.values()))
 
 
@@ -200,6 +200,7 @@ def sample(run: str, **options: Parsed) -> None:
 @DATA
 @SEED
 @out_unless
+@DEVICE
 @THREADS
 def inpaint(run: str, measure: bool, as_json: bool, **options: Parsed) -> None:
     """Complete partly known images.
@@ -240,6 +241,7 @@ def inpaint(run: str, measure: bool, as_json: bool, **options: Parsed) -> None:
 @WEIGHTS
 @DATA
 @out
+@DEVICE
 @THREADS
 def surprise(**options: Parsed) -> None:
     """Map how unexpected each pixel is, given the earlier ones.
@@ -288,6 +290,7 @@ def surprise(**options: Parsed) -> None:
 @DATA
 @SEED
 @out
+@DEVICE
 @THREADS
 def translate(**options: Parsed) -> None:
     """Translate images to their paired target or to another domain.

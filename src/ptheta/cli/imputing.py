@@ -10,7 +10,19 @@ import click
 
 import ptheta
 from ptheta.cli import types
-from ptheta.cli.common import DATA, JSON, RUN, SEED, THREADS, WEIGHTS, Parsed, cli, refuse, whole
+from ptheta.cli.common import (
+    DATA,
+    DEVICE,
+    JSON,
+    RUN,
+    SEED,
+    THREADS,
+    WEIGHTS,
+    Parsed,
+    cli,
+    refuse,
+    whole,
+)
 from ptheta.cli.help import USE
 from ptheta.cli.tables import print_table
 from ptheta.errors import PthetaError
@@ -69,6 +81,7 @@ SCORING = ("data", "repeats", "draws")
 @WEIGHTS
 @DATA
 @SEED
+@DEVICE
 @THREADS
 def impute(
     run: str, table: str | None, hide: float | None, as_json: bool, **options: Parsed

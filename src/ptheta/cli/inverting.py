@@ -11,6 +11,7 @@ from ptheta.cli import types
 from ptheta.cli.asked import asked, asked_options
 from ptheta.cli.common import (
     DATA,
+    DEVICE,
     JSON,
     RUN,
     SEED,
@@ -65,6 +66,7 @@ condition_options = partial(asked_options, without=("image",))
 @DATA
 @SEED
 @out_unless
+@DEVICE
 @THREADS
 def invert(run: str, as_json: bool, **options: Parsed) -> None:
     """Find the latent code of an image by optimisation.

@@ -12,6 +12,7 @@ import ptheta
 from ptheta.cli import types
 from ptheta.cli.common import (
     DATA,
+    DEVICE,
     FIGURE,
     JSON,
     RUN,
@@ -20,6 +21,7 @@ from ptheta.cli.common import (
     WEIGHTS,
     Parsed,
     cli,
+    given,
     integers,
     number,
     out,
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
 @WEIGHTS
 @DATA
 @out
+@DEVICE
 @THREADS
 def manifold(dims: str | None, **options: Parsed) -> None:
     """Plot decoded images over two dimensions of the code.
@@ -74,6 +77,7 @@ def two_dimensions(text: str) -> tuple[int, int]:
 @DATA
 @SEED
 @FIGURE
+@DEVICE
 @THREADS
 def latents(as_json: bool, out: Path | None, **options: Parsed) -> None:
     """Analyse the codes: active units, KL, posterior and prior.
@@ -125,6 +129,7 @@ def _print_latents(report: LatentReport) -> None:
 @WEIGHTS
 @DATA
 @SEED
+@DEVICE
 @THREADS
 def fit(
     run: str,
@@ -136,25 +141,28 @@ def fit(
 ) -> None:
     """Fit a prior to the codes of RUN, so that it can sample.
 
-    An autoencoder has none of its own. The codes of vq-vae get a prior by --model.
+    An autoencoder has none of its own. The codes of vq-vae get a prior by --model, which is trained
+    on the GPU if there is one, unless --device is given.
 
     Examples:
       ptheta fit runs/ae
       ptheta fit runs/ae --components 20
       ptheta fit runs/vq --model pixelcnn --set steps=2000 --set condition=labels
     """
+    if model is not None and not given("device"):
+        options["device"] = None  # as for `ptheta train`
     if model is None:
         refuse(("recipe", "settings", "resume"), "is of --model, and there is none")
         ptheta.fit(run, components=components, **options)
         told = f"{components} Gaussians"
     else:
         refuse(("components",), "is of a mixture of Gaussians, and --model of another prior")
-        pairs, given = _pairs(settings), options | {"recipe": recipe or "default"}
-        if twice := [name for name in pairs if name in given or name in ("model", "threads")]:
+        pairs, own = _pairs(settings), options | {"recipe": recipe or "default"}
+        if twice := [name for name in pairs if name in own or name in ("model", "threads")]:
             raise PthetaError(
                 f"--set {twice[0]}: it is an option of ptheta fit itself, give --{twice[0]}"
             )
-        ptheta.fit(run, model=model, **given, **pairs)
+        ptheta.fit(run, model=model, **own, **pairs)
         told = model
     after = after_fit(run, ptheta.Run.open(run).spec)
     click.echo(f"{run}: {told} fitted; next: {after}")
@@ -187,6 +195,7 @@ def _pairs(settings: tuple[str, ...]) -> dict[str, Parsed]:
 @DATA
 @SEED
 @FIGURE
+@DEVICE
 @THREADS
 def probe(labels: str, as_json: bool, out: Path | None, **options: Parsed) -> None:
     """Evaluate the representation of RUN by classification.

@@ -26,7 +26,11 @@ class Passing(Verb):
 @click.argument("command", nargs=-1, type=click.UNPROCESSED, metavar="MODEL [OPTIONS OF TRAIN]...")
 @click.option("--nodes", type=types.LAYERED, default=1, show_default=True, help="Machines.")
 @click.option(
-    "--gpus", type=types.PROCESSES_OR_NONE, default=0, show_default=True, help="GPUs of a machine."
+    "--gpus",
+    type=types.PROCESSES_OR_NONE,
+    default=0,
+    show_default=True,
+    help="GPUs of a machine, on which the processes train (--device cuda).",
 )
 @click.option(
     "--tasks", type=types.PROCESSES, help="Processes of a machine.  [default: one for each GPU]"

@@ -8,7 +8,18 @@ import click
 
 import ptheta
 from ptheta.cli import types
-from ptheta.cli.common import DATA, FIGURE, JSON, SEED, THREADS, WEIGHTS, Parsed, cli, number
+from ptheta.cli.common import (
+    DATA,
+    DEVICE,
+    FIGURE,
+    JSON,
+    SEED,
+    THREADS,
+    WEIGHTS,
+    Parsed,
+    cli,
+    number,
+)
 from ptheta.cli.help import LOOK
 from ptheta.cli.tables import print_table
 
@@ -21,6 +32,7 @@ from ptheta.cli.tables import print_table
 @DATA
 @SEED
 @FIGURE
+@DEVICE
 @THREADS
 def layers(as_json: bool, **options: Parsed) -> None:
     """Look at the KL of each layer of codes, of one run or several.

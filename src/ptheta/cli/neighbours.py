@@ -8,6 +8,7 @@ import ptheta
 from ptheta.cli import types
 from ptheta.cli.common import (
     DATA,
+    DEVICE,
     FORCE,
     IMAGE_COLUMN,
     JSON,
@@ -74,6 +75,7 @@ from ptheta.terminal.progress import shown
 @PRIOR
 @DATA
 @SEED
+@DEVICE
 @THREADS
 def neighbours(run: str, as_json: bool, space: tuple[str, ...], **options: Parsed) -> None:
     """Show samples next to their nearest training examples.

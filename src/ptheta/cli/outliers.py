@@ -11,6 +11,7 @@ import ptheta
 from ptheta.cli import types
 from ptheta.cli.common import (
     DATA,
+    DEVICE,
     FORCE,
     JSON,
     LABEL_COLUMN,
@@ -90,6 +91,7 @@ COLUMNS = 3  # further scores to print, so that a table fits the terminal
 @WEIGHTS
 @DATA
 @SEED
+@DEVICE
 @THREADS
 def outliers(run: str, as_json: bool, score: tuple[str, ...], **options: Parsed) -> None:
     """Find examples that are unlike the training data of RUN.

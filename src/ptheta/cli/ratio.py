@@ -8,6 +8,7 @@ import ptheta
 from ptheta.cli import types
 from ptheta.cli.common import (
     DATA,
+    DEVICE,
     EXAMPLES,
     FORCE,
     JSON,
@@ -62,6 +63,7 @@ from ptheta.terminal.progress import shown
 @WEIGHTS
 @DATA
 @SEED
+@DEVICE
 @THREADS
 def ratio(run: str, as_json: bool, **options: Parsed) -> None:
     """Estimate p_data / p_model of each example with a GAN.

@@ -12,7 +12,18 @@ import click
 import ptheta
 from ptheta.cli import types
 from ptheta.cli.asked import asked, asked_options
-from ptheta.cli.common import DATA, JSON, RUN, SEED, THREADS, WEIGHTS, Parsed, cli, out_unless
+from ptheta.cli.common import (
+    DATA,
+    DEVICE,
+    JSON,
+    RUN,
+    SEED,
+    THREADS,
+    WEIGHTS,
+    Parsed,
+    cli,
+    out_unless,
+)
 from ptheta.cli.help import USE
 from ptheta.cli.tables import plain, print_flowing, print_table
 from ptheta.errors import PthetaError
@@ -50,6 +61,7 @@ MEASURED = click.option(
 @WEIGHTS
 @DATA
 @out_unless
+@DEVICE
 @THREADS
 def reconstruct(run: str, as_json: bool, **options: Parsed) -> None:
     """Encode and decode images.
@@ -99,6 +111,7 @@ def reconstruct(run: str, as_json: bool, **options: Parsed) -> None:
 @DATA
 @SEED
 @out_unless
+@DEVICE
 @THREADS
 def denoise(
     run: str, as_json: bool, noise: tuple[str, ...], level: tuple[float, ...], **options: Parsed

@@ -9,6 +9,7 @@ from ptheta.cli import types
 from ptheta.cli.coding import FORCE
 from ptheta.cli.common import (
     DATA,
+    DEVICE,
     JSON,
     LABEL_COLUMN,
     SEED,
@@ -61,6 +62,7 @@ from ptheta.terminal.progress import shown
 @WEIGHTS
 @DATA
 @SEED
+@DEVICE
 @THREADS
 def scatter(runs: tuple[str, ...], as_json: bool, dims: str | None, **options: Parsed) -> None:
     """Plot the codes in two dimensions, coloured by class.

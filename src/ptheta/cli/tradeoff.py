@@ -10,6 +10,7 @@ import ptheta
 from ptheta.cli import types
 from ptheta.cli.common import (
     DATA,
+    DEVICE,
     FIGURE,
     JSON,
     RUN,
@@ -41,6 +42,7 @@ from ptheta.terminal.progress import shown
 @WEIGHTS
 @DATA
 @SEED
+@DEVICE
 @THREADS
 def tradeoff(run: str, as_json: bool, values: tuple[str, ...], **options: Parsed) -> None:
     """Plot precision against recall over truncation or temperature.

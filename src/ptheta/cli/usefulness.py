@@ -10,6 +10,7 @@ import ptheta
 from ptheta.cli import types
 from ptheta.cli.common import (
     DATA,
+    DEVICE,
     JSON,
     PRIOR,
     RUN,
@@ -53,6 +54,7 @@ from ptheta.terminal.progress import shown
 @PRIOR
 @DATA
 @SEED
+@DEVICE
 @THREADS
 def usefulness(run: str, as_json: bool, **options: Parsed) -> None:
     """Train classifiers on samples of RUN, test them on real examples.

@@ -9,6 +9,7 @@ from ptheta.cli import types
 from ptheta.cli.asked import asked
 from ptheta.cli.common import (
     DATA,
+    DEVICE,
     JSON,
     RUN,
     SEED,
@@ -67,6 +68,7 @@ from ptheta.terminal.progress import shown
 @DATA
 @SEED
 @out_or_film
+@DEVICE
 @THREADS
 def interpolate(runs: tuple[str, ...], as_json: bool, seed: int, **options: Parsed) -> None:
     """Interpolate in the latent space, one row per walk, or a film.
@@ -144,6 +146,7 @@ def interpolate(runs: tuple[str, ...], as_json: bool, seed: int, **options: Pars
 @DATA
 @SEED
 @out_or_film
+@DEVICE
 @THREADS
 def traverse(run: str, seed: int, dims: tuple[str, ...], **options: Parsed) -> None:
     """Vary one dimension of a latent code at a time, one row for each.

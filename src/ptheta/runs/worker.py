@@ -35,6 +35,7 @@ from ptheta.runs.plugged import plugin_records, used
 from ptheta.schemas import FORMAT, Config
 from ptheta.training.by_loss import by_loss
 from ptheta.training.checkpoint import latest
+from ptheta.training.exhausted import enough_memory
 from ptheta.training.fitting import Fitter
 from ptheta.training.group import Group
 from ptheta.training.loop import Trainer
@@ -87,8 +88,16 @@ def work(
     """Runs one process of a training; returns the number of the signal that ended it, or None."""
     if given.bring is not None and group.size > 1:
         given.bring()
-    source = None if given.handed is None else given.handed.source
     p, folder = Plan.from_json(values), Path(out)
+    with enough_memory(p.train, folder, group):
+        return _trained(group, p, folder, started, more, given)
+
+
+def _trained(
+    group: Group, p: Plan, folder: Path, started: bool, more: bool, given: FromProgram
+) -> int | None:
+    """`work` by a plan."""
+    source = None if given.handed is None else given.handed.source
     on_cpu = group.on_cpu
     _use_processor(p, group)
     ready = go_on(Run.open(folder), p, more, source) if started else begin(p, source)

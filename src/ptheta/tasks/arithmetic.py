@@ -137,7 +137,8 @@ def closed_form(model: nn.Module, k: int) -> Tensor:
     size = code_size(model)
     if not 1 <= k <= size:
         raise PthetaError(f"{k} directions: the code has {size} dimensions, give 1 to {size}")
-    weight = _first_weight(model, lambda: maker.generated(torch.zeros(1, size), _one(model)))
+    z = torch.zeros(1, size, device=device_of(model))
+    weight = _first_weight(model, lambda: maker.generated(z, _one(model)))
     if weight is None or weight.shape[1] < size:
         raise PthetaError(
             "this model has no linear first layer on the code: give groups (--plus, --minus)"
@@ -203,6 +204,4 @@ def moved(
     z = codes[:, None] + how_far[:, None] * directions.expand_as(codes)[:, None]
     y = check_condition(model, condition)
     each = torch.arange(len(codes)).repeat_interleave(len(strengths))
-    return decoded(
-        model, z.flatten(0, 1).to(device_of(model)), None if y is None else y[each]
-    ).cpu()
+    return decoded(model, z.flatten(0, 1), None if y is None else y[each])

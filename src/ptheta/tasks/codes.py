@@ -149,10 +149,9 @@ def decode(
     require_images(len(z), model)
     y = check_condition(model, condition)
     y = some_conditions(model, len(z)) if y is None else y
-    device, parts = device_of(model), list[Tensor]()
+    parts = list[Tensor]()
     with seeded(seed):
         for start in range(0, len(z), BATCH):
             rows = slice(start, start + BATCH)
-            part = z[rows].float().to(device)
-            parts.append(decoded(model, part, None if y is None else y[rows]).cpu())
+            parts.append(decoded(model, z[rows].float(), None if y is None else y[rows]))
     return torch.cat(parts)

@@ -29,8 +29,8 @@ def effort(model: nn.Module, one: Callable[[], object], times: int) -> Iterator[
 
 
 def decoded(model: nn.Module, z: Tensor, condition: Condition | None) -> Tensor:
-    """Decode codes (B, L) to images."""
-    made = require(model, Decodes, "decode")
+    """Decode codes (B, L) to images, which are on the CPU wherever the model is."""
+    made, z = require(model, Decodes, "decode"), z.to(device_of(model))
     one = None if condition is None else condition[:1]
     with effort(model, lambda: made.decode(z[:1], one), len(z)):
-        return made.decode(z, condition)
+        return made.decode(z, condition).cpu()

@@ -80,7 +80,7 @@ def interpolate(
     y = None if first is None else first[each]
     if to is not None and y is not None and last is not None:
         y = blend(model, y, last[each], t.repeat(rows))
-    return decoded(model, z.flatten(0, 1), y).cpu()
+    return decoded(model, z.flatten(0, 1), y)
 
 
 def _codes(

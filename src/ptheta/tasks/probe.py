@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from ptheta.capabilities import Encodes, conditional
+from ptheta.capabilities import Encodes, conditional, device_of
 from ptheta.compute.streams import seeded, undisturbed
 from ptheta.errors import PthetaError
 from ptheta.tasks.needs import require
@@ -103,7 +103,7 @@ def probe(
             )
     with torch.no_grad(), seeded(learning.seed):
         codes, test_codes = (
-            Labelled(torch.cat([encoder.encode(part).float() for part in x.split(500)]), y)
+            Labelled(torch.cat([_encoded(encoder, part) for part in x.split(500)]).cpu(), y)
             for x, y in (train, test)
         )
     found = []
@@ -158,7 +158,7 @@ class _Learning:
         """Whether the codes have a gradient, by which the encoder can learn."""
         encoder = require(self.trained, Encodes, "predict labels from codes")
         with torch.enable_grad(), seeded(self.seed):
-            return encoder.encode(self.train.x[:2]).requires_grad
+            return _encoded(encoder, self.train.x[:2]).requires_grad
 
     def _drawn(self, count: int) -> list[Tensor]:
         return [balanced(self.train.y, count, self.seed + draw) for draw in range(self.draws)]
@@ -169,7 +169,8 @@ class _Learning:
     def _tuned(self, draw: int, rows: Tensor, start: Callable[[], nn.Module]) -> float:
         """Accuracy of the encoder with a linear head, both trained on these rows."""
         with seeded(self.seed + draw):
-            return _tuned(start(), self.train.rows(rows), self.test, self.classes, self.steps)
+            model = start().to(device_of(self.trained))
+            return _tuned(model, self.train.rows(rows), self.test, self.classes, self.steps)
 
 
 def balanced(y: Tensor, count: int, seed: int) -> Tensor:
@@ -184,26 +185,32 @@ def balanced(y: Tensor, count: int, seed: int) -> Tensor:
     return order[torch.argsort(rank[order], stable=True)][:count]
 
 
+def _encoded(encoder: Encodes, x: Tensor) -> Tensor:
+    """Codes in single precision, on the device of the encoder."""
+    assert isinstance(encoder, nn.Module)
+    return encoder.encode(x.to(device_of(encoder))).float()
+
+
 def _tuned(model: nn.Module, train: Labelled, test: Labelled, classes: int, steps: int) -> float:
     """Accuracy of the model's encoder with a linear head, both trained."""
     x, y = train
-    encode = require(model, Encodes, "predict labels from codes").encode
+    encoder, device = require(model, Encodes, "predict labels from codes"), device_of(model)
     with torch.no_grad():
-        head = nn.Linear(encode(x[:2]).shape[1], classes)
+        head = nn.Linear(_encoded(encoder, x[:2]).shape[1], classes).to(device)
     model.train()
     parameters = [*model.parameters(), *head.parameters()]
     optimizer = torch.optim.Adam(parameters, lr=1e-3)
     size = min(64, len(x))
     for _ in range(steps):
         rows = torch.randint(len(x), (size,))
-        loss = cross_entropy(head(encode(x[rows])), y[rows])
+        loss = cross_entropy(head(_encoded(encoder, x[rows])), y[rows].to(device))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
     model.eval()
     with torch.no_grad():
         hits = [
-            (head(encode(part)).argmax(1) == wanted).float()
+            (head(_encoded(encoder, part)).argmax(1).cpu() == wanted).float()
             for part, wanted in zip(test.x.split(500), test.y.split(500), strict=True)
         ]
     return torch.cat(hits).mean().item()

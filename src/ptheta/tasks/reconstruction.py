@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ptheta.batch import Condition
+from ptheta.capabilities import device_of
 from ptheta.compute.streams import undisturbed
 from ptheta.config import Entry
 from ptheta.errors import PthetaError
@@ -54,7 +55,7 @@ def size_of_code(model: nn.Module, x: Tensor, condition: Condition | None = None
     """
     coder = require(model, Autoencodes, "reconstruct")
     one = None if condition is None else condition[:1]
-    return coder.encode(x[:1], one)[0].numel()
+    return coder.encode(x[:1].to(device_of(model)), one)[0].numel()
 
 
 @undisturbed()

@@ -15,7 +15,6 @@ from ptheta.capabilities import (
     Decodes,
     code_at,
     code_parts,
-    device_of,
     some_conditions,
 )
 from ptheta.compute.memory import require_images
@@ -197,5 +196,5 @@ def _change(
     ends = z.repeat(2, 1)
     ends[: len(z), place], ends[len(z) :, place] = low, high
     twice = None if y is None else y[torch.arange(len(ends)) % len(z)]
-    a, b = to_symmetric(decoded(model, ends.to(device_of(model)), twice)).chunk(2)
+    a, b = to_symmetric(decoded(model, ends, twice)).chunk(2)
     return (a - b).square().mean()

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Generic, NoReturn, TypeVar, TypeVarTuple
 
-from ptheta.errors import PthetaError
+from ptheta.errors import PthetaError, out_of_memory
 from ptheta.terminal.signals import ENDING, Stopped, ending, lasting
 
 T = TypeVar("T")
@@ -123,8 +123,9 @@ def _outcome(rank: int, work: Callable[[int, *Ts], T], args: tuple[*Ts]) -> Outc
         return Ended(stopped.number)
     except PthetaError as error:
         return Refused(error)
-    except BaseException:
-        return Failed(traceback.format_exc())
+    except BaseException as error:
+        refusal = out_of_memory(error)
+        return Failed(traceback.format_exc()) if refusal is None else Refused(refusal)
 
 
 def _end_with_parent() -> NoReturn:

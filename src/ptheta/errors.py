@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import re
 from collections.abc import Iterable
 
-# torch has an own type for this on a GPU only; libraries of CUDA do not use it
-NO_MEMORY = (
-    *("out of memory", "can't allocate memory", "not enough memory", "STATUS_ALLOC_FAILED"),
-    "Storage size calculation overflowed",
+# torch has an own type for this on a GPU only; libraries of CUDA do not use it. Only the words of
+# torch: a model of the user may have a memory of its own
+NO_MEMORY = re.compile(
+    r"\b(?:CUDA|HIP|MPS|XPU)(?: backend| error:| driver error:)? out of memory"
+    r"|Cuda failure (?:\d+ )?'out of memory'|_ALLOC_FAILED\b"
+    r"|DefaultCPUAllocator: (?:can't allocate|not enough) memory"
+    r"|Storage size calculation overflowed|Cannot allocate memory|std::bad_alloc"
 )
+UNMAPPED = "failed to map segment from shared object"  # the loader of libraries
 SIZE = r"([\d.,]+ (?:bytes|[KMGT]i?B))"
 TRIED = re.compile(rf"(?:tried to|Unable to) allocate {SIZE}", re.IGNORECASE)
 OF_GPU = re.compile(rf"GPU (\d+) has a total capacity of {SIZE} of which {SIZE} is free")
@@ -58,8 +63,18 @@ def lacking(error: BaseException) -> str | None:
     """What an error of torch, NumPy or Python says of memory that has run out; None for another
     error."""
     text = str(error)
-    known = isinstance(error, RuntimeError) and any(words in text for words in NO_MEMORY)
-    if not known and not isinstance(error, MemoryError):
+    match error:
+        case MemoryError():
+            known = True
+        case RuntimeError():
+            known = NO_MEMORY.search(text) is not None
+        case OSError():
+            known = error.errno == errno.ENOMEM
+        case ImportError():  # with a reason after these words, it is another one
+            known = text.endswith(UNMAPPED)
+        case _:
+            known = False
+    if not known:
         return None
     tried, gpu = TRIED.search(text), OF_GPU.search(text)
     facts = [] if tried is None else [f"tried to allocate {_readable(tried[1])}"]
@@ -143,6 +158,8 @@ def distance(a: str, b: str, most: int) -> int:
 def unknown(kind: str, given: object, known: Iterable[str]) -> PthetaError:
     """The error for an unknown name, which suggests the nearest known one."""
     names = list(known)
+    if not isinstance(given, str) and str(given) in names:
+        return PthetaError(f"{kind} = {given!r}: give its name, {str(given)!r}")
     near = nearest(str(given), names)
     more = f", ... ({len(names):,} in all)" if len(names) > MOST_KNOWN else ""
     known_ones = ", ".join(names[:MOST_KNOWN]) + more

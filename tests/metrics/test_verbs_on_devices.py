@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -216,6 +216,27 @@ def test_every_verb_of_a_model_has_the_option_and_a_row():
         assert isinstance(options["device"], click.Option)
         assert options["device"].default == "cpu"
         assert name in ROWS.keys() | ELSEWHERE, name
+
+
+def test_runs_on_several_devices_are_compared_on_one(tmp_path):
+    here = Run.open("example:vae")
+    there = replace(here, device=torch.device("meta"))
+    with pytest.raises(PthetaError, match="the runs are on cpu and meta, .*: give device="):
+        ptheta.compare([here, there], tmp_path / "report")
+
+
+def test_wrong_arguments_are_told_with_the_name_of_the_verb():
+    for call in (
+        lambda: ptheta.latents("example:vae", devices="cpu"),  # type: ignore[call-arg]
+        lambda: ptheta.latents(),  # type: ignore[call-arg]
+    ):
+        with pytest.raises(TypeError, match=r"^latents\(\) "):
+            call()
+
+
+def test_a_device_of_torch_is_told_to_be_named():
+    with pytest.raises(PthetaError, match=r"^device = device\(type='cpu'\): give its name, 'cpu'"):
+        Run.open("example:vae", device=torch.device("cpu"))  # type: ignore[arg-type]
 
 
 @without_gpu

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import signal
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ import torch
 
 import ptheta
 from ptheta.cli import main
-from ptheta.errors import OutOfMemory, lacking, out_of_memory
+from ptheta.errors import OutOfMemory, PthetaError, lacking, out_of_memory
 from ptheta.models.variational.vae import VAE
 from ptheta.training import checkpoint, rank, ranks
 from ptheta.training.exhausted import enough_memory
@@ -50,6 +51,13 @@ ERRORS: dict[str, tuple[BaseException, str]] = {
         "out of memory",
     ),
     "driver": (RuntimeError("CUDA error: out of memory"), "out of memory"),
+    "nccl": (RuntimeError("NCCL error: Cuda failure 2 'out of memory'"), "out of memory"),
+    "cufft": (RuntimeError("cuFFT error: CUFFT_ALLOC_FAILED"), "out of memory"),
+    "system": (OSError(errno.ENOMEM, "Cannot allocate memory"), "out of memory"),
+    "loader": (
+        ImportError("libstdc++.so.6: failed to map segment from shared object"),
+        "out of memory",
+    ),
 }
 HOW: dict[str, Any] = {**QUIET, "hidden": (8,), "latent": 2, "levels": 2, "checkpoint_every": 2}
 HOW |= {"threads": 1, "device": "cpu"}
@@ -65,7 +73,16 @@ def test_what_is_known_of_the_memory_is_said(kind):
 
 
 @pytest.mark.parametrize(
-    "error", [RuntimeError("a fault"), ValueError("out of memory"), KeyError()]
+    "error",
+    [
+        RuntimeError("a fault"),
+        *(ValueError("out of memory"), KeyError(), ImportError("no module")),
+        RuntimeError("not enough memory slots in the network"),  # of the user's own model
+        RuntimeError("cannot read /data/out of memory.pt"),
+        PthetaError("CUDA out of memory.npy does not exist"),
+        OSError(errno.ENOSPC, "No space left on device"),
+        ImportError("x.so: failed to map segment from shared object: Operation not permitted"),
+    ],
 )
 def test_other_errors_are_no_lack_of_memory(error):
     assert lacking(error) is None
@@ -126,9 +143,10 @@ def test_a_training_keeps_its_checkpoint_and_goes_on(kind, monkeypatch, capsys, 
 def test_without_a_checkpoint_there_is_none_to_go_on_from(monkeypatch, strokes, tmp_path):
     with (
         exhausted(monkeypatch, "cpu"),
-        pytest.raises(OutOfMemory, match="on cpu: give a smaller --batch-size or"),
+        pytest.raises(OutOfMemory, match="on cpu: give a smaller --batch-size or") as error,
     ):
         ptheta.train("vae", strokes, tmp_path / "run", steps=6, **HOW)
+    assert error.value.__cause__ is ERRORS["cpu"][0]  # a program sees where
 
 
 def test_half_precision_is_advised_on_a_gpu_only(tmp_path):

@@ -35,7 +35,7 @@ def compare(
     images: Sequence[str | Path] = (),
     data: str | None = None,
     anew: bool = False,
-    device: str = "cpu",
+    device: str | None = None,
 ) -> Path:
     """Evaluate several runs by the same protocol and write report.html, .md and .json.
 
@@ -50,21 +50,26 @@ def compare(
         anew: evaluate everything again; by default results in a run's evaluation.json are reused if
             the protocol is identical (weights, images, samples, seed, extractor, versions). Speed
             is always measured
-        device: "cpu", "cuda", "mps" or "auto": where all models and features are computed. Results
-            of another device are not reused
+        device: "cpu", "cuda", "mps" or "auto": where all models and features are computed; by
+            default where the runs were opened, which is the CPU unless they are `Run`s of another
+            device. Results of another device are not reused
 
     Returns:
         Path of the HTML page.
 
     Raises:
         PthetaError: if the runs' images differ in size or levels, if they were trained on different
-            images and no `data` is given, if two rows would have the same name, or if the device is
-            not available
+            images and no `data` is given, if two rows would have the same name, if the device is not
+            available, or if the runs are on several and none is given
     """
     folder = check_folder(out)
     opened = [Run.open(path, device=device) for run in runs for path in _runs_in(run)]
     if not opened:
         raise PthetaError("no run to compare: give at least one")
+    if len(places := sorted({str(run.device) for run in opened})) > 1:
+        raise PthetaError(
+            f"the runs are on {' and '.join(places)}, and are compared on one device: give device="
+        )
     read = opened[0].plan.data  # images are preprocessed as the runs' data
     alike = DataSettings(size=read.size, channels=read.channels)
     others = {expand(place).resolve().name: open_image_set(place, alike) for place in images}

@@ -38,7 +38,11 @@ def on_device(verb: Callable[P, T]) -> Callable[P, T]:
 
     @wraps(verb)
     def placed(*args: P.args, **kwargs: P.kwargs) -> T:
-        given, device = declared.bind(*args, **kwargs), cast("str | None", kwargs.get(KEYWORD))
+        try:
+            given = declared.bind(*args, **kwargs)
+        except TypeError:
+            return verb(*args, **kwargs)  # which raises it with its name
+        device = cast("str | None", kwargs.get(KEYWORD))
         asked = given.arguments[first]
         several = first == RUNS and not isinstance(asked, str | Path | Run)
         runs: list[Source | Run] = list(asked) if several else [asked]

@@ -98,7 +98,7 @@ def _done(work: Callable[[], object]) -> tuple[int, str]:
         return 2, _one_line(error)
     except (KeyboardInterrupt, click.Abort):
         return 128 + signal.SIGINT, "interrupted"
-    except (OSError, MemoryError, RuntimeError) as error:
+    except (ImportError, MemoryError, OSError, RuntimeError) as error:
         if isinstance(error, OSError) and error.errno in GONE and error.filename is None:
             return UNREAD, ""  # the reader of the output has gone
         if (text := _beyond(error)) is None:
@@ -108,11 +108,12 @@ def _done(work: Callable[[], object]) -> tuple[int, str]:
 
 def _beyond(error: Exception) -> str | None:
     """One line for an operating-system or memory error; None if the error is a bug."""
+    if (found := out_of_memory(error)) is not None:
+        return str(found)
     if isinstance(error, OSError):
         where = f"{brief(error.filename)}: " if error.filename else ""
         return f"{where}{error.strerror or error}"
-    found = out_of_memory(error)
-    return None if found is None else str(found)
+    return None
 
 
 def _flushed(status: int) -> int:

@@ -160,7 +160,7 @@ class Card:
         if last is not None and "seconds" in last:
             yield f"{int(last['step']):,} steps took {last['seconds'] / 60:.1f} minutes."
         versions = ", ".join(f"{name} {of}" for name, of in self.run.about.versions.items())
-        yield f"Versions: {versions}."
+        yield f"Versions: {markdown(versions)}."
 
 
 def _tags(paper: str) -> list[str]:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import shlex
 
 from ptheta import config
+from ptheta.data.names import shown
 from ptheta.report.comparison import Comparison
 from ptheta.runs import plan
 from ptheta.runs.plan import LENGTHS, Plan
 
 
 def command(made: Plan, name: str) -> str:
-    """`ptheta train ...` with the options in which a plan differs from its recipe.
+    """`ptheta train ...` with the options in which a plan differs from its recipe, on one line:
+    control characters, which others may have written into a run, are escaped.
 
     name: of the run
     """
@@ -26,7 +28,7 @@ def command(made: Plan, name: str) -> str:
             value = values[option.name]
             if value != before[option.name] and not (option.name in LENGTHS and value is None):
                 words += _flag(option, value)
-    return shlex.join([*words, "--out", _place(name)])
+    return shlex.join(map(shown, [*words, "--out", _place(name)]))
 
 
 def reproduce(found: Comparison) -> list[str]:

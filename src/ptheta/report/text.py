@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from ptheta.data.names import shown
+
 SPECIAL = re.compile(r"[\\`*$|~#]|\](?=[(\[:])|(?<![^\W_])_|_(?![^\W_])")
 ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
@@ -32,7 +34,7 @@ def label(name: str) -> str:
 
 
 def markdown(text: str) -> str:
-    """Escapes text for Markdown: no markup, no HTML, no line breaks."""
-    one_line = " ".join(text.split())
+    """Escapes text for Markdown: no markup, no HTML, no line breaks or other control characters."""
+    one_line = shown(" ".join(text.split()))
     plain = "".join(ENTITIES.get(c, c) for c in one_line)
     return SPECIAL.sub(lambda found: f"\\{found.group()}", plain)

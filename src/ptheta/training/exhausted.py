@@ -21,13 +21,13 @@ def enough_memory(settings: TrainSettings, folder: Path, group: Group) -> Iterat
     """
     try:
         yield
-    except (MemoryError, RuntimeError) as error:
+    except (ImportError, MemoryError, OSError, RuntimeError) as error:
         told = lacking(error)
         if told is None:
             raise
         size = f", {group.size} processes" if group.size > 1 else ""
         why = f"{told} with --batch-size {settings.batch_size} on {group.device}{size}"
-        raise OutOfMemory(f"{why}: {_cure(folder, group)}") from None
+        raise OutOfMemory(f"{why}: {_cure(folder, group)}") from error
 
 
 def _cure(folder: Path, group: Group) -> str:

@@ -188,8 +188,7 @@ def here(jobs: Sequence[Job], at_once: int) -> Iterator[tuple[Job, Outcome]]:
                 free = sorted(set(range(at_once)) - running.keys())
                 for slot in free[: len(waiting) if requests.number is None else 0]:
                     running[slot] = Process.start(waiting.popleft(), slot, at_once)
-                while news:
-                    _pass_on(news.popleft(), running.values())
+                _pass_on(news, running.values())
                 ended = [running.pop(s) for s in list(running) if not running[s].alive]
                 yield from (
                     (process.job, process.outcome())
@@ -205,13 +204,13 @@ def here(jobs: Sequence[Job], at_once: int) -> Iterator[tuple[Job, Outcome]]:
         )
 
 
-def _pass_on(request: Request, running: Collection[Process]) -> None:
+def _pass_on(news: deque[Request], running: Collection[Process]) -> None:
     """The first signal asks the jobs to end, another one kills them."""
-    for process in running:
-        if request is Request.FIRST:
-            process.ask_to_end()
-        elif request is Request.AGAIN:
-            process.kill()
+    told = {Request.FIRST: Process.ask_to_end, Request.AGAIN: Process.kill}
+    while news:
+        request = news.popleft()
+        for process in running if request in told else ():
+            told[request](process)
 
 
 def _end(running: Collection[Process]) -> None:

@@ -93,9 +93,19 @@ def out_of_memory(error: BaseException) -> OutOfMemory | None:
 
 
 def _readable(size: str) -> str:
-    """A number of bytes in GiB; other sizes as they are."""
+    """A number of bytes in a larger unit; other sizes as they are."""
     number, _, unit = size.partition(" ")
-    return f"{int(number) / 2**30:,.2f} GiB" if unit == "bytes" else size
+    return readable_size(int(number)) if unit == "bytes" else size
+
+
+def readable_size(n: int) -> str:
+    """A number of bytes for a message: "512 bytes", "3.4 MiB", "1,024.0 GiB"."""
+    if n >= 2**63:
+        return "more than 8 billion GiB"
+    for unit, name in ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB")):
+        if n >= unit:
+            return f"{n / unit:,.1f} {name}"
+    return f"{n:,} bytes"
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:

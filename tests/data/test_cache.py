@@ -15,7 +15,7 @@ from PIL import Image
 from ptheta.data import open_images
 from ptheta.data.cache import Stored, Writer, cached
 from ptheta.errors import PthetaError
-from ptheta.files.atomic import TEMPORARY, temporary
+from ptheta.files.atomic import TEMPORARY, temporary, tidy
 from tests.data.makers import GREY, noise, write_folder
 
 ABOUT = dict[str, str]
@@ -140,3 +140,13 @@ def test_floats_and_other_sizes_are_converted_once(tmp_path):
     assert isinstance(small.images, np.memmap)
     wanted = Image.fromarray(GREY[0]).resize((8, 8), Image.Resampling.LANCZOS)
     assert np.array_equal(small.images[0, 2], np.asarray(wanted))
+
+
+def test_a_wrong_clock_does_not_remove_what_another_machine_writes(tmp_path, monkeypatch):
+    theirs = tmp_path / f"{TEMPORARY}otherhost-1-abcd"
+    theirs.mkdir()
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + 30 * 86_400)
+    tidy.cache_clear()
+    tidy(tmp_path)
+    assert theirs.exists()

@@ -147,7 +147,7 @@ def test_a_resumed_run_knows_where_its_data_are(place, run, tmp_path):
     [
         (["--resume"], "none contains no run to continue: give a name or a path with --data"),
         ([], "no data to train .*none on: give a name or a path with --data"),
-        (["--dry-run"], "no data to train .*none on: give a name or a path with --data"),
+        (["--dry-run"], "no data to train on: give a name or a path with --data"),
     ],
 )
 def test_a_new_run_needs_data(words, said, tmp_path):

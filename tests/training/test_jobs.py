@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+import types
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -252,20 +253,95 @@ def test_a_sweep_on_a_played_cluster(tmp_path, monkeypatch):
     assert (tmp_path / "limit").read_text() == "1"
 
 
-@pytest.mark.slow
-def test_a_job_that_a_cluster_takes_away_goes_on(tmp_path):
-    """What submitit calls before it queues a job again: a checkpoint is written."""
-    one = Job(
-        *("gan", "digits", str(tmp_path / "run"), "default"),
-        {"net": "mlp", "steps": 1_000_000, "log_every": 20},
-        str(tmp_path / "run.log"),
-    )
-    node = jobs.OnNode(one)
-    outcomes: list[Outcome] = []
-    thread = threading.Thread(target=lambda: outcomes.append(node()))
-    thread.start()
-    until(lambda: (tmp_path / "run" / "metrics.jsonl").exists())
-    again = node.checkpoint()
-    thread.join(60)
-    assert again.function.job == one  # type: ignore[attr-defined]
-    assert "continue with --resume" in (tmp_path / "run.log").read_text()
+def test_a_job_that_a_cluster_takes_away_goes_on(played, tmp_path):
+    """What submitit does before it queues a job again, in a handler that interrupts the waiting."""
+    node, again = jobs.OnNode(job(tmp_path, "a", "wait")), list[object]()
+    before = signal.signal(signal.SIGUSR2, lambda *_: again.append(node.checkpoint()))
+    try:
+        when(tmp_path / "a", signal.SIGUSR2)
+        assert node() == Outcome("failed", "begins with 1 threads")
+    finally:
+        signal.signal(signal.SIGUSR2, before)
+    assert again[0].function.job == node.job  # type: ignore[attr-defined]
+
+
+def test_a_job_ends_with_the_program_that_started_it(played, tmp_path, monkeypatch):
+    parents = iter([1, 1])
+    monkeypatch.setattr(os, "getppid", lambda: next(parents, 2))
+    assert jobs.OnNode(job(tmp_path, "a", "wait"))().kind == "failed"
+
+
+def test_a_job_on_a_node_that_cannot_write_says_so(played, tmp_path):
+    found = jobs.OnNode(job(tmp_path, "a", "fill"))()
+    assert found == Outcome("failed", "cannot write x: No space left on device")
+
+
+def test_the_message_of_a_job_is_told_from_the_output_of_others(played, tmp_path):
+    one = job(tmp_path, "a", "leave")
+    log = Path(one.log)
+    log.parent.mkdir()
+    log.write_text("ptheta: an earlier message\n")
+    running = jobs.Process.start(one, 0, 1)
+    running.process.wait()
+    with log.open("a") as other:
+        other.write("gan on digits  step 7/9\n")
+    assert running.outcome() == Outcome("elsewhere", "it is in use")
+
+
+@pytest.mark.parametrize(
+    ("folder", "options", "said"),
+    [
+        ("x%j", {}, "submitit replaces %j"),
+        ("x", {"slurm_ntasks_per_node": 2}, "slurm_ntasks_per_node = 2: each run"),
+        ("x", {"nodes": 2}, "nodes = 2: each run"),
+    ],
+)
+def test_what_submitit_would_misunderstand_is_refused(folder, options, said, tmp_path):
+    with pytest.raises(PthetaError, match=said):
+        next(jobs.on_cluster([], 1, "slurm", options, tmp_path / folder))
+
+
+def test_an_error_of_submitit_is_one_line():
+    frame = "-" * 22
+    failed = f"Job failed with trace:\n{frame}\nTraceback\nKeyError: 'x'\n{frame}\nSee the log"
+    assert jobs._reason(failed) == "KeyError: 'x'"
+    lost = f"Job 7 has not produced any output\n(state: KILLED)\n{'-' * 40}\nstep 1\nstep 2"
+    assert jobs._reason(lost) == "Job 7 has not produced any output (state: KILLED)"
+
+
+class Played:
+    """A job of submitit that has ended."""
+
+    job_id = "7"
+
+    def done(self) -> bool:
+        return True
+
+    def result(self) -> Outcome:
+        return Outcome("trained")
+
+
+class Executor:
+    """An executor of submitit of this machine, which notes how processes would be started."""
+
+    cluster, blocked = "local", list[set[signal.Signals]]()
+
+    def __init__(self, **_: object) -> None: ...
+
+    def update_parameters(self, **_: object) -> None: ...
+
+    def submit(self, _: object) -> Played:
+        self.blocked.append({signal.Signals(n) for n in signal.pthread_sigmask(0, ())})
+        return Played()
+
+
+def test_jobs_on_this_machine_come_in_turn_and_survive_ctrl_c(tmp_path, monkeypatch):
+    package = types.SimpleNamespace(AutoExecutor=Executor)
+    monkeypatch.setitem(sys.modules, "submitit", package)
+    monkeypatch.setattr(jobs, "ASKED_EVERY", 0)
+    asked = [job(tmp_path, name, "end") for name in "abc"]
+    ends = jobs.on_cluster(asked, 2, "local", {}, tmp_path)
+    assert next(ends) == (asked[0], Outcome("trained"))
+    assert len(Executor.blocked) == 2  # the third waits
+    assert [one.name for one, _ in ends] == ["b", "c"]
+    assert all({signal.SIGINT, signal.SIGHUP} <= blocked for blocked in Executor.blocked)

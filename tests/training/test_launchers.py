@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from benchmarks.machines import free_port
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.distributed import PrefixStore
 
 import ptheta
 from ptheta.errors import PthetaError
@@ -26,7 +29,7 @@ from ptheta.training.launchers import (
     timeout,
 )
 from ptheta.training.meeting import Card, difference, interface, listed, meet
-from ptheta.training.watch import Cause
+from ptheta.training.watch import Cause, Watch
 from tests.training.test_processes import SLURM, STEP, TORCH
 
 ELASTIC = TORCH | {"TORCHELASTIC_RUN_ID": "r", "TORCHELASTIC_USE_AGENT_STORE": "True"}
@@ -163,6 +166,40 @@ def test_whoever_differs_all_say_the_same_line():
     assert "rank 2 on" in told[0]
     assert "torch is 3, and 2 in rank 0" in told[0]
     assert "\n" not in told[0]
+
+
+def test_runs_of_different_sizes_do_not_meet():
+    meeting._opened.cache_clear()
+    two, three = places(2), places(3)
+    mixed = [two[0], replace(three[1], port=two[0].port)]
+
+    def come(place: Place) -> str:
+        with pytest.raises(PthetaError) as error:
+            meet(place, {}, 20)
+        return str(error.value)
+
+    with ThreadPoolExecutor(2) as pool:
+        told = list(pool.map(come, mixed))
+    assert told[0] == told[1]
+    assert "the number of processes is 3, and 2 in rank 0" in told[0]
+
+
+def test_another_program_that_says_nothing_is_not_waited_for(monkeypatch):
+    monkeypatch.setattr(meeting, "SPARE", 0.0)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        place = Place("torchrun", 1, 2, 1, 2, "127.0.0.1", server.getsockname()[1], hosted=True)
+        with pytest.raises(PthetaError, match="another program listens there"):
+            meet(place, {}, 1.0)
+
+
+def test_a_process_that_is_lost_before_it_is_watched_is_told_in_one_line():
+    meeting._opened.cache_clear()
+    both = places(2)
+    with ThreadPoolExecutor(2) as pool:
+        met = list(pool.map(lambda place: meet(place, {}, 20), both))
+    own = PrefixStore(met[0].name, meeting.connect(both[0], 20))
+    with pytest.raises(PthetaError, match=r"rank 0 .* was not connected to all of them within 1 s"):
+        Watch(met[0], own, 0, 1.0, lambda: None)
 
 
 def test_who_does_not_come_is_named_in_time():

@@ -36,7 +36,7 @@ ERRORS: dict[str, tuple[BaseException, str]] = {
         torch.OutOfMemoryError(OF_GPU),
         "out of memory on GPU 1 (tried to allocate 20.00 GiB, 1.25 GiB of 79.10 GiB are free)",
     ),
-    "cpu": (RuntimeError(OF_CPU), "out of memory (tried to allocate 4.00 GiB)"),
+    "cpu": (RuntimeError(OF_CPU), "out of memory (tried to allocate 4.0 GiB)"),
     "numpy": (
         MemoryError("Unable to allocate 7.28 TiB for an array with shape (1000000, 1000000)"),
         "out of memory (tried to allocate 7.28 TiB)",
@@ -185,7 +185,7 @@ def runs_out(number: int, out: str) -> None:
 @pytest.mark.parametrize(
     ("out", "words"),
     [
-        ("none", r"4.00 GiB\) with --batch-size 64 on cpu, 2 processes: give a smaller"),
+        ("none", r"4.0 GiB\) with --batch-size 64 on cpu, 2 processes: give a smaller"),
         ("", "20.00 GiB, .*: use fewer or smaller examples"),
     ],
 )

@@ -7,6 +7,7 @@ import pty
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -362,6 +363,26 @@ def test_the_end_of_one_is_the_end_of_all(how, error, capfd):
         assert "\n" not in str(caught.value)
     assert capfd.readouterr().err == ""
     assert not running(os.getpid())
+
+
+class HangsInStart:
+    """What a new process reads before its work begins, and does not come to an end with."""
+
+    def __reduce__(self) -> tuple[Any, tuple[float]]:
+        return time.sleep, (60.0,)
+
+
+def takes(rank: int, what: object) -> int:
+    return rank
+
+
+def test_a_process_that_hangs_in_its_start_does_not_outlive_a_signal():
+    asked = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGTERM))
+    asked.start()
+    started = time.monotonic()
+    with pytest.raises(Interrupted, match="stopped by SIGTERM"):
+        ranks.spread(takes, (HangsInStart(),), 1)
+    assert time.monotonic() - started < 20
 
 
 def running(parent: int) -> list[int]:

@@ -26,7 +26,7 @@ from ptheta.api.metadata import Metadata
 from ptheta.api.record import Identity, Record
 from ptheta.config import brief
 from ptheta.data.metadata import FILE_NAME
-from ptheta.errors import CannotWrite, PthetaError
+from ptheta.errors import CannotWrite, PthetaError, readable_size
 from ptheta.files.atomic import SAMPLES, leftover, locked, make_folder, write_atomic, write_files
 from ptheta.files.captions import rows_in_turn
 from ptheta.files.images import PICTURES, drawn_at, grid, to_picture, to_png
@@ -144,8 +144,8 @@ def check_size(
         wanted, free = n * math.prod(shape), _free(path)
         if wanted > free:
             raise CannotWrite(
-                f"--out {path}: {n:,} images take {wanted / 2**30:,.1f} GiB, and "
-                f"{free / 2**30:,.1f} GiB are free there: ask for fewer, or choose another disk"
+                f"--out {path}: {n:,} images take {readable_size(wanted)}, and "
+                f"{readable_size(free)} are free there: ask for fewer, or choose another disk"
             )
 
 

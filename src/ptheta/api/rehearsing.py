@@ -15,10 +15,13 @@ from ptheta.api.training import checked_out, named, refuse_taken, train
 from ptheta.compute.streams import undisturbed
 from ptheta.conditions import word
 from ptheta.data.memory import Source
+from ptheta.models.base import Fits
 from ptheta.runs import plan
 from ptheta.runs.folder import Run
+from ptheta.training.checkpoint import latest
 from ptheta.training.metric_logger import read_metrics
 from ptheta.training.processes import device_name
+from ptheta.training.progress import Progress
 from ptheta.training.settings import TrainSettings
 
 TIMED = 0.05  # minutes of timed steps
@@ -43,6 +46,8 @@ class DryRun:
     seconds_each: measured seconds per step; steps: total number of steps, estimated if the
         training is limited by minutes; minutes: time of the steps, without evaluations, pictures
         and checkpoints
+    passes: whether a step is a pass over the data, of a model that is fitted without gradients;
+        ends: whether it has ended by itself in these steps, and else may after fewer
     """
 
     model: str
@@ -57,6 +62,8 @@ class DryRun:
     seconds_each: float
     steps: int
     minutes: float
+    passes: bool = False
+    ends: bool = False
 
     def to_json(self) -> dict[str, object]:
         return asdict(self)
@@ -70,11 +77,17 @@ class DryRun:
             if self.reserve
             else "",
             f"{self.parameters:,} parameters on {self.device}",
-            f"{self.steps:,} steps of {_each(self.seconds_each)}: about {_length(self.minutes)}",
+            f"{self._steps()} of {_each(self.seconds_each)}: about {_length(self.minutes)}",
             "evaluations, pictures and checkpoints take some time more",
             "nothing is written",
         ]
         return "\n".join(line for line in lines if line)
+
+    def _steps(self) -> str:
+        if not self.passes:
+            return f"{self.steps:,} steps"
+        most = "" if self.ends else "at most "
+        return f"{most}{self.steps:,} {'pass' if self.steps == 1 else 'passes'} over the data"
 
 
 def _each(seconds: float) -> str:
@@ -130,11 +143,13 @@ def _summary(run: Run, wanted: TrainSettings, rows: list[dict[str, float]]) -> D
         steps, seconds = last["step"], last["seconds"]
     each = seconds / steps
     examples = run.about.dataset.images if run.record is None else len(run.record.images)
-    in_all = wanted.total_steps(max(1, examples // wanted.batch_size))
+    passes, done = isinstance(run.model(), Fits), latest(run.path / "state")
+    in_all = wanted.total_steps(1 if passes else max(1, examples // wanted.batch_size))
     if in_all is None:
         assert wanted.minutes is not None
         in_all = max(1, round(60 * wanted.minutes / each)) if each else 1
-    if last["seconds"] < 60 * TIMED:  # a fit that finished early
+    ends = done is not None and Progress.read(done / "progress.json").ended
+    if ends:
         in_all = min(in_all, int(last["step"]))
     return DryRun(
         model=run.plan.model,
@@ -149,4 +164,6 @@ def _summary(run: Run, wanted: TrainSettings, rows: list[dict[str, float]]) -> D
         seconds_each=each,
         steps=in_all,
         minutes=in_all * each / 60,
+        passes=passes,
+        ends=ends,
     )

@@ -188,9 +188,10 @@ def planned(asked: Asked, folder: Path, options: dict[str, object]) -> plan.Plan
     return replace(extended, source=record(data)) if isinstance(data, str | Path) else extended
 
 
-def no_data(folder: Path, resume: bool) -> PthetaError:
+def no_data(folder: Path | None = None, resume: bool = False) -> PthetaError:
     """The error for a training without data in a folder that holds no run."""
-    why = f"{folder} contains no run to continue" if resume else f"no data to train {folder} on"
+    place = "" if folder is None else f"{folder} "
+    why = f"{place}contains no run to continue" if resume else f"no data to train {place}on"
     return PthetaError(f"{why}: give a name or a path with --data (in Python data=)")
 
 

@@ -218,8 +218,11 @@ def _read_config(
 def _train_options() -> list[click.Parameter]:
     """The options of `ptheta train` besides those of the model's configs."""
     return [
-        click.Option(
-            ["--out"], required=True, shell_complete=types.files, help="Run folder to write."
+        _NewRun(
+            ["--out"],
+            required=True,
+            shell_complete=types.files,
+            help="Run folder to write; not needed with --dry-run.",
         ),
         click.Option(["--resume"], is_flag=True, help="Continue the run in --out."),
         click.Option(
@@ -236,12 +239,21 @@ def _train_options() -> list[click.Parameter]:
     ]
 
 
+class _NewRun(click.Option):
+    """The folder of a new run, which a dry run does not write."""
+
+    def process_value(self, ctx: click.Context, value: Parsed) -> Parsed:
+        if ctx.params.get("dry_run") and self.value_is_missing(value):  # given options come first
+            return None
+        return super().process_value(ctx, value)
+
+
 def _train_command(name: str) -> click.Command:
     """`ptheta train` of one model."""
 
     def run(
         data: str | None,
-        out: str,
+        out: str | None,
         resume: bool,
         more_data: bool,
         dry_run: bool,
@@ -255,11 +267,12 @@ def _train_command(name: str) -> click.Command:
             if data is None:
                 from ptheta.api.training import no_data  # and torch
 
-                raise no_data(expand(out), resume)
+                raise no_data()
             print_flowing(
                 str(ptheta.dry_run(name, data, recipe=recipe, out=out, **options_given(options)))
             )
             return
+        assert out is not None  # required
         done = ptheta.train(
             *(name, data, out),
             recipe=recipe,

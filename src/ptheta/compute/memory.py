@@ -10,7 +10,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from ptheta.compute.room import room
-from ptheta.errors import PthetaError
+from ptheta.errors import PthetaError, readable_size
 
 if TYPE_CHECKING:
     from ptheta.specs import ImageSpec
@@ -28,7 +28,9 @@ def require(wanted: int, what: str, cure: str) -> None:
     """Raise PthetaError if `wanted` bytes are not free. what: start of the message"""
     free = room()
     if free is not None and wanted > free:
-        raise PthetaError(f"{what} {_size(wanted)} of memory and {_size(free)} are free: {cure}")
+        raise PthetaError(
+            f"{what} {readable_size(wanted)} of memory and {readable_size(free)} are free: {cure}"
+        )
 
 
 def require_images(n: int, model: nn.Module) -> None:
@@ -104,7 +106,3 @@ def _numbers(args: tuple[object, ...], kwargs: Mapping[str, object]) -> int:
 def _overflows(error: Exception) -> bool:
     """Whether an error of torch is an integer overflow of a size, which has no error type."""
     return "verflow" in str(error) or "invalid combination" in str(error)
-
-
-def _size(n: int) -> str:
-    return f"{n / 2**30:,.1f} GiB" if n < 2**63 else "more than 8 billion GiB"

@@ -15,7 +15,6 @@ import re
 import secrets
 import shutil
 import socket
-import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache, partial
@@ -196,7 +195,8 @@ def abandoned(path: Path) -> bool:
     if host == _host() and pid.isdecimal():
         return not _runs(int(pid))
     try:
-        return time.time() - path.lstat().st_mtime > ABANDONED
+        # by the clock of the file system, since those of machines differ
+        return path.parent.stat().st_mtime - path.lstat().st_mtime > ABANDONED
     except OSError:  # already removed
         return False
 

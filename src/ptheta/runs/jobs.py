@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import deque
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -31,6 +33,10 @@ IN_USE, CANNOT_WRITE = 75, 74  # exit statuses of a job, as in sysexits.h
 TICK = 0.1  # seconds between two looks at the jobs
 CLOSING = 60.0  # seconds for jobs to end after another one has failed
 ASKED_EVERY = 5.0  # the same on a cluster, seconds
+REPLACED = ("%j", "%t", "%a", "%A")  # in the folder of submitit
+SEVERAL = ("nodes", "tasks_per_node", "ntasks_per_node")  # options of submitit
+MOST_SAID = 300  # characters of an error of submitit
+SAID, WARNED = "ptheta: ", "ptheta: warning: "  # how lines of a job begin
 Kind = Literal["trained", "failed", "elsewhere"]
 
 
@@ -79,11 +85,12 @@ class Outcome:
 
 @dataclass
 class Process:
-    """A job that runs."""
+    """A job that runs. begin: where its output begins in the log"""
 
     job: Job
     process: subprocess.Popen[bytes]
     log: IO[bytes] = field(repr=False)
+    begin: int
 
     @classmethod
     def start(cls, job: Job, slot: int, at_once: int) -> Process:
@@ -93,6 +100,7 @@ class Process:
         make_folder(file.parent)
         with writing(file):
             log = file.open("ab")
+        begin = log.tell()
         process = subprocess.Popen(
             [sys.executable, "-m", PROGRAM],
             stdin=subprocess.PIPE,
@@ -105,7 +113,7 @@ class Process:
         with suppress(BrokenPipeError):  # it has failed, which its status says
             process.stdin.write(job.line())
             process.stdin.flush()
-        return cls(job, process, log)
+        return cls(job, process, log, begin)
 
     @property
     def alive(self) -> bool:
@@ -121,10 +129,6 @@ class Process:
         self.process.wait()
         self.log.close()
 
-    def wait(self) -> Outcome:
-        self.process.wait()
-        return self.outcome()
-
     def outcome(self) -> Outcome:
         """How it ended. Raises CannotWrite if the disk is full, which no other job survives."""
         self.log.close()
@@ -134,7 +138,7 @@ class Process:
         if status < 0:
             why = ", as happens if memory runs out" if status == -signal.SIGKILL else ""
             return Outcome("failed", f"it was ended by {name_of(-status)}{why}")
-        said = _last_line(Path(self.job.log))
+        said = _said(Path(self.job.log), self.begin)
         if status == CANNOT_WRITE:
             raise CannotWrite(said)
         return Outcome("elsewhere" if status == IN_USE else "failed", said)
@@ -156,14 +160,18 @@ def _share(slot: int, at_once: int) -> dict[str, str]:
     return share
 
 
-def _last_line(log: Path) -> str:
-    """The last line of a log: the message of a job that failed."""
+def _said(log: Path, begin: int) -> str:
+    """The message of a job that failed: the last line of its log, but rather one with a message,
+    since another program that trains the run writes to the same log."""
     try:
-        lines = log.read_bytes()[-10_000:].decode(errors="replace").split("\n")
+        with log.open("rb") as file:
+            file.seek(max(begin, log.stat().st_size - 10_000))
+            text = file.read().decode(errors="replace")
     except OSError as error:
         return f"its log {log} cannot be read: {error.strerror}"
-    last = next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")
-    return last.rpartition("\r")[2].removeprefix("ptheta: ")
+    lines = [line.strip().rpartition("\r")[2] for line in text.split("\n") if line.strip()]
+    messages = [line for line in lines if line.startswith(SAID) and not line.startswith(WARNED)]
+    return (messages or lines or ["it said nothing"])[-1].removeprefix(SAID)
 
 
 def here(jobs: Sequence[Job], at_once: int) -> Iterator[tuple[Job, Outcome]]:
@@ -180,8 +188,7 @@ def here(jobs: Sequence[Job], at_once: int) -> Iterator[tuple[Job, Outcome]]:
                 free = sorted(set(range(at_once)) - running.keys())
                 for slot in free[: len(waiting) if requests.number is None else 0]:
                     running[slot] = Process.start(waiting.popleft(), slot, at_once)
-                while news:
-                    _pass_on(news.popleft(), running.values())
+                _pass_on(news, running.values())
                 ended = [running.pop(s) for s in list(running) if not running[s].alive]
                 yield from (
                     (process.job, process.outcome())
@@ -197,13 +204,13 @@ def here(jobs: Sequence[Job], at_once: int) -> Iterator[tuple[Job, Outcome]]:
         )
 
 
-def _pass_on(request: Request, running: Collection[Process]) -> None:
+def _pass_on(news: deque[Request], running: Collection[Process]) -> None:
     """The first signal asks the jobs to end, another one kills them."""
-    for process in running:
-        if request is Request.FIRST:
-            process.ask_to_end()
-        elif request is Request.AGAIN:
-            process.kill()
+    told = {Request.FIRST: Process.ask_to_end, Request.AGAIN: Process.kill}
+    while news:
+        request = news.popleft()
+        for process in running if request in told else ():
+            told[request](process)
 
 
 def _end(running: Collection[Process]) -> None:
@@ -241,8 +248,20 @@ class OnNode:
         self.running: Process | None = None
 
     def __call__(self) -> Outcome:
-        self.running = Process.start(self.job, 0, 1)
-        return self.running.wait()
+        parent = os.getppid()
+        try:
+            self.running = running = Process.start(self.job, 0, 1)
+            # in a thread: `checkpoint` interrupts this one, and would wait for its lock
+            waiting = threading.Thread(target=running.process.wait, daemon=True)
+            waiting.start()
+            while waiting.is_alive() and os.getppid() == parent:
+                waiting.join(1)
+            if waiting.is_alive():  # no job outlives the program that started it
+                running.ask_to_end()
+                waiting.join()
+            return running.outcome()
+        except (OSError, PthetaError) as error:
+            return Outcome("failed", str(error))
 
     def checkpoint(self) -> object:
         """Before the node is taken away: the job writes its checkpoint, and is queued again."""
@@ -279,36 +298,88 @@ def on_cluster(
         Interrupted: after an ending signal; the jobs stay in the queue
     """
     package = submitit()
-    try:
+    _check(cluster, options, folder)
+    with _refusing(cluster), _apart():
         executor = package.AutoExecutor(folder=folder, cluster=cluster)
         limit = {"slurm_array_parallelism": at_once} if executor.cluster == "slurm" else {}
         executor.update_parameters(name="ptheta", **limit, **options)
-        with executor.batch():
-            queued = [executor.submit(OnNode(job)) for job in jobs]
+        waiting, queued = deque(jobs), deque[tuple[Job, Submitted]]()
+        if limit:
+            with executor.batch():
+                queued += [(job, executor.submit(OnNode(job))) for job in jobs]
+            waiting.clear()
+
+    def submit() -> None:
+        while waiting and len(queued) < at_once:
+            with _refusing(cluster), _apart():
+                queued.append((waiting[0], executor.submit(OnNode(waiting[0]))))
+            waiting.popleft()
+
+    yield from _awaited(queued, submit)
+
+
+def _check(cluster: str, options: Mapping[str, object], folder: Path) -> None:
+    """Raises PthetaError for what submitit would misunderstand."""
+    if any(text in str(folder) for text in REPLACED):
+        raise PthetaError(
+            f"{folder}: submitit replaces {', '.join(REPLACED)} in paths: choose another --out"
+        )
+    for name, value in options.items():
+        if name.removeprefix(f"{cluster}_") in SEVERAL and value != 1:
+            raise PthetaError(
+                f"{name} = {value}: each run of a sweep is one job of one task: leave it out, and "
+                "give --processes for several processes of a run"
+            )
+
+
+@contextmanager
+def _refusing(cluster: str) -> Iterator[None]:
+    """Context in which a refusal of submitit is a PthetaError."""
+    try:
+        yield
     except PthetaError:
         raise
     except Exception as error:  # the library raises many kinds
         raise PthetaError(
             f"the jobs cannot be submitted to {cluster} ({type(error).__name__}: "
-            f"{' '.join(str(error).split())[:300]}): check --cluster and --cluster-option"
+            f"{' '.join(str(error).split())[:MOST_SAID]}): check --cluster and --cluster-option"
         ) from error
-    yield from _awaited(list(zip(jobs, queued, strict=True)))
 
 
-def _awaited(queued: list[tuple[Job, Submitted]]) -> Iterator[tuple[Job, Outcome]]:
-    """Each job with its outcome, in the order in which they end."""
+@contextmanager
+def _apart() -> Iterator[None]:
+    """Context in which processes are started that go on after Ctrl-C or the end of the session,
+    which reach every process of a terminal."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGHUP))
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _awaited(
+    queued: deque[tuple[Job, Submitted]], submit: Callable[[], None]
+) -> Iterator[tuple[Job, Outcome]]:
+    """Each job with its outcome, in the order in which they end.
+
+    submit: adds jobs that are still to be submitted, as far as possible
+    """
     requests = Requests()
     with handled(requests.note):
+        submit()
         while queued and requests.number is None:
             for pair in [pair for pair in queued if pair[1].done()]:
                 queued.remove(pair)
                 yield pair[0], _result(pair[1])
+            if requests.number is None:
+                submit()
             time.sleep(ASKED_EVERY if queued else 0)
     if requests.number is not None:
         ids = ", ".join(sorted({job.job_id for _, job in queued}))
+        left = f"the jobs {ids} go on: the same command, once they have ended, collects their runs"
         raise Interrupted(
-            f"stopped by {name_of(requests.number)}; the jobs {ids} go on: the same command, once "
-            "they have ended, collects their runs",
+            f"stopped by {name_of(requests.number)}; "
+            f"{left if queued else 'the same command goes on'}",
             requests.number,
         )
 
@@ -316,8 +387,14 @@ def _awaited(queued: list[tuple[Job, Submitted]]) -> Iterator[tuple[Job, Outcome
 def _result(job: Submitted) -> Outcome:
     try:
         return job.result()
-    except CannotWrite:
-        raise
     except Exception as error:  # whatever ended the job
-        said = " ".join(str(error).split())[-300:]
-        return Outcome("failed", f"job {job.job_id}: {type(error).__name__}: {said}")
+        kind = type(error).__name__
+        return Outcome("failed", f"job {job.job_id}: {kind}: {_reason(str(error))}")
+
+
+def _reason(text: str) -> str:
+    """An error of submitit in one line: what comes before the output of the job, or the last line
+    of a traceback between two lines of dashes."""
+    before, *framed = re.split(r"^-{5,}$", text, flags=re.MULTILINE)
+    lines = framed[0].strip().splitlines() if len(framed) == 2 else []
+    return " ".join((lines[-1] if lines else before).split())[:MOST_SAID]

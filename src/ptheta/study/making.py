@@ -15,7 +15,7 @@ from PIL import Image, ImageOps
 
 from ptheta import __version__
 from ptheta.config import brief
-from ptheta.errors import PthetaError, unknown
+from ptheta.errors import PthetaError, readable_size, unknown
 from ptheta.files.atomic import (
     commit_folder,
     make_folder,
@@ -467,7 +467,7 @@ def _refuse_large(folder: Path, files: Sequence[bytes]) -> None:
     size = len(files) * max(map(len, files))
     if size > MOST_BYTES:
         raise PthetaError(
-            f"{folder}: {len(files):,} images would have {size / 2**30:.1f} GiB, and at most "
+            f"{folder}: {len(files):,} images would have {readable_size(size)}, and at most "
             f"{MOST_BYTES / 2**30:.0f} can be served: give a smaller --size, or fewer --images"
         )
 

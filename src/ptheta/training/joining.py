@@ -161,11 +161,11 @@ def joined(place: Place, run: Mapping[str, str]) -> Iterator[Member]:
         def clean() -> None:
             shutil.rmtree(shadow, ignore_errors=True)
 
-        if not place.first:
-            make_folder(shadow)
         watch = Watch(met, own, place.rank, seconds, clean)
         member = Member(place, met, watch, shadow, seconds)
         try:
+            if not place.first:
+                make_folder(shadow)
             with nullcontext() if place.first else _silent():
                 yield member
                 watch.leave()

@@ -11,8 +11,10 @@ import json
 import os
 import secrets
 import socket
+import threading
 import time
 from collections.abc import Mapping
+from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
@@ -46,7 +48,8 @@ class Card:
 
     @classmethod
     def of(cls, place: Place, run: Mapping[str, str]) -> Card:
-        return cls(socket.gethostname(), os.getpid(), place.attempt, run)
+        alike = {"the number of processes": str(place.size), **run}
+        return cls(socket.gethostname(), os.getpid(), place.attempt, alike)
 
     @classmethod
     def read(cls, text: str | bytes) -> Card:
@@ -89,7 +92,7 @@ def meet(place: Place, run: Mapping[str, str], seconds: float) -> Met:
             return _call(place, root, mine, deadline, seconds)
         return _sign_in(place, root, mine, deadline + SPARE, seconds)
     except (distributed.DistError, RuntimeError) as error:
-        raise PthetaError(f"{_lost(place, seconds)} ({_brief(error)})") from None
+        raise PthetaError(f"{_lost(place, seconds)} ({brief_error(error)})") from None
 
 
 def _call(place: Place, root: PrefixStore, mine: Card, deadline: float, seconds: float) -> Met:
@@ -106,12 +109,14 @@ def _call(place: Place, root: PrefixStore, mine: Card, deadline: float, seconds:
                 "all of them, and that every machine reaches this address"
             )
             _publish(store, [mine], fault)
+            _until_heard(store, [rank for rank in keys if rank not in missing])
             raise PthetaError(fault)
         time.sleep(POLL)
     cards = [mine, *(Card.read(store.get(key)) for key in keys.values())]
     fault = difference(cards)
     _publish(store, cards, fault)
     if fault:
+        _until_heard(store, list(keys))
         raise PthetaError(fault)
     return Met(name, store, tuple(cards))
 
@@ -119,6 +124,14 @@ def _call(place: Place, root: PrefixStore, mine: Card, deadline: float, seconds:
 def _publish(store: PrefixStore, cards: list[Card], fault: str) -> None:
     verdict = {"cards": [asdict(card) for card in cards], "fault": fault}
     store.set("verdict", json.dumps(verdict))
+
+
+def _until_heard(store: PrefixStore, ranks: list[int]) -> None:
+    """Waits a while until the others have the verdict: the store may end with this process."""
+    deadline = time.monotonic() + SPARE
+    keys = [f"heard/{rank}" for rank in ranks]
+    while time.monotonic() < deadline and not all(store.check([key]) for key in keys):
+        time.sleep(POLL)
 
 
 def _sign_in(place: Place, root: PrefixStore, mine: Card, deadline: float, seconds: float) -> Met:
@@ -132,7 +145,9 @@ def _sign_in(place: Place, root: PrefixStore, mine: Card, deadline: float, secon
             known, store = name, PrefixStore(name, root)
             store.set(f"card/{place.rank}", mine.to_text())
         if known and store.check(["verdict"]):
-            cards = _agreed(store.get("verdict"), mine)
+            verdict = store.get("verdict")
+            store.set(f"heard/{place.rank}", "")
+            cards = _agreed(verdict, mine)
             if mine in cards:
                 return Met(known, store, cards)
         time.sleep(POLL)
@@ -183,7 +198,8 @@ def _lost(place: Place, seconds: float) -> str:
     )
 
 
-def _brief(error: Exception) -> str:
+def brief_error(error: Exception) -> str:
+    """The first line of an error of torch, shortened."""
     return str(error).strip().splitlines()[0][:120] if str(error).strip() else type(error).__name__
 
 
@@ -196,12 +212,30 @@ def connect(place: Place, seconds: float) -> TCPStore:
         return _opened(place.port, seconds, place.address)
     _until_it_listens(place, seconds)
     try:
-        return TCPStore(
-            *(place.address, place.port, None, False, timedelta(seconds=seconds)),
-            wait_for_workers=False,
-        )
+        return _reached(place, seconds)
     except (distributed.DistError, RuntimeError) as error:
-        raise PthetaError(f"{_lost(place, seconds)} ({_brief(error)})") from None
+        raise PthetaError(f"{_lost(place, seconds)} ({brief_error(error)})") from None
+
+
+def _reached(place: Place, seconds: float) -> TCPStore:
+    """A connection, made in a thread, since torch waits forever for the answer of another program
+    that listens there and says nothing."""
+    found = Future[TCPStore]()
+
+    def ask() -> None:
+        try:
+            address = (place.address, place.port, None, False, timedelta(seconds=seconds))
+            found.set_result(TCPStore(*address, wait_for_workers=False))
+        except Exception as error:  # raised in the thread that waits
+            found.set_exception(error)
+
+    threading.Thread(target=ask, daemon=True).start()
+    try:
+        return found.result(seconds + SPARE)
+    except TimeoutError:
+        raise PthetaError(
+            f"{_lost(place, seconds)} (another program listens there, and does not answer)"
+        ) from None
 
 
 @lru_cache(maxsize=1)  # open until the process ends, since the others may still use it
@@ -212,8 +246,8 @@ def _opened(port: int, seconds: float, address: str) -> TCPStore:
         )
     except (distributed.DistError, RuntimeError) as error:
         raise PthetaError(
-            f"rank 0 cannot listen on port {port} of {address} ({_brief(error)}): set MASTER_ADDR "
-            "and MASTER_PORT to another port"
+            f"rank 0 cannot listen on port {port} of {address} ({brief_error(error)}): set "
+            "MASTER_ADDR and MASTER_PORT to another port"
         ) from None
 
 

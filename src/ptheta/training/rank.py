@@ -44,6 +44,11 @@ class Remark(Message[T]):
         return outcome
 
 
+@dataclass(frozen=True)
+class Begun(Message[T]):
+    """The process has started, and ending signals reach it from now on."""
+
+
 class Outcome(Message[T]):
     """Outcome of the work: done, or one of the three failures."""
 
@@ -99,6 +104,8 @@ def serve(
             channel.send_bytes(pickle.dumps(Remark[T](str(message), category)))
 
     warnings.showwarning = warn
+    with suppress(OSError):  # the parent is gone
+        channel.send_bytes(pickle.dumps(Begun[T]()))
     with lasting():
         outcome = _outcome(rank, work, args)
     with suppress(OSError):

@@ -48,6 +48,7 @@ class Member(Generic[T]):
     process: BaseProcess
     channel: Connection
     outcome: Outcome[T] | None = None
+    begun: bool = field(default=False, init=False)  # has sent a message
     over: bool = field(default=False, init=False)  # has ended, and all its messages were read
     ended_here: bool = field(default=False, init=False)  # so its exit status is irrelevant
 
@@ -68,6 +69,7 @@ class Member(Generic[T]):
         """Reads the messages in the pipe."""
         self.over = not self.alive  # checked first, since a process reports before it ends
         while (message := self._next()) is not None:
+            self.begun = True
             self.outcome = message.taken(self.outcome)
 
     def _next(self) -> Message[T] | None:
@@ -87,8 +89,12 @@ class Member(Generic[T]):
             self.ended_here = True
             self.process.kill()
 
-    def send(self, number: int) -> None:
-        if self.alive and self.process.pid is not None:
+    def ask_to_end(self, number: int) -> None:
+        """Sends the signal; kills a process that is still starting, which blocks signals and may
+        hang for lack of memory (OpenBLAS tries again without end)."""
+        if not self.begun:
+            self.kill()
+        elif self.alive and self.process.pid is not None:
             os.kill(self.process.pid, number)
 
 
@@ -164,7 +170,7 @@ def _wait(members: Sequence[Member[T]], news: list[tuple[Request, int]]) -> bool
             if request is Request.AGAIN:
                 return True
             for member in members:
-                member.send(number)
+                member.ask_to_end(number)
         ready = [m.process.sentinel for m in members if m.alive]
         wait([*ready, *(m.channel for m in members if m.alive)], timeout=TICK)
     return False

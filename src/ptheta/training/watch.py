@@ -23,7 +23,7 @@ from torch import distributed
 from torch.distributed import PrefixStore
 
 from ptheta.errors import PthetaError
-from ptheta.training.meeting import Met, listed
+from ptheta.training.meeting import Met, brief_error, listed
 
 EVERY = 1.0  # seconds between two signs of life
 GRACE = 5.0  # seconds for the main thread to end by itself
@@ -66,9 +66,16 @@ class Watch:
         self._failed = self._done = False
         self._parent = os.getppid()
         self._woken, self._known, self._over = (threading.Event() for _ in range(3))
-        self._group = distributed.ProcessGroupGloo(
-            PrefixStore("watch", store), rank, self.size, timedelta(seconds=seconds)
-        )
+        try:
+            self._group = distributed.ProcessGroupGloo(
+                PrefixStore("watch", store), rank, self.size, timedelta(seconds=seconds)
+            )
+        except (distributed.DistError, RuntimeError) as error:
+            raise PthetaError(
+                f"{met.called(rank)} met the others, but was not connected to all of them within "
+                f"{seconds:g} s ({brief_error(error)}): one of them was killed, or cannot be "
+                "reached; start the command again"
+            ) from None
         self._most = distributed.AllreduceOptions()
         self._most.reduceOp = distributed.ReduceOp.MAX  # type: ignore[assignment]
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -21,7 +22,9 @@ from ptheta.cli import main
 from ptheta.cli.commands import cli
 from ptheta.errors import PthetaError
 from ptheta.training import checkpoint
+from tests.conftest import TINY
 from tests.training.test_processes import until_a_checkpoint
+from tests.training.test_runs import QUIET
 
 WORDS = ["vae", "--data", "digits", "--out", "runs/my vae", "--steps", "9"]
 
@@ -40,7 +43,7 @@ def test_the_job_asks_for_what_was_asked_for():
     assert {"--nodes=2", "--ntasks-per-node=4", "--gpus-per-node=4", "--time=4:00:00"} <= set(asked)
     assert {"--signal=B:USR1@120", "--requeue", "--partition=a"} <= set(asked)
     assert text.startswith("#!/bin/bash\n#SBATCH ")
-    assert shlex.join(["ptheta", "train", *WORDS, "--resume", "--device", "cuda"]) in text
+    assert shlex.join(["ptheta", "train", *WORDS, "--device", "cuda", "--resume"]) in text
     assert text == ptheta.launch(
         "slurm", WORDS, nodes=2, gpus=4, time="4:00:00", directives=["--partition=a"]
     )
@@ -57,6 +60,15 @@ def test_without_gpus_one_process_of_each_machine():
     assert "--ntasks-per-node=1" in text
     assert text.count("--resume") == 1
     assert "\nmodule load python\n" in text
+
+
+def test_a_run_goes_on_with_its_own_batches(strokes, tmp_path):
+    how: dict[str, Any] = {**QUIET, "batch_size": 9, "levels": 2, "device": "cpu"}
+    ptheta.train("vae", strokes, tmp_path / "run", steps=1, **TINY["vae"], **how)
+    words = ["launch", "slurm", "vae", "--out", str(tmp_path / "run"), "--nodes"]
+    for nodes, words_of_it in (("3", "--resume"), ("2", "batch_size = 9 does not divide")):
+        done = CliRunner().invoke(cli, [*words, nodes])
+        assert words_of_it in f"{done.output}{done.exception}"
 
 
 @pytest.mark.parametrize("device", [["--device", "cuda"], ["--device=cuda"]])
@@ -100,6 +112,9 @@ def test_shells_read_it(more, tmp_path):
             "6 does not divide among 4 processes",
         ),
         ([*WORDS, "--lr", "fast"], "lr"),
+        (["ptheta", "train", *WORDS], "ptheta is no model: give what follows `ptheta train`"),
+        (["train", *WORDS], "train is no model: give what follows `ptheta train`"),
+        ([*WORDS, "--gpus", "2", "--device"], "--gpus 2 and --device '': the processes"),
         ([*WORDS, "--gpus", "2", "--device", "cpu"], "--gpus 2 and --device cpu: the processes"),
         ([*WORDS, "--gpus", "2", "--device=mps"], "--gpus 2 and --device mps: the processes"),
         ([*WORDS, "--gpus", "2", "--device", "auto"], "--gpus 2 and --device auto: the processes"),

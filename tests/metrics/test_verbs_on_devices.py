@@ -221,7 +221,7 @@ def test_every_verb_of_a_model_has_the_option_and_a_row():
 def test_runs_on_several_devices_are_compared_on_one(tmp_path):
     here = Run.open("example:vae")
     there = replace(here, device=torch.device("meta"))
-    with pytest.raises(PthetaError, match="the runs are on cpu and meta, .*: give device="):
+    with pytest.raises(PthetaError, match="the runs are on cpu and meta"):
         ptheta.compare([here, there], tmp_path / "report")
 
 

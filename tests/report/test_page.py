@@ -9,6 +9,7 @@ import re
 import shlex
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
@@ -373,6 +374,13 @@ def test_a_command_makes_the_same_plan(model):
         source, recipe = given.pop("data"), given.pop("recipe")
         chosen = {name: value for name, value in given.items() if value is not None}
         assert plan.make(model, source, chosen, recipe) == wanted
+
+
+def test_a_command_is_one_printable_line():
+    made = plan.make("vae", "digits", {"where": ("a=\x1b[2J",)})
+    line = command(replace(made, source="x\n```\nrm -rf '$(id)'"), "a\x1b[31mb")
+    assert line.isprintable()
+    assert shlex.split(line)[4] == "x\\n```\\nrm -rf '$(id)'"
 
 
 def test_links_keep_any_text():

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ptheta.data.names import shown as printed
 from ptheta.measures.results import Draws, Evaluation, Result
 from ptheta.metrics.protocol import COMPARABLE, FLAGS, cure, differing
 from ptheta.report.curves import Curve, panels
@@ -48,7 +49,8 @@ def test_markdown_holds_no_markup_of_a_name(name: str) -> None:
     assert "<" not in text
     assert not re.search(r"(?<!\\)(\\\\)*[|`*$]", text)
     plain = html.unescape(re.sub(r"\\([\\`*$|~#_\]])", r"\1", text))
-    assert plain == html.unescape(" ".join(name.split())) or "&" in name
+    assert text.isprintable()
+    assert plain == html.unescape(printed(" ".join(name.split()))) or "&" in name
 
 
 def run_of(value: float, error: float, **more: Any) -> Evaluation:

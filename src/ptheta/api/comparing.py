@@ -59,8 +59,8 @@ def compare(
 
     Raises:
         PthetaError: if the runs' images differ in size or levels, if they were trained on different
-            images and no `data` is given, if two rows would have the same name, if the device is not
-            available, or if the runs are on several and none is given
+            images and no `data` is given, if two rows would have the same name, if the device is
+            not available, or if the runs are on several and none is given
     """
     folder = check_folder(out)
     opened = [Run.open(path, device=device) for run in runs for path in _runs_in(run)]

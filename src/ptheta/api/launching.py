@@ -77,7 +77,7 @@ def launch(
     """
     if scheduler not in SCHEDULERS:
         raise unknown("scheduler", scheduler, SCHEDULERS)
-    words = _on_gpus(_checked(command), gpus)
+    words = _with_resume(_on_gpus(_checked(command), gpus))
     each = max(1, gpus) if tasks is None else tasks
     for name, value, least in (
         *(("--nodes", nodes, 1), ("--gpus", gpus, 0), ("--tasks", each, 1)),
@@ -148,15 +148,20 @@ def _on_gpus(words: list[str], gpus: int) -> list[str]:
         return [*words, DEVICE, ON_GPU]
     if given[-1] != ON_GPU:
         raise PthetaError(
-            f"--gpus {gpus} and {DEVICE} {brief(given[-1])}: the processes train on the GPUs that "
+            f"--gpus {gpus} and {DEVICE} {brief(given[-1]) or repr('')}: the processes train on the GPUs that "
             f"are asked for: leave out {DEVICE}, or --gpus to train without them"
         )
     return words
 
 
 def _checked(command: Sequence[str]) -> list[str]:
-    """The words after `ptheta train`, with --resume, which a job needs when it is queued again."""
+    """The words after `ptheta train`. Raises PthetaError for some that a job cannot have."""
     words = list(command)
+    if words[:1] in (["ptheta"], ["train"]):
+        raise PthetaError(
+            f"{words[0]} is no model: give what follows `ptheta train`, such as vae --data digits "
+            "--out runs/vae"
+        )
     if not words or not words[0].strip() or words[0].startswith("-"):
         raise PthetaError(
             "no model to train: give what follows `ptheta train`, such as vae --data digits --out "
@@ -170,4 +175,9 @@ def _checked(command: Sequence[str]) -> list[str]:
             )
         if not word.isprintable():
             raise PthetaError(f"{brief(word)}: want printable characters")
+    return words
+
+
+def _with_resume(words: list[str]) -> list[str]:
+    """The words with --resume, which a job needs when it is queued again."""
     return words if "--resume" in words else [*words, "--resume"]

@@ -88,6 +88,7 @@ def _check(words: tuple[str, ...], job: Mapping[str, Parsed]) -> None:
     from ptheta.api.training import no_data  # and torch
     from ptheta.runs import plan
     from ptheta.runs.config_file import has_config
+    from ptheta.runs.folder import Run
     from ptheta.training.sampler import check_share
 
     data, recipe, out = (params.pop(name) for name in ("data", "recipe", "out"))
@@ -95,6 +96,11 @@ def _check(words: tuple[str, ...], job: Mapping[str, Parsed]) -> None:
         params.pop(other)
     if data is None and not has_config(expand(out)):
         raise no_data(expand(out), True)
-    batch = plan.make(name, data, options_given(params), recipe).train.batch_size
+    given = options_given(params)
+    if has_config(expand(out)):  # a run goes on with its own batches
+        made = plan.extend(Run.open(expand(out)).plan, given)
+    else:
+        made = plan.make(name, data, given, recipe)
+    batch = made.train.batch_size
     each = job["tasks"] or max(1, cast(int, job["gpus"]))
     check_share(batch, cast(int, job["nodes"]) * cast(int, each))

@@ -148,8 +148,8 @@ def _on_gpus(words: list[str], gpus: int) -> list[str]:
         return [*words, DEVICE, ON_GPU]
     if given[-1] != ON_GPU:
         raise PthetaError(
-            f"--gpus {gpus} and {DEVICE} {brief(given[-1]) or repr('')}: the processes train on the GPUs that "
-            f"are asked for: leave out {DEVICE}, or --gpus to train without them"
+            f"--gpus {gpus} and {DEVICE} {brief(given[-1]) or repr('')}: the processes train on "
+            f"the GPUs that are asked for: leave out {DEVICE}, or --gpus to train without them"
         )
     return words
 

@@ -90,8 +90,8 @@ class Member(Generic[T]):
             self.process.kill()
 
     def ask_to_end(self, number: int) -> None:
-        """Sends the signal; kills a process that is still starting, which blocks signals and may
-        hang for lack of memory (OpenBLAS tries again without end)."""
+        """Sends the signal; kills a process that is still starting, which blocks signals and has
+        nothing to lose."""
         if not self.begun:
             self.kill()
         elif self.alive and self.process.pid is not None:

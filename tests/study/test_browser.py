@@ -28,7 +28,7 @@ pytestmark = pytest.mark.slow
 api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 pytest.importorskip("fastapi", reason="ptheta[web] is not installed")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
-WIDTHS, SCHEMES = (390, 1200), ("light", "dark")
+SCREENS = ((390, "light"), (1200, "dark"))  # no rule of the pages is of both
 SHORT: dict[str, Any] = {
     "practice": 2,
     "trials": 6,
@@ -518,8 +518,7 @@ def every_page(browser: Browser, folder: Path, width: int, scheme: str) -> Itera
     yield pages()
 
 
-@pytest.mark.parametrize("scheme", SCHEMES)
-@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize(("width", "scheme"), SCREENS)
 @pytest.mark.parametrize("protocol", [*ANSWERS, "rating"])
 def test_axe_finds_nothing_and_nothing_is_wider_than_the_screen(
     browser, place, protocol, width, scheme

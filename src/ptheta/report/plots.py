@@ -133,13 +133,13 @@ def _points(axis: Axes, points: Sequence[Point], grey: Collection[str], named: b
 
 def inline(figure: Figure, about: str) -> str:
     """The figure as an <svg> element, in the colours of the page's scheme; deterministic. about:
-    alternative text. On a narrow page it shrinks as far as it can be read."""
+    alternative text. `--least` is the width down to which it can be read, for pages that scroll."""
     least = LEGIBLE * 72 * figure.get_figwidth()
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None}, transparent=True)
     text = buffer.getvalue()
     text = text[text.index("<svg") :].replace(
-        "<svg", f'<svg role="img" aria-label="{_label(about)}" style="min-width: {least:.0f}pt"', 1
+        "<svg", f'<svg role="img" aria-label="{_label(about)}" style="--least: {least:.0f}pt"', 1
     )
     text = GROUP.sub("<g", text)  # ids would clash on a page with several figures
     return COLOUR.sub(_scheme, text)

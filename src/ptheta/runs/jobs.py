@@ -185,9 +185,7 @@ def here(jobs: Sequence[Job], at_once: int) -> Iterator[tuple[Job, Outcome]]:
     with handled(lambda number: news.append(requests.note(number))):
         try:
             while running or (waiting and requests.number is None):
-                free = sorted(set(range(at_once)) - running.keys())
-                for slot in free[: len(waiting) if requests.number is None else 0]:
-                    running[slot] = Process.start(waiting.popleft(), slot, at_once)
+                _fill(running, waiting if requests.number is None else deque(), at_once)
                 _pass_on(news, running.values())
                 ended = [running.pop(s) for s in list(running) if not running[s].alive]
                 yield from (
@@ -202,6 +200,13 @@ def here(jobs: Sequence[Job], at_once: int) -> Iterator[tuple[Job, Outcome]]:
         raise Interrupted(
             f"stopped by {name_of(requests.number)}; the same command goes on", requests.number
         )
+
+
+def _fill(running: dict[int, Process], waiting: deque[Job], at_once: int) -> None:
+    """Starts jobs in the free slots."""
+    free = sorted(set(range(at_once)) - running.keys())
+    for slot in free[: len(waiting)]:
+        running[slot] = Process.start(waiting.popleft(), slot, at_once)
 
 
 def _pass_on(news: deque[Request], running: Collection[Process]) -> None:
